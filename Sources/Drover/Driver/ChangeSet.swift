@@ -1,0 +1,54 @@
+/// Everything one group commit writes.
+public struct ChangeSet: Sendable {
+    /// A new row of the log.
+    public struct LogEvent: Sendable {
+        public var key: Bytes
+        /// Empty of a deletion.
+        public var value: Bytes
+        public var main: Int64
+        public var sub: Int64
+        public var createRevision: Int64
+        /// 0 of a deletion.
+        public var version: Int64
+        public var lease: Int64
+        /// The key's previous event; `main` is 0 when there is none.
+        public var previousMain: Int64
+        public var previousSub: Int64
+    }
+
+    /// What becomes of a key's row in `current` or `tombstone`.
+    public struct KeyChange: Sendable {
+        public var key: Bytes
+        /// The state before the batch, if the key had one.
+        public var before: KeyState?
+        /// The state after the batch.
+        public var after: KeyState
+    }
+
+    /// The row of `meta` that the batch was evaluated over.
+    public var base: StoreMeta
+    /// The revision after the batch.
+    public var revision: Int64
+    /// The compaction mark after the batch.
+    public var compacted: Int64
+    /// The log's new rows, in order.
+    public var events: [LogEvent] = []
+    /// The keys that changed, each once.
+    public var keys: [KeyChange] = []
+    /// Leases granted.
+    public var grantedLeases: [LeaseRecord] = []
+    /// Leases revoked.
+    public var revokedLeases: [Int64] = []
+
+    /// No change at all.
+    public init(base: StoreMeta) {
+        self.base = base
+        self.revision = base.revision
+        self.compacted = base.compacted
+    }
+
+    /// Whether there is nothing to write.
+    public var isEmpty: Bool {
+        revision == base.revision && compacted == base.compacted && grantedLeases.isEmpty && revokedLeases.isEmpty
+    }
+}

@@ -1,0 +1,29 @@
+/// What can be read inside a snapshot or inside a batch, before the batch's own changes.
+///
+/// All calls block; they are made from Drover's own threads, and from an event loop only where the driver says it can
+/// answer at once. An object that conforms is used by one thread at a time.
+public protocol DriverView: AnyObject {
+    /// Lends the keys of `range` in ascending order until `body` returns false.
+    ///
+    /// - Parameters:
+    ///   - revision: nil for the newest state, or a revision at most the newest and at least the compacted one.
+    ///   - values: whether rows carry their values.
+    func scan(
+        _ range: KeyRange, at revision: Int64?, values: Bool, _ body: (RowView) throws -> Bool
+    ) throws
+
+    /// The number of keys in `range`, at a revision as in ``scan(_:at:values:_:)``.
+    func count(_ range: KeyRange, at revision: Int64?) throws -> Int64
+
+    /// Lends the event at (`main`, `sub`) of the log; false when it is not there.
+    func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool
+
+    /// Lends the log's rows from revision `main` on, in order, until `body` returns false.
+    func log(from main: Int64, _ body: (RowView) throws -> Bool) throws
+
+    /// The state of one key: of its live row, or of its tombstone.
+    func state(of key: Bytes) throws -> KeyState?
+
+    /// The keys attached to a lease, in key order.
+    func keys(attachedTo lease: Int64) throws -> [Bytes]
+}

@@ -1,0 +1,52 @@
+/// Every limit of the engine on what can grow, in one place, each with its unit.
+public struct Limits: Sendable {
+    /// The most calls of one group commit.
+    public var batchCalls = 1_024
+    /// The most bytes of keys and values of one group commit, beyond its first call.
+    public var batchBytes = 8 << 20
+    /// The most calls that wait for the committer; above it a call fails with etcd's "too many requests".
+    public var queuedWriteCalls = 50_000
+    /// The most bytes that wait for the committer.
+    public var queuedWriteBytes = 256 << 20
+    /// The most rows an operation may touch and still share its batch with others.
+    public var sharedBatchRows = 10_000
+    /// The most reads that wait for a reader thread; above it a read fails with "too many requests".
+    public var queuedReads = 50_000
+    /// Reader threads, each with a connection of its own.
+    public var readerThreads = 4
+    /// The most operations in each list of a transaction. etcd: `--max-txn-ops`.
+    public var txnOperations = 128
+    /// The most bytes of one request. etcd: `--max-request-bytes`.
+    public var requestBytes = 1_572_864
+    /// The most events that the feed keeps in memory for watches to resume from.
+    public var feedEvents = 65_536
+    /// The most bytes of keys and values that the feed keeps in memory.
+    public var feedBytes = 32 << 20
+    /// The most bytes of committed events that wait for the feed thread; above it the feed reads them from the log.
+    public var feedBacklogBytes = 32 << 20
+    /// The most bytes that may wait at one watch consumer before its watches fall back to the log.
+    public var watchBacklogBytes = 2 << 20
+    /// The most rows that one pass over the log reads before live events get their turn.
+    public var catchUpRows = 4_096
+    /// The most bytes that one pass over the log reads before live events get their turn.
+    public var catchUpBytes = 4 << 20
+    /// The most watches of the store.
+    public var watchers = 1_000_000
+    /// The most range counts that are kept up to date in memory.
+    public var countedRanges = 256
+    /// The most creations and deletions that are kept to move the counts by.
+    public var countDeltas = 65_536
+    /// The most leases of the store.
+    public var leases = 10_000_000
+    /// Leases revoked for expiry in one round of 500 ms. etcd: 1,000 revokes a second.
+    public var expiriesPerRound = 500
+    /// The most log rows that one step of the sweep looks at.
+    public var sweepRows = 1_000
+    /// The bytes of rows that a streamed list reads at a time.
+    public var listChunkBytes = 256 << 10
+    /// The bytes of a list that are produced without a pass over its lengths.
+    public var listBufferBytes = 1 << 20
+
+    /// The defaults, each named in docs/operations.md.
+    public init() {}
+}

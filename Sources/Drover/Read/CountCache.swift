@@ -1,0 +1,137 @@
+import DequeModule
+import Synchronization
+
+/// Counts of ranges, exact for the revision they are asked for, without walking the range for every page.
+///
+/// Two sources: a page in key order leaves the count of its continuation behind, and a range counted lately is moved
+/// along by the creations and deletions that were committed since. A count is used only for the very revision it holds
+/// for; the committer records creations and deletions before COMMIT, so that whoever sees a revision finds them here.
+final class CountCache: Sendable {
+    private struct Delta {
+        var revision: Int64
+        var key: Bytes
+        var change: Int64
+    }
+
+    private struct Entry {
+        var count: Int64
+        var revision: Int64
+        var used: UInt64
+    }
+
+    private struct Continuation: Hashable {
+        var range: KeyRange
+        var revision: Int64
+    }
+
+    private struct State {
+        var entries: [KeyRange: Entry] = [:]
+        var continuations: [Continuation: Int64] = [:]
+        var continuationOrder: Deque<Continuation> = []
+        var deltas: Deque<Delta> = []
+        /// Every creation and deletion after this revision is in `deltas`.
+        var completeAfter: Int64
+        var clock: UInt64 = 0
+    }
+
+    private let state: Mutex<State>
+    private let limits: Limits
+
+    init(limits: Limits, revision: Int64) {
+        self.limits = limits
+        self.state = Mutex(State(completeAfter: revision))
+    }
+
+    /// A batch is about to be committed.
+    func willCommit(_ changes: ChangeSet) {
+        state.withLock { state in
+            for event in changes.events {
+                if event.version == 1 {
+                    state.deltas.append(Delta(revision: event.main, key: event.key, change: 1))
+                } else if event.version == 0 {
+                    state.deltas.append(Delta(revision: event.main, key: event.key, change: -1))
+                }
+            }
+            while state.deltas.count > limits.countDeltas {
+                let dropped = state.deltas.removeFirst()
+                state.completeAfter = max(state.completeAfter, dropped.revision)
+            }
+        }
+    }
+
+    /// The batch was not committed after all.
+    func didNotCommit(_ changes: ChangeSet) {
+        state.withLock { state in
+            while let last = state.deltas.last, last.revision > changes.base.revision { state.deltas.removeLast() }
+        }
+    }
+
+    /// The count of `range` at the newest revision of a snapshot, or nil when it is not known.
+    func count(_ range: KeyRange, at revision: Int64) -> Int64? {
+        state.withLock { state in
+            if let count = state.continuations[Continuation(range: range, revision: revision)] { return count }
+            guard var entry = state.entries[range] else { return nil }
+            state.clock += 1
+            if entry.revision != revision {
+                let low = min(entry.revision, revision)
+                guard low >= state.completeAfter else { return nil }
+                let high = max(entry.revision, revision)
+                var change: Int64 = 0
+                let first = Self.firstDelta(after: low, state.deltas)
+                // Beyond this many a fresh count over `current` is the cheaper way.
+                if state.deltas.count - first > 20_000 { return nil }
+                for i in first..<state.deltas.count {
+                    let delta = state.deltas[i]
+                    if delta.revision > high { break }
+                    if range.contains(delta.key) { change += delta.change }
+                }
+                if revision < entry.revision { return entry.count - change }
+                entry.count += change
+                entry.revision = revision
+            }
+            entry.used = state.clock
+            state.entries[range] = entry
+            return entry.count
+        }
+    }
+
+    private static func firstDelta(after revision: Int64, _ deltas: Deque<Delta>) -> Int {
+        var low = 0
+        var high = deltas.count
+        while low < high {
+            let middle = (low + high) / 2
+            if deltas[middle].revision > revision { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+
+    /// A range was counted in a snapshot.
+    func learn(_ range: KeyRange, at revision: Int64, count: Int64) {
+        state.withLock { state in
+            if let known = state.entries[range], known.revision > revision { return }
+            state.clock += 1
+            if state.entries.count >= limits.countedRanges, state.entries[range] == nil,
+                let oldest = state.entries.min(by: { $0.value.used < $1.value.used })
+            {
+                state.entries[oldest.key] = nil
+            }
+            state.entries[range] = Entry(count: count, revision: revision, used: state.clock)
+        }
+    }
+
+    /// The count of what is left of a range after a page, at the revision the page was read at.
+    func learnContinuation(_ range: KeyRange, at revision: Int64, count: Int64) {
+        let key = Continuation(range: range, revision: revision)
+        state.withLock { state in
+            if state.continuations.updateValue(count, forKey: key) == nil { state.continuationOrder.append(key) }
+            while state.continuationOrder.count > limits.countedRanges * 16 {
+                state.continuations[state.continuationOrder.removeFirst()] = nil
+            }
+        }
+    }
+
+    /// The count of a continuation at an older revision, or nil when it is not known.
+    func continuation(_ range: KeyRange, at revision: Int64) -> Int64? {
+        state.withLock { $0.continuations[Continuation(range: range, revision: revision)] }
+    }
+}

@@ -1,0 +1,84 @@
+/// A range request carried out over something that can scan and count: a snapshot, or a batch with its own changes.
+///
+/// Source: etcd `server/etcdserver/txn/range.go`.
+struct RangeExecution {
+    typealias Scan = (
+        _ range: KeyRange, _ revision: Int64?, _ values: Bool, _ body: (RowView) throws -> Bool
+    ) throws -> Void
+    typealias Count = (_ range: KeyRange, _ revision: Int64?) throws -> Int64
+
+    var currentRevision: Int64
+    var compactedRevision: Int64
+    var scan: Scan
+    var count: Count
+
+    /// Refuses revisions that lie ahead or behind the compaction mark. Reading exactly at the mark is allowed.
+    static func check(revision: Int64, current: Int64, compacted: Int64) throws(DroverError) {
+        if revision > current { throw DroverError(.futureRevision) }
+        if revision > 0 && revision < compacted { throw DroverError(.compacted) }
+    }
+
+    func collect(_ request: RangeRequest) throws -> RangeResponse {
+        try Self.check(revision: request.revision, current: currentRevision, compacted: compactedRevision)
+        let at = request.revision <= 0 || request.revision == currentRevision ? nil : request.revision
+        var response = RangeResponse(revision: currentRevision)
+        if request.range.isEmpty { return response }
+        if request.countOnly {
+            response.count = try count(request.range, at)
+            return response
+        }
+        // etcd applies the limit before sorting when a target is given without an order; clients see the difference.
+        let stopsEarly = request.limit > 0 && request.sortOrder == .none && !request.hasRevisionFilter
+        let sorts = !(request.sortTarget == .key && request.sortOrder != .descend)
+        let defersValues =
+            sorts && request.limit > 0 && !stopsEarly && request.sortTarget != .value && !request.keysOnly
+        let values = (!request.keysOnly || request.sortTarget == .value) && !defersValues
+        let ceiling = stopsEarly && request.limit < Int64.max ? request.limit + 1 : Int64.max
+        var seen: Int64 = 0
+        var cut = false
+        try scan(request.range, at, values) { row in
+            seen += 1
+            if request.admits(modRevision: row.main, createRevision: row.createRevision) {
+                response.kvs.append(row.keyValue())
+            }
+            if seen >= ceiling {
+                cut = true
+                return false
+            }
+            return true
+        }
+        response.count = cut ? try count(request.range, at) : seen
+        if sorts { sort(&response.kvs, request) }
+        if request.limit > 0 && response.kvs.count > request.limit {
+            response.kvs.removeLast(response.kvs.count - Int(request.limit))
+            response.more = true
+        }
+        if defersValues {
+            for index in response.kvs.indices {
+                let single = KeyRange(lower: response.kvs[index].key, upper: .single)
+                try scan(single, at, true) { row in
+                    response.kvs[index].value = Bytes(row.value)
+                    return false
+                }
+            }
+        }
+        if request.keysOnly && request.sortTarget == .value {
+            for index in response.kvs.indices { response.kvs[index].value = [] }
+        }
+        return response
+    }
+
+    private func sort(_ kvs: inout [KeyValue], _ request: RangeRequest) {
+        let descending = request.sortOrder == .descend
+        func order(_ precedes: (KeyValue, KeyValue) -> Bool) {
+            kvs.sort { descending ? precedes($1, $0) : precedes($0, $1) }
+        }
+        switch request.sortTarget {
+        case .key: order { Bytes.precedes($0.key, $1.key) }
+        case .version: order { $0.version < $1.version }
+        case .create: order { $0.createRevision < $1.createRevision }
+        case .mod: order { $0.modRevision < $1.modRevision }
+        case .value: order { Bytes.precedes($0.value, $1.value) }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+import DequeModule
+import Logging
+
+/// Threads that read, each with a connection of its own.
+final class ReaderPool: Sendable {
+    typealias Job = @Sendable (any DriverReader) -> Void
+
+    private struct State {
+        var jobs: Deque<Job> = []
+        var waiting = 0
+        var stopping = false
+    }
+
+    private let state = Condition(State())
+    private let limit: Int
+    // Set once, before the pool is shared.
+    private nonisolated(unsafe) var threads: [WorkerThread] = []
+
+    init(driver: any Driver, count: Int, queueLimit: Int) throws {
+        limit = queueLimit
+        for number in 0..<count {
+            // Handed to its thread at once and used nowhere else.
+            nonisolated(unsafe) let reader = try driver.openReader()
+            threads.append(WorkerThread(name: "drover-read-\(number)") { [state] in Self.run(state, reader) })
+        }
+    }
+
+    private static func run(_ state: Condition<State>, _ reader: any DriverReader) {
+        while true {
+            let job = state.wait { state -> Job?? in
+                if let job = state.jobs.popFirst() { return .some(job) }
+                if state.stopping { return .some(nil) }
+                return nil
+            }
+            guard let job else { return }
+            job(reader)
+            reader.endSnapshot()
+        }
+    }
+
+    /// Runs `job` on a reader thread; false when too many wait, or the pool was stopped.
+    func submit(_ job: @escaping Job) -> DroverError? {
+        let refused = state.withLock { state -> DroverError? in
+            if state.stopping { return DroverError(.stopped) }
+            if state.jobs.count >= limit { return DroverError(.tooManyRequests) }
+            state.jobs.append(job)
+            return nil
+        }
+        if refused == nil { state.signal() }
+        return refused
+    }
+
+    /// Does what waits, then ends the threads.
+    func stop() {
+        state.withLock { $0.stopping = true }
+        state.broadcast()
+        for thread in threads { thread.join() }
+        threads = []
+    }
+}

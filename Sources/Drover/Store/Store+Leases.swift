@@ -1,0 +1,63 @@
+extension Store {
+    /// Grants a lease.
+    ///
+    /// - Parameters:
+    ///   - ttl: seconds; less than 2 becomes 2, as in etcd.
+    ///   - id: the id to use; 0 lets the store choose.
+    /// - Throws: ``DroverError`` with `leaseTTLTooLarge` or `leaseExists`.
+    public func grantLease(ttl: Int64, id: Int64 = 0) async throws -> LeaseRecord {
+        let operation = try Store.leaseGrantOperation(id: id, ttl: ttl)
+        guard case .leaseGrant(_, let lease) = try await write(operation) else { throw DroverError(.internalFault) }
+        return lease
+    }
+
+    /// A grant within etcd's bounds. For servers.
+    public static func leaseGrantOperation(id: Int64, ttl: Int64) throws(DroverError) -> WriteOperation {
+        if ttl > Lessor.maximumTTL { throw DroverError(.leaseTTLTooLarge) }
+        let chosen = id == 0 ? Int64.random(in: 1...Int64.max) : id
+        return .leaseGrant(id: chosen, ttl: max(ttl, Lessor.minimumTTL))
+    }
+
+    /// Revokes a lease and deletes its keys in one revision.
+    ///
+    /// - Throws: ``DroverError`` with `leaseNotFound`.
+    public func revokeLease(_ id: Int64) async throws {
+        _ = try await write(.leaseRevoke(id: id))
+    }
+
+    /// Renews a lease; nil when it is unknown or has expired, else its time to live in seconds.
+    public func keepAlive(_ id: Int64) async -> Int64? {
+        await withCheckedContinuation { continuation in
+            renewLease(id) { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// As ``keepAlive(_:)`` with a completion: called before this returns, or later from another thread when the lease
+    /// is just being revoked for expiry. For servers.
+    public func renewLease(_ id: Int64, _ completion: @escaping @Sendable (Int64?) -> Void) {
+        switch lessor.renew(id, resume: { completion(nil) }) {
+        case .renewed(let ttl): completion(ttl)
+        case .unknown: completion(nil)
+        case .expiring: break
+        }
+    }
+
+    /// The seconds left and granted of a lease; nil when it is unknown.
+    public func timeToLive(_ id: Int64) -> (remaining: Int64, granted: Int64)? {
+        lessor.timeToLive(id)
+    }
+
+    /// The keys attached to a lease, in key order.
+    public func keys(attachedTo id: Int64) async throws -> [Bytes] {
+        try await onReader { _, reader in
+            defer { reader.endSnapshot() }
+            _ = try reader.beginSnapshot()
+            return try reader.keys(attachedTo: id)
+        }
+    }
+
+    /// All leases, those that expire first in front.
+    public func leases() -> [Int64] {
+        lessor.all()
+    }
+}

@@ -1,0 +1,113 @@
+extension Store {
+    /// Reads keys.
+    ///
+    /// - Throws: ``DroverError`` with etcd's codes: `emptyKey`, `compacted`, `futureRevision`.
+    public func range(_ request: RangeRequest) async throws -> RangeResponse {
+        try validator.check(request)
+        return try await onReader { store, reader in try store.range(request, reader) }
+    }
+
+    /// Reads one key; nil when it does not exist.
+    public func get(_ key: Bytes, revision: Int64 = 0) async throws -> KeyValue? {
+        var request = RangeRequest(key: key)
+        request.revision = revision
+        return try await range(request).kvs.first
+    }
+
+    /// Reads one key; nil when it does not exist.
+    public func get(_ key: String, revision: Int64 = 0) async throws -> KeyValue? {
+        try await get(Bytes(key.utf8), revision: revision)
+    }
+
+    /// Reads the keys that begin with `prefix`, in key order.
+    public func list(prefix: String, limit: Int64 = 0, revision: Int64 = 0) async throws -> RangeResponse {
+        var request = RangeRequest(KeyRange(prefix: Bytes(prefix.utf8)))
+        request.limit = limit
+        request.revision = revision
+        return try await range(request)
+    }
+
+    /// The store's revision, as the database has it.
+    public func revision() async throws -> Int64 {
+        try await onReader { _, reader in
+            defer { reader.endSnapshot() }
+            return try reader.beginSnapshot().revision
+        }
+    }
+
+    /// The bytes the database takes, and how many of them are in use.
+    public func size() async throws -> (total: Int64, inUse: Int64) {
+        try await onReader { _, reader in try reader.size() }
+    }
+
+    func onReader<R: Sendable>(
+        _ body: @escaping @Sendable (Store, any DriverReader) throws -> R
+    ) async throws -> R {
+        try await withCheckedThrowingContinuation { continuation in
+            let refused = read { reader in
+                continuation.resume(with: Result { try Store.describing { try body(self, reader) } })
+            }
+            if let refused { continuation.resume(throwing: refused) }
+        }
+    }
+
+    /// Turns what drivers throw into the error of the public face.
+    static func describing<R>(_ body: () throws -> R) throws(DroverError) -> R {
+        do {
+            return try body()
+        } catch let error as DroverError {
+            throw error
+        } catch let failure as DriverFailure {
+            throw failure.asDroverError
+        } catch {
+            throw DroverError(.internalFault, cause: error)
+        }
+    }
+
+    // MARK: - On a reader's thread
+
+    /// Carries a range request out on `reader`, collecting the keys. For servers.
+    public func range(_ request: RangeRequest, _ reader: any DriverReader) throws -> RangeResponse {
+        defer { reader.endSnapshot() }
+        let meta = try reader.beginSnapshot()
+        let execution = RangeExecution(
+            currentRevision: meta.revision, compactedRevision: meta.compacted,
+            scan: { try reader.scan($0, at: $1, values: $2, $3) },
+            count: { try self.count($0, at: $1, meta: meta, reader) })
+        let response = try execution.collect(request)
+        if response.more && request.hasDefaultOrder && !request.hasRevisionFilter, let last = response.kvs.last {
+            learnContinuation(
+                request, after: last.key, meta: meta, left: response.count - Int64(response.kvs.count))
+        }
+        return response
+    }
+
+    /// Carries a read-only transaction out on `reader`. For servers.
+    public func readOnlyTxn(_ request: TxnRequest, _ reader: any DriverReader) throws -> TxnResponse {
+        defer { reader.endSnapshot() }
+        let meta = try reader.beginSnapshot()
+        var evaluator = TxnEvaluator(view: reader, meta: meta, leaseExists: { _ in false })
+        return try evaluator.readOnly(request)
+    }
+
+    /// The number of keys of a range in a snapshot, without walking it when that is known.
+    public func count(
+        _ range: KeyRange, at revision: Int64?, meta: StoreMeta, _ reader: any DriverReader
+    ) throws -> Int64 {
+        guard let revision else {
+            if let known = counts.count(range, at: meta.revision) { return known }
+            let count = try reader.count(range, at: nil)
+            if !range.isSingle { counts.learn(range, at: meta.revision, count: count) }
+            return count
+        }
+        return try counts.continuation(range, at: revision) ?? reader.count(range, at: revision)
+    }
+
+    /// Remembers the count of what is left after a page. For servers.
+    public func learnContinuation(_ request: RangeRequest, after last: Bytes, meta: StoreMeta, left: Int64) {
+        let at = request.revision <= 0 ? meta.revision : request.revision
+        let rest = KeyRange(
+            lower: last.successor, upper: request.range.exclusiveEnd.map(KeyRange.Upper.before) ?? .unbounded)
+        counts.learnContinuation(rest, at: at, count: left)
+    }
+}

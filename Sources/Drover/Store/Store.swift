@@ -1,0 +1,149 @@
+public import Logging
+import Synchronization
+
+/// A key/value store with etcd's semantics over a SQL database.
+///
+/// A store may be shared freely between tasks and threads. Every write is durable when its call returns; every read is
+/// answered from one snapshot of the database.
+public final class Store: Sendable {
+    let driver: any Driver
+    let readers: ReaderPool
+    let lessor: Lessor
+    let counts: CountCache
+    let committer: Committer
+    let housekeeper: Housekeeper
+    private let feedThread: WorkerThread
+    private let writerThread: WorkerThread
+    private let housekeeperThread: WorkerThread
+    private let isClosed = Atomic<Bool>(false)
+
+    /// The feed of committed events.
+    let feed: Feed
+    /// The limits the store runs with.
+    public let limits: Limits
+    /// The logger it was given.
+    public let logger: Logger
+    /// etcd's cluster id, random, as old as the store.
+    public let clusterID: UInt64
+    /// etcd's member id, random, as old as the store.
+    public let memberID: UInt64
+    /// Checks requests as etcd does before they are carried out.
+    public let validator: RequestValidator
+
+    /// Opens a store on `driver`, creating or migrating its tables.
+    ///
+    /// - Throws: ``DroverError`` with the code ``DroverError/Code/database`` when the database cannot be used; the
+    ///   message says why and what to do.
+    public init(driver: any Driver, configuration: StoreConfiguration = .init()) throws {
+        let limits = configuration.limits
+        let logger = configuration.logger
+        self.driver = driver
+        self.limits = limits
+        self.logger = logger
+
+        // Each connection is handed to its thread at once and used nowhere else.
+        nonisolated(unsafe) let writer = try driver.openWriter()
+        nonisolated(unsafe) let feedReader = try driver.openReader()
+        readers = try ReaderPool(driver: driver, count: limits.readerThreads, queueLimit: limits.queuedReads)
+
+        let meta = try feedReader.beginSnapshot()
+        feedReader.endSnapshot()
+        clusterID = meta.clusterID
+        memberID = meta.memberID
+        validator = RequestValidator(
+            maximumTxnOperations: limits.txnOperations, maximumKeyBytes: driver.maximumKeyBytes)
+
+        let lessor = Lessor()
+        lessor.arm(try feedReader.leases())
+        let counts = CountCache(limits: limits, revision: meta.revision)
+        let interval = Int64(max(0.1, configuration.progressInterval) * 1e9)
+        let feed = Feed(revision: meta.revision, limits: limits, progressInterval: interval, logger: logger)
+        let queue = WriteQueue(limits: limits)
+        let committer = Committer(
+            queue: queue, limits: limits, logger: logger, leaseExists: { lessor.exists($0) },
+            effects: .init(
+                willCommit: { counts.willCommit($0) },
+                didCommit: { changes in
+                    lessor.apply(changes)
+                    feed.publish(changes)
+                },
+                didNotCommit: { counts.didNotCommit($0) }))
+        let housekeeper = Housekeeper(lessor: lessor, queue: queue, limits: limits)
+        self.lessor = lessor
+        self.counts = counts
+        self.feed = feed
+        self.committer = committer
+        self.housekeeper = housekeeper
+        writerThread = WorkerThread(name: "drover-commit") { committer.run(writer) }
+        feedThread = WorkerThread(name: "drover-feed") { feed.run(feedReader) }
+        housekeeperThread = WorkerThread(name: "drover-keeper") { housekeeper.run() }
+        if meta.swept < meta.compacted { queue.requestSweep() }
+    }
+
+    /// Opens the store that `endpoint` names with the driver that serves its scheme.
+    ///
+    /// - Parameters:
+    ///   - endpoint: such as `sqlite:///var/lib/app/state.db`.
+    ///   - drivers: the drivers to choose from, such as `[SQLiteDriver.self]`.
+    /// - Throws: ``DroverError`` with ``DroverError/Code/badEndpoint`` when no driver serves it.
+    public static func open(
+        _ endpoint: String, using drivers: [any DriverProvider.Type], configuration: StoreConfiguration = .init()
+    ) throws -> Store {
+        let scheme = String(endpoint.prefix { $0 != ":" })
+        guard let provider = drivers.first(where: { $0.schemes.contains(scheme) }) else {
+            let known = drivers.flatMap { $0.schemes }.joined(separator: ", ")
+            throw DroverError(
+                .badEndpoint, message: "drover: no backend serves this endpoint's scheme; known schemes: \(known)")
+        }
+        return try Store(
+            driver: provider.makeDriver(endpoint: endpoint, logger: configuration.logger), configuration: configuration)
+    }
+
+    /// Finishes the writes that wait, ends watches and closes the database. Further calls fail with
+    /// ``DroverError/Code/stopped``.
+    public func close() async {
+        await withCheckedContinuation { continuation in
+            _ = WorkerThread(name: "drover-close") {
+                self.closeBlocking()
+                continuation.resume()
+            }
+        }
+    }
+
+    /// As ``close()``, on the calling thread, which it blocks.
+    public func closeBlocking() {
+        if isClosed.exchange(true, ordering: .sequentiallyConsistent) { return }
+        housekeeper.stop()
+        housekeeperThread.join()
+        feed.stop()
+        feedThread.join()
+        readers.stop()
+        committer.queue.stop()
+        writerThread.join()
+        driver.close()
+    }
+
+    // MARK: - For servers
+
+    /// Queues calls for the next group commit; each is answered through its sink.
+    public func submit(_ calls: [WriteCall]) {
+        if let refused = committer.queue.append(calls) {
+            for call in calls { call.sink.deliver([.init(token: call.token, result: .failure(refused))]) }
+        }
+    }
+
+    /// Runs `job` on a reader thread. The error, if any, says why it will not be run.
+    public func read(_ job: @escaping @Sendable (any DriverReader) -> Void) -> DroverError? {
+        readers.submit(job)
+    }
+
+    /// A reader of the caller's own for point reads on its thread, or nil when the backend is not embedded.
+    public func makeInlineReader() throws -> (any DriverReader)? {
+        driver.readsInline ? try driver.openReader() : nil
+    }
+
+    /// A new watch stream whose deliveries go to `target`.
+    public func makeWatchConsumer(token: UInt64, target: any WatchTarget) -> WatchConsumer {
+        feed.makeConsumer(token: token, target: target)
+    }
+}

@@ -1,0 +1,15 @@
+public import Logging
+
+/// How a store is run.
+public struct StoreConfiguration: Sendable {
+    /// Limits on everything that grows.
+    public var limits = Limits()
+    /// Seconds between the progress notifications of watches that asked for them. Default 600, as in etcd; at least
+    /// 0.1.
+    public var progressInterval: Double = 600
+    /// Where the store logs. Nothing at `info` or above is logged per request.
+    public var logger = Logger(label: "drover")
+
+    /// The defaults.
+    public init() {}
+}

@@ -1,0 +1,32 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Keys and values are arbitrary bytes, as in etcd.
+///
+/// An array is one allocation, eight bytes wide and free of Foundation. `ByteBuffer` slices were tried first: a slice
+/// of 1 KiB kept a whole socket read buffer alive for as long as its event stayed in the feed.
+public typealias Bytes = [UInt8]
+
+extension [UInt8] {
+    /// Bytewise order, the order of keys in etcd: shorter first when one is a prefix of the other.
+    public static func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
+        a.withUnsafeBytes { pa in
+            b.withUnsafeBytes { pb in
+                let common = Swift.min(pa.count, pb.count)
+                if common > 0 {
+                    let order = memcmp(pa.baseAddress!, pb.baseAddress!, common)
+                    if order != 0 { return order < 0 }
+                }
+                return pa.count < pb.count
+            }
+        }
+    }
+
+    /// The smallest key greater than this one: itself followed by a zero byte.
+    public var successor: [UInt8] { self + [0] }
+}

@@ -1,0 +1,374 @@
+/// Evaluates calls one after the other over the rows of a driver, keeping what they change in memory.
+///
+/// One evaluator serves one batch, or one read-only transaction. A call that fails leaves nothing behind: its
+/// neighbours in the batch go on. Source of the rules: etcd `server/etcdserver/txn`, `server/storage/mvcc`.
+struct TxnEvaluator {
+    /// Thrown by a call that must not share its batch: it goes first in the next one.
+    struct NeedsOwnBatch: Error {}
+
+    /// A key the batch has looked at.
+    struct Entry {
+        var key: Bytes
+        var base: KeyState?
+        var now: KeyState?
+        /// The value that the batch gave it.
+        var value: Bytes?
+        var isDirty = false
+
+        var live: KeyState? { now?.isLive == true ? now : nil }
+    }
+
+    private struct Undo {
+        var index: Int
+        var now: KeyState?
+        var value: Bytes?
+        var isDirty: Bool
+    }
+
+    let view: any DriverView
+    let meta: StoreMeta
+    let leaseExists: (Int64) -> Bool
+    /// The most rows a call may touch while others share its batch.
+    let sharedRows: Int
+
+    private(set) var revision: Int64
+    private(set) var compacted: Int64
+    private(set) var entries: [Entry] = []
+    private(set) var index: [Bytes: Int] = [:]
+    private(set) var dirty: [Int] = []
+    private(set) var events: [ChangeSet.LogEvent] = []
+    private(set) var granted: [LeaseRecord] = []
+    private(set) var revoked: [Int64] = []
+
+    /// Whether calls were evaluated before the present one.
+    var isShared = false
+    /// Rows the present call has touched.
+    private(set) var rowsTouched = 0
+    private var undo: [Undo] = []
+    /// Events of the present call: the next one's place in the revision.
+    private var subs: Int64 = 0
+
+    init(
+        view: any DriverView, meta: StoreMeta, sharedRows: Int = .max, leaseExists: @escaping (Int64) -> Bool
+    ) {
+        self.view = view
+        self.meta = meta
+        self.sharedRows = sharedRows
+        self.leaseExists = leaseExists
+        self.revision = meta.revision
+        self.compacted = meta.compacted
+    }
+
+    /// Takes over the states that were fetched with the batch.
+    mutating func preload(_ keys: [Bytes], _ states: [KeyState?]) {
+        entries.reserveCapacity(keys.count)
+        index.reserveCapacity(keys.count)
+        for (key, state) in zip(keys, states) {
+            index[key] = entries.count
+            entries.append(Entry(key: key, base: state, now: state))
+        }
+    }
+
+    /// What the batch has come to.
+    func changeSet() -> ChangeSet {
+        var changes = ChangeSet(base: meta)
+        changes.revision = revision
+        changes.compacted = compacted
+        changes.events = events
+        changes.keys.reserveCapacity(dirty.count)
+        for i in dirty {
+            let entry = entries[i]
+            changes.keys.append(.init(key: entry.key, before: entry.base, after: entry.now!))
+        }
+        changes.grantedLeases = granted
+        changes.revokedLeases = revoked
+        return changes
+    }
+
+    /// Evaluates one call.
+    ///
+    /// - Throws: ``DroverError`` when the call fails alone, ``DriverFailure`` when the batch does, ``NeedsOwnBatch``.
+    mutating func evaluate(_ operation: WriteOperation) throws -> WriteReply {
+        undo.removeAll(keepingCapacity: true)
+        subs = 0
+        rowsTouched = 0
+        let eventsBefore = events.count
+        let dirtyBefore = dirty.count
+        do {
+            let reply = try perform(operation)
+            if subs > 0 { revision += 1 }
+            return reply
+        } catch {
+            for step in undo.reversed() {
+                entries[step.index].now = step.now
+                entries[step.index].value = step.value
+                entries[step.index].isDirty = step.isDirty
+            }
+            events.removeLast(events.count - eventsBefore)
+            dirty.removeLast(dirty.count - dirtyBefore)
+            throw error
+        }
+    }
+
+    private mutating func perform(_ operation: WriteOperation) throws -> WriteReply {
+        switch operation {
+        case .put(let request):
+            return .put(try put(request))
+        case .deleteRange(let request):
+            return .deleteRange(try delete(request))
+        case .txn(let request):
+            return .txn(try txn(request))
+        case .compact(let target, _):
+            if target <= compacted { throw DroverError(.compacted) }
+            if target > revision { throw DroverError(.futureRevision) }
+            compacted = target
+            return .compact(revision: revision)
+        case .leaseGrant(let id, let ttl):
+            if hasLease(id) { throw DroverError(.leaseExists) }
+            let lease = LeaseRecord(id: id, grantedTTL: ttl)
+            revoked.removeAll { $0 == id }
+            granted.append(lease)
+            return .leaseGrant(revision: revision, lease: lease)
+        case .leaseRevoke(let id), .leaseExpire(let id):
+            if !hasLease(id) { throw DroverError(.leaseNotFound) }
+            try deleteKeys(attachedTo: id)
+            granted.removeAll { $0.id == id }
+            revoked.append(id)
+            return .leaseRevoke(revision: subs > 0 ? revision + 1 : revision)
+        }
+    }
+
+    func hasLease(_ id: Int64) -> Bool {
+        if granted.contains(where: { $0.id == id }) { return true }
+        if revoked.contains(id) { return false }
+        return leaseExists(id)
+    }
+
+    /// The revision as calls see it now: one more after the first change of the present call.
+    var visibleRevision: Int64 { subs > 0 ? revision + 1 : revision }
+}
+
+// MARK: - Looking at keys
+
+extension TxnEvaluator {
+    mutating func entryIndex(_ key: Bytes) throws -> Int {
+        if let found = index[key] { return found }
+        let state = try view.state(of: key)
+        return add(key, state)
+    }
+
+    @discardableResult
+    private mutating func add(_ key: Bytes, _ state: KeyState?) -> Int {
+        index[key] = entries.count
+        entries.append(Entry(key: key, base: state, now: state))
+        return entries.count - 1
+    }
+
+    private mutating func touch() throws {
+        rowsTouched += 1
+        if isShared && rowsTouched > sharedRows { throw NeedsOwnBatch() }
+    }
+
+    func value(ofEntry i: Int) throws -> Bytes {
+        if let value = entries[i].value { return value }
+        guard let state = entries[i].live else { return [] }
+        var value: Bytes = []
+        let found = try view.event(main: state.main, sub: state.sub) { value = Bytes($0.value) }
+        if !found {
+            throw DriverFailure(
+                .corrupt, "a live key's event is missing from the log; run `drover check` on the database")
+        }
+        return value
+    }
+
+    func keyValue(ofEntry i: Int, values: Bool = true) throws -> KeyValue? {
+        guard let state = entries[i].live else { return nil }
+        return KeyValue(
+            key: entries[i].key, value: values ? try value(ofEntry: i) : [], createRevision: state.createRevision,
+            modRevision: state.main, version: state.version, lease: state.lease)
+    }
+
+    /// The newest state of a range: the driver's rows with the batch's changes over them, in key order.
+    mutating func scanNewest(_ range: KeyRange, values: Bool, _ body: (RowView) throws -> Bool) throws {
+        if range.isEmpty { return }
+        if range.isSingle, let i = index[range.lower] {
+            try touch()
+            if let kv = try keyValue(ofEntry: i, values: values) { _ = try lend(kv, entries[i].live!, body) }
+            return
+        }
+        var changed: [Int] = []
+        if !dirty.isEmpty {
+            changed = dirty.filter { range.contains(entries[$0].key) }
+            changed.sort { Bytes.precedes(entries[$0].key, entries[$1].key) }
+        }
+        if changed.isEmpty {
+            var touched = rowsTouched
+            let (shared, most) = (isShared, sharedRows)
+            defer { rowsTouched = touched }
+            try view.scan(range, at: nil, values: values) { row in
+                touched += 1
+                if shared && touched > most { throw NeedsOwnBatch() }
+                return try body(row)
+            }
+            return
+        }
+        var next = 0
+        var stopped = false
+        var touched = rowsTouched
+        let (shared, most) = (isShared, sharedRows)
+        defer { rowsTouched = touched }
+        // Lends the batch's own live keys that come before `limit`; false when the body has had enough.
+        func lendChanged(before limit: Bytes?) throws -> Bool {
+            while next < changed.count {
+                let i = changed[next]
+                if let limit, !Bytes.precedes(entries[i].key, limit) { return true }
+                next += 1
+                if let kv = try keyValue(ofEntry: i, values: values) {
+                    if try !lend(kv, entries[i].live!, body) { return false }
+                }
+            }
+            return true
+        }
+        try view.scan(range, at: nil, values: values) { row in
+            touched += 1
+            if shared && touched > most { throw NeedsOwnBatch() }
+            let key = Bytes(row.key)
+            if try !lendChanged(before: key) {
+                stopped = true
+                return false
+            }
+            if next < changed.count, entries[changed[next]].key == key { return true }
+            if next > 0, entries[changed[next - 1]].key == key { return true }
+            if try !body(row) {
+                stopped = true
+                return false
+            }
+            return true
+        }
+        if !stopped { _ = try lendChanged(before: nil) }
+    }
+
+    private func lend(_ kv: KeyValue, _ state: KeyState, _ body: (RowView) throws -> Bool) throws -> Bool {
+        try kv.key.withUnsafeBytes { key in
+            try kv.value.withUnsafeBytes { value in
+                try body(
+                    RowView(
+                        key: key, value: value, valueLength: state.valueLength, main: state.main, sub: state.sub,
+                        createRevision: state.createRevision, version: state.version, lease: state.lease))
+            }
+        }
+    }
+
+    mutating func range(_ request: RangeRequest) throws -> RangeResponse {
+        let visible = visibleRevision
+        // History within the batch itself is not kept: such a read waits for the batch to be committed.
+        if request.revision > meta.revision && request.revision <= visible && isShared { throw NeedsOwnBatch() }
+        if request.range.isSingle { _ = try entryIndex(request.range.lower) }
+        var copy = self
+        let view = self.view
+        let base = meta.revision
+        defer { rowsTouched = copy.rowsTouched }
+        let scan: RangeExecution.Scan = { range, at, values, body in
+            if let at, at <= base {
+                try view.scan(range, at: at == base ? nil : at, values: values, body)
+            } else {
+                try copy.scanNewest(range, values: values, body)
+            }
+        }
+        let execution = RangeExecution(currentRevision: visible, compactedRevision: compacted, scan: scan) {
+            range, at in
+            var count: Int64 = 0
+            try scan(range, at, false) { _ in
+                count += 1
+                return true
+            }
+            return count
+        }
+        return try execution.collect(request)
+    }
+}
+
+// MARK: - Changing keys
+
+extension TxnEvaluator {
+    private mutating func record(_ i: Int, value: Bytes, state: KeyState) {
+        let entry = entries[i]
+        undo.append(Undo(index: i, now: entry.now, value: entry.value, isDirty: entry.isDirty))
+        events.append(
+            .init(
+                key: entry.key, value: value, main: state.main, sub: state.sub,
+                createRevision: state.createRevision, version: state.version, lease: state.lease,
+                previousMain: entry.now?.main ?? 0, previousSub: entry.now?.sub ?? 0))
+        entries[i].now = state
+        entries[i].value = value
+        if !entry.isDirty {
+            entries[i].isDirty = true
+            dirty.append(i)
+        }
+        subs += 1
+    }
+
+    mutating func put(_ request: PutRequest) throws -> PutResponse {
+        if request.lease != 0 && !hasLease(request.lease) { throw DroverError(.leaseNotFound) }
+        let i = try entryIndex(request.key)
+        let old = entries[i].live
+        var value = request.value
+        var lease = request.lease
+        if request.ignoresValue || request.ignoresLease {
+            guard let old else { throw DroverError(.keyNotFound) }
+            if request.ignoresValue { value = try self.value(ofEntry: i) }
+            if request.ignoresLease { lease = old.lease }
+        }
+        let previous = request.wantsPrevious ? try keyValue(ofEntry: i) : nil
+        let main = revision + 1
+        record(
+            i, value: value,
+            state: KeyState(
+                main: main, sub: subs, createRevision: old?.createRevision ?? main, version: (old?.version ?? 0) + 1,
+                lease: lease, valueLength: value.count))
+        return PutResponse(revision: main, previous: previous)
+    }
+
+    mutating func delete(_ request: DeleteRangeRequest) throws -> DeleteRangeResponse {
+        var previous: [KeyValue] = []
+        var found: [Int] = []
+        if request.range.isSingle {
+            let i = try entryIndex(request.range.lower)
+            if entries[i].live != nil {
+                found = [i]
+                if request.wantsPrevious { previous = [try keyValue(ofEntry: i)!] }
+            }
+        } else {
+            var rows: [(key: Bytes, state: KeyState)] = []
+            try scanNewest(request.range, values: request.wantsPrevious) { row in
+                rows.append((Bytes(row.key), row.state()))
+                if request.wantsPrevious { previous.append(row.keyValue()) }
+                return true
+            }
+            found.reserveCapacity(rows.count)
+            for (key, state) in rows { found.append(index[key] ?? add(key, state)) }
+        }
+        for i in found { erase(i) }
+        return DeleteRangeResponse(
+            revision: visibleRevision, deleted: Int64(found.count), previous: previous)
+    }
+
+    private mutating func erase(_ i: Int) {
+        record(i, value: [], state: KeyState(main: revision + 1, sub: subs))
+    }
+
+    private mutating func deleteKeys(attachedTo lease: Int64) throws {
+        var keys = try view.keys(attachedTo: lease)
+        if isShared && keys.count > sharedRows { throw NeedsOwnBatch() }
+        rowsTouched += keys.count
+        if !dirty.isEmpty {
+            keys.removeAll { key in index[key].map { entries[$0].isDirty } ?? false }
+            for i in dirty where entries[i].live?.lease == lease { keys.append(entries[i].key) }
+            keys.sort(by: Bytes.precedes)
+        }
+        for key in keys {
+            let i = try entryIndex(key)
+            erase(i)
+        }
+    }
+}

@@ -1,0 +1,95 @@
+import DequeModule
+import Logging
+import Synchronization
+
+/// The ordered stream of committed events, and the hub that finds each event's watches.
+///
+/// One thread owns all watches. Committed batches enter a bounded ring; the thread takes them from there, or from the
+/// log when it has fallen behind the ring, so nothing that is committed can be missed and memory stays bounded.
+final class Feed: Sendable {
+    enum Command: Sendable {
+        case create(WatchConsumer, WatchRequest)
+        case cancel(WatchConsumer, Int64)
+        case progress(WatchConsumer)
+        case drained(WatchConsumer)
+        case close(WatchConsumer)
+    }
+
+    struct Inbox {
+        var commands: Deque<Command> = []
+        var ring: FeedRing
+        var threadWaits = false
+        var hasWatchers = false
+        var stopping = false
+    }
+
+    let inbox: Condition<Inbox>
+    let limits: Limits
+    let logger: Logger
+    let progressInterval: Int64
+    let counters = FeedCounters()
+
+    /// - Parameter progressInterval: nanoseconds between progress notifications. etcd: 10 minutes.
+    init(revision: Int64, limits: Limits, progressInterval: Int64, logger: Logger) {
+        self.inbox = Condition(Inbox(ring: FeedRing(position: revision)))
+        self.limits = limits
+        self.progressInterval = progressInterval
+        self.logger = logger
+    }
+
+    /// A batch was committed.
+    func publish(_ changes: ChangeSet) {
+        guard !changes.events.isEmpty else { return }
+        let batch = FeedBatch(
+            firstRevision: changes.base.revision + 1, lastRevision: changes.revision, events: changes.events)
+        let wakes = inbox.withLock { inbox -> Bool in
+            inbox.ring.append(batch, limits: limits)
+            guard inbox.hasWatchers && inbox.threadWaits else { return false }
+            inbox.threadWaits = false
+            return true
+        }
+        if wakes { inbox.signal() }
+    }
+
+    func post(_ command: Command) {
+        let wakes = inbox.withLock { inbox -> Bool in
+            inbox.commands.append(command)
+            let wakes = inbox.threadWaits
+            inbox.threadWaits = false
+            return wakes
+        }
+        if wakes { inbox.signal() }
+    }
+
+    func stop() {
+        inbox.withLock { $0.stopping = true }
+        inbox.broadcast()
+    }
+
+    func makeConsumer(token: UInt64, target: any WatchTarget) -> WatchConsumer {
+        WatchConsumer(token: token, target: target, feed: self, backlogLimit: limits.watchBacklogBytes)
+    }
+
+    /// The thread's body; `reader` belongs to it until it returns.
+    func run(_ reader: any DriverReader) {
+        let hub = WatchHub(feed: self, reader: reader)
+        hub.run()
+    }
+}
+
+/// What the feed counts, for metrics.
+public final class FeedCounters: Sendable {
+    let watchers = Atomic<Int>(0)
+    let slowWatchers = Atomic<Int>(0)
+    let events = Atomic<Int>(0)
+    let passes = Atomic<Int>(0)
+    let passChunks = Atomic<Int>(0)
+
+    /// Watches open, watches behind, events delivered, passes over the log and their chunks.
+    public func snapshot() -> (watchers: Int, slow: Int, events: Int, passes: Int, chunks: Int) {
+        (
+            watchers.load(ordering: .relaxed), slowWatchers.load(ordering: .relaxed), events.load(ordering: .relaxed),
+            passes.load(ordering: .relaxed), passChunks.load(ordering: .relaxed)
+        )
+    }
+}

@@ -1,0 +1,94 @@
+import Synchronization
+
+/// One watch stream: any number of watches whose deliveries share an outlet and a backlog.
+///
+/// Its commands are carried out by the feed's thread, in order.
+public final class WatchConsumer: Sendable {
+    /// The number that its maker knows it by.
+    public let token: UInt64
+    let target: any WatchTarget
+    let backlogLimit: Int
+    private let feed: Feed
+    /// Bytes delivered and not yet consumed.
+    private let outstanding = Atomic<Int>(0)
+    /// Set by the feed while watches of this consumer wait for it to drain.
+    private let blocked = Atomic<Bool>(false)
+
+    /// The watches, and the next id to try; touched by the feed's thread alone.
+    nonisolated(unsafe) var watchers: [Int64: Watcher] = [:]
+    nonisolated(unsafe) var nextID: Int64 = 0
+    nonisolated(unsafe) var isClosed = false
+
+    init(token: UInt64, target: any WatchTarget, feed: Feed, backlogLimit: Int) {
+        self.token = token
+        self.target = target
+        self.feed = feed
+        self.backlogLimit = backlogLimit
+    }
+
+    /// Starts a watch; the answer is a delivery.
+    public func create(_ request: WatchRequest) { feed.post(.create(self, request)) }
+    /// Ends a watch; an unknown id is not answered.
+    public func cancel(_ id: Int64) { feed.post(.cancel(self, id)) }
+    /// Asks how far the watches are.
+    public func requestProgress() { feed.post(.progress(self)) }
+    /// Ends all watches without an answer.
+    public func close() { feed.post(.close(self)) }
+
+    /// Bytes of deliveries have left the process.
+    public func consumed(_ bytes: Int) {
+        let left = outstanding.subtract(bytes, ordering: .sequentiallyConsistent).newValue
+        if left <= backlogLimit / 2 && blocked.load(ordering: .sequentiallyConsistent) {
+            if blocked.exchange(false, ordering: .sequentiallyConsistent) { feed.post(.drained(self)) }
+        }
+    }
+
+    /// Whether there is room for more. When not, the feed is told once there is.
+    func hasRoom() -> Bool {
+        if outstanding.load(ordering: .sequentiallyConsistent) < backlogLimit { return true }
+        blocked.store(true, ordering: .sequentiallyConsistent)
+        // It may have drained between the two.
+        if outstanding.load(ordering: .sequentiallyConsistent) <= backlogLimit / 2,
+            blocked.exchange(false, ordering: .sequentiallyConsistent)
+        {
+            return true
+        }
+        return false
+    }
+
+    func delivered(_ bytes: Int) { outstanding.add(bytes, ordering: .sequentiallyConsistent) }
+}
+
+/// A watch, as the feed's thread knows it.
+final class Watcher {
+    let id: Int64
+    let consumer: WatchConsumer
+    let request: WatchRequest
+    /// The first revision that was not delivered yet. Of a watch that is in step with the feed it is a lower bound.
+    var next: Int64
+    var place = Place.synced
+    /// Events found for it in the present dispatch.
+    var pending: [SharedEvent] = []
+    /// Whether it was told anything since the last round of progress notifications.
+    var wasTold = false
+
+    enum Place {
+        /// In step with the feed.
+        case synced
+        /// Behind, taking part in the present pass over the log.
+        case inPass
+        /// Behind, waiting for the next pass.
+        case ready
+        /// Behind, waiting for its consumer to drain.
+        case blocked
+        /// Gone.
+        case ended
+    }
+
+    init(id: Int64, consumer: WatchConsumer, request: WatchRequest, next: Int64) {
+        self.id = id
+        self.consumer = consumer
+        self.request = request
+        self.next = next
+    }
+}

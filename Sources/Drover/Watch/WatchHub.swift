@@ -1,0 +1,224 @@
+/// The feed thread's own state: every watch, and how far it is.
+final class WatchHub {
+    let feed: Feed
+    let reader: any DriverReader
+    /// Watches in step with the feed, as of `dispatched`.
+    var synced = WatchIndex()
+    /// Every event up to this revision was handed to the watches in `synced`.
+    var dispatched: Int64
+    /// Watches behind that wait for the next pass over the log.
+    var ready: [Watcher] = []
+    var pass: CatchUpPass?
+    /// Deliveries of the present round, by target.
+    var outbox: [(target: any WatchTarget, deliveries: [WatchDelivery])] = []
+    var watcherCount = 0
+    var progressConsumers: [ObjectIdentifier: WatchConsumer] = [:]
+    private var nextProgress: Int64
+
+    init(feed: Feed, reader: any DriverReader) {
+        self.feed = feed
+        self.reader = reader
+        self.dispatched = feed.inbox.withLock { $0.ring.position }
+        self.nextProgress = Monotonic.now() + feed.progressInterval
+    }
+
+    private enum Round {
+        case work([Feed.Command], [FeedBatch], position: Int64, missed: Bool)
+        case stop
+    }
+
+    func run() {
+        while true {
+            let busy = pass != nil || !ready.isEmpty
+            let round = takeRound(waits: !busy)
+            switch round {
+            case .stop: return
+            case .work(let commands, let batches, let position, let missed):
+                for command in commands { carryOut(command) }
+                if synced.isEmpty && commands.isEmpty {
+                    dispatched = position
+                } else if missed {
+                    readMissed(upTo: position)
+                } else {
+                    for batch in batches where batch.lastRevision > dispatched {
+                        dispatch(batch.events[...], to: synced, from: dispatched + 1, through: batch.lastRevision)
+                        dispatched = batch.lastRevision
+                    }
+                    if synced.isEmpty { dispatched = max(dispatched, position) }
+                }
+                flush()
+                stepPass()
+                flush()
+                notifyProgress()
+            }
+        }
+    }
+
+    private func takeRound(waits: Bool) -> Round {
+        let limits = feed.limits
+        let count = watcherCount
+        let seen = dispatched
+        let timeout = waits ? max(1_000_000, min(nextProgress - Monotonic.now(), 1_000_000_000)) : 0
+        let round = feed.inbox.wait(nanoseconds: timeout) { inbox -> Round? in
+            inbox.hasWatchers = count > 0
+            if inbox.stopping { return .stop }
+            let position = inbox.ring.position
+            let behind = position > seen && count > 0
+            if inbox.commands.isEmpty && !behind && waits {
+                inbox.threadWaits = true
+                return nil
+            }
+            inbox.threadWaits = false
+            let commands = Array(inbox.commands)
+            inbox.commands.removeAll()
+            var batches: [FeedBatch] = []
+            var missed = false
+            if position > seen {
+                batches = inbox.ring.read(from: seen + 1, bytes: limits.catchUpBytes)
+                missed = batches.isEmpty
+            }
+            return .work(commands, batches, position: position, missed: missed)
+        }
+        return round ?? .work([], [], position: seen, missed: false)
+    }
+
+    // MARK: - Commands
+
+    private func carryOut(_ command: Feed.Command) {
+        switch command {
+        case .create(let consumer, let request):
+            create(consumer, request)
+        case .cancel(let consumer, let id):
+            guard let watcher = consumer.watchers.removeValue(forKey: id) else { return }
+            remove(watcher)
+            tell(consumer, id, dispatched, .cancelled(compactRevision: 0, reason: ""))
+        case .progress(let consumer):
+            answerProgress(consumer)
+        case .drained(let consumer):
+            for watcher in consumer.watchers.values where watcher.place == .blocked {
+                watcher.place = .ready
+                ready.append(watcher)
+            }
+        case .close(let consumer):
+            consumer.isClosed = true
+            for watcher in consumer.watchers.values { remove(watcher) }
+            consumer.watchers.removeAll()
+            progressConsumers[ObjectIdentifier(consumer)] = nil
+        }
+    }
+
+    private func create(_ consumer: WatchConsumer, _ request: WatchRequest) {
+        if consumer.isClosed { return }
+        let meta: StoreMeta
+        do {
+            meta = try reader.beginSnapshot()
+            reader.endSnapshot()
+        } catch {
+            reader.endSnapshot()
+            tell(consumer, -1, dispatched, .refused(reason: DroverError.Code.timeout.text))
+            return
+        }
+        func refuse(_ reason: String) { tell(consumer, -1, meta.revision, .refused(reason: reason)) }
+        if request.range.isEmpty { return refuse("mvcc: watcher range is empty") }
+        if request.startRevision < 0 { return refuse(DroverError.Code.compacted.text) }
+        if watcherCount >= feed.limits.watchers { return refuse("drover: too many watches") }
+        var id = request.id
+        if id == 0 {
+            while consumer.watchers[consumer.nextID] != nil { consumer.nextID += 1 }
+            id = consumer.nextID
+            consumer.nextID += 1
+        } else if consumer.watchers[id] != nil {
+            return refuse("mvcc: duplicate watch ID provided on the WatchStream")
+        }
+        let next = request.startRevision == 0 ? meta.revision + 1 : request.startRevision
+        let watcher = Watcher(id: id, consumer: consumer, request: request, next: next)
+        consumer.watchers[id] = watcher
+        if watcherCount == 0 && synced.isEmpty && pass == nil {
+            // Nothing was dispatched while nobody watched.
+            dispatched = max(dispatched, feed.inbox.withLock { $0.ring.position })
+        }
+        watcherCount += 1
+        feed.counters.watchers.store(watcherCount, ordering: .relaxed)
+        if request.wantsProgress { progressConsumers[ObjectIdentifier(consumer)] = consumer }
+        tell(consumer, id, meta.revision, .created)
+        if next > dispatched {
+            synced.insert(watcher)
+        } else {
+            fallBehind(watcher, at: next)
+        }
+    }
+
+    func remove(_ watcher: Watcher) {
+        switch watcher.place {
+        case .synced: synced.remove(watcher)
+        case .inPass: pass?.index.remove(watcher)
+        case .ready, .blocked: break
+        case .ended: return
+        }
+        if watcher.place != .synced { feed.counters.slowWatchers.subtract(1, ordering: .relaxed) }
+        watcher.place = .ended
+        watcherCount -= 1
+        feed.counters.watchers.store(watcherCount, ordering: .relaxed)
+    }
+
+    /// The watch goes on from the log once its consumer has room.
+    func fallBehind(_ watcher: Watcher, at revision: Int64) {
+        if watcher.place == .synced { feed.counters.slowWatchers.add(1, ordering: .relaxed) }
+        watcher.next = revision
+        if watcher.consumer.hasRoom() {
+            watcher.place = .ready
+            ready.append(watcher)
+        } else {
+            watcher.place = .blocked
+        }
+    }
+
+    // MARK: - Progress
+
+    private func isCaughtUp(_ watcher: Watcher) -> Bool {
+        watcher.place == .synced && dispatched >= watcher.request.startRevision
+    }
+
+    private func answerProgress(_ consumer: WatchConsumer) {
+        let watchers = consumer.watchers.values
+        if watchers.allSatisfy(isCaughtUp) {
+            tell(consumer, -1, dispatched, .progress)
+            return
+        }
+        // etcd says nothing here; a client that waits for one of the caught-up watches is helped by its own answer.
+        for watcher in watchers where isCaughtUp(watcher) {
+            tell(consumer, watcher.id, dispatched, .progress)
+        }
+    }
+
+    private func notifyProgress() {
+        let now = Monotonic.now()
+        if now < nextProgress { return }
+        nextProgress = now + feed.progressInterval
+        for consumer in progressConsumers.values {
+            for watcher in consumer.watchers.values where watcher.request.wantsProgress {
+                if !watcher.wasTold && isCaughtUp(watcher) { tell(consumer, watcher.id, dispatched, .progress) }
+                watcher.wasTold = false
+            }
+        }
+        flush()
+    }
+
+    // MARK: - Deliveries
+
+    func tell(_ consumer: WatchConsumer, _ id: Int64, _ revision: Int64, _ kind: WatchDelivery.Kind) {
+        let delivery = WatchDelivery(consumer: consumer, id: id, revision: revision, kind: kind)
+        consumer.delivered(delivery.footprint)
+        if let i = outbox.firstIndex(where: { $0.target === consumer.target }) {
+            outbox[i].deliveries.append(delivery)
+        } else {
+            outbox.append((consumer.target, [delivery]))
+        }
+    }
+
+    func flush() {
+        if outbox.isEmpty { return }
+        for (target, deliveries) in outbox { target.deliver(deliveries) }
+        outbox.removeAll(keepingCapacity: true)
+    }
+}

@@ -1,0 +1,36 @@
+/// Where a SQLite store lies and how it is opened.
+public struct SQLiteConfiguration: Sendable {
+    /// The database file. Its directory must exist or be creatable; beside it lie `-wal`, `-shm` and `.lock`.
+    public var path: String
+    /// The page cache of the writing connection in KiB. Default 16 MiB.
+    public var writerCacheKiB = 16 << 10
+    /// The page cache of each reading connection in KiB. Default 4 MiB.
+    public var readerCacheKiB = 4 << 10
+    /// Pages in the write-ahead log above which it is checkpointed. Default 10,000, 40 MiB.
+    public var checkpointPages = 10_000
+    /// Bytes of the write-ahead log above which readers pause until it is reset. Default 256 MiB.
+    public var walLimitBytes: Int64 = 256 << 20
+
+    /// A store in the file at `path`.
+    public init(path: String) {
+        self.path = path
+    }
+
+    /// The file used when an endpoint names none, as in kine.
+    public static let defaultPath = "./db/state.db"
+
+    /// Reads an endpoint: `sqlite`, `sqlite://relative.db`, `sqlite:///absolute/path.db`. Parameters after `?` are
+    /// those of kine's driver; WAL, full synchronisation and immediate transactions are always on here, so they are
+    /// accepted and have no effect.
+    public init(endpoint: String) {
+        var rest = Substring(endpoint)
+        if let colon = rest.firstIndex(of: ":") {
+            rest = rest[rest.index(after: colon)...]
+            if rest.hasPrefix("//") { rest = rest.dropFirst(2) }
+        } else {
+            rest = ""
+        }
+        rest = rest.prefix { $0 != "?" }
+        self.init(path: rest.isEmpty ? Self.defaultPath : String(rest))
+    }
+}

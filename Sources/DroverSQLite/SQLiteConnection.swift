@@ -1,0 +1,94 @@
+import CSQLite
+import Drover
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A handle of SQLite, used by one thread at a time.
+final class SQLiteConnection {
+    let handle: OpaquePointer
+
+    private static let once: Void = {
+        _ = drover_disable_memory_statistics()
+    }()
+
+    /// - Throws: ``DriverFailure`` of kind `unavailable` or `corrupt` that says what to do.
+    init(path: String, create: Bool) throws {
+        Self.once
+        var handle: OpaquePointer?
+        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0)
+        let status = sqlite3_open_v2(path, &handle, flags, nil)
+        guard status == SQLITE_OK, let handle else {
+            let code = handle.map { sqlite3_extended_errcode($0) } ?? status
+            let cause = String(cString: sqlite3_errstr(code))
+            if let handle { sqlite3_close_v2(handle) }
+            throw DriverFailure(
+                .unavailable,
+                "the SQLite file cannot be opened (\(cause)); check that its directory exists and that this user may write there",
+                engineCode: Int(code))
+        }
+        self.handle = handle
+        sqlite3_extended_result_codes(handle, 1)
+        // Only this process's checkpoint with a closed gate ever makes one connection wait for another.
+        sqlite3_busy_timeout(handle, 5_000)
+    }
+
+    deinit {
+        sqlite3_close_v2(handle)
+    }
+
+    func execute(_ sql: String) throws {
+        let status = sqlite3_exec(handle, sql, nil, nil, nil)
+        if status != SQLITE_OK { throw failure(status) }
+    }
+
+    func prepare(_ sql: String) throws -> SQLiteStatement {
+        var statement: OpaquePointer?
+        let status = sqlite3_prepare_v3(handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &statement, nil)
+        guard status == SQLITE_OK, let statement else { throw failure(status) }
+        return SQLiteStatement(statement, self)
+    }
+
+    /// The first column of the first row as an integer; nil when there is no row.
+    func integer(_ sql: String) throws -> Int64? {
+        let statement = try prepare(sql)
+        defer { statement.reset() }
+        return try statement.step() ? statement.integer(0) : nil
+    }
+
+    /// What SQLite's result code means for a batch.
+    func failure(_ status: Int32) -> DriverFailure {
+        let code = sqlite3_extended_errcode(handle)
+        let extended = code & 0xff == status & 0xff ? code : status
+        let text = String(cString: sqlite3_errstr(extended))
+        let system = sqlite3_system_errno(handle)
+        switch extended & 0xff {
+        case SQLITE_FULL:
+            return DriverFailure(
+                .noSpace, "the disk is full; free some space and writing goes on", engineCode: Int(extended))
+        case SQLITE_IOERR where [ENOSPC, EDQUOT, EFBIG].contains(system):
+            return DriverFailure(
+                .noSpace, "the disk, the quota or the file size limit is full; raise it and writing goes on",
+                engineCode: Int(extended))
+        case SQLITE_CORRUPT, SQLITE_NOTADB:
+            return DriverFailure(
+                .corrupt, "the SQLite file is damaged or is no database (\(text)); restore it from a backup",
+                engineCode: Int(extended))
+        case SQLITE_BUSY, SQLITE_LOCKED:
+            return DriverFailure(.conflict, "the SQLite file is locked (\(text))", engineCode: Int(extended))
+        case SQLITE_READONLY:
+            return DriverFailure(
+                .unavailable, "the SQLite file or its file system is read-only; make it writable for this user",
+                engineCode: Int(extended))
+        case SQLITE_CONSTRAINT, SQLITE_TOOBIG, SQLITE_MISMATCH:
+            return DriverFailure(.refused, "SQLite refused the data (\(text))", engineCode: Int(extended))
+        default:
+            return DriverFailure(.unavailable, "SQLite: \(text) (system error \(system))", engineCode: Int(extended))
+        }
+    }
+}

@@ -1,0 +1,128 @@
+import CSQLite
+public import Drover
+public import Logging
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The embedded backend: one SQLite file, served by one process.
+public final class SQLiteDriver: Driver, DriverProvider {
+    public static let schemes = ["sqlite"]
+
+    public let name = "sqlite"
+    /// etcd has no limit but the request's; a key in SQLite's index may be as long.
+    public let maximumKeyBytes = 1 << 20
+    public let readsInline = true
+
+    let configuration: SQLiteConfiguration
+    let logger: Logger
+    let revisions = RevisionMap()
+    let gate = ReadGate()
+    private let lock = Mutex<FileLock?>(nil)
+
+    /// A driver for the file that `configuration` names; nothing is opened yet.
+    public init(_ configuration: SQLiteConfiguration, logger: Logger = Logger(label: "drover.sqlite")) {
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    public static func makeDriver(endpoint: String, logger: Logger) throws -> any Driver {
+        SQLiteDriver(SQLiteConfiguration(endpoint: endpoint), logger: logger)
+    }
+
+    public func openWriter() throws -> any DriverWriter {
+        do {
+            try makeDirectory()
+            try lock.withLock { lock in
+                if lock == nil { lock = try FileLock(path: configuration.path + ".lock") }
+            }
+            warnOfVersion()
+            return try SQLiteWriter(self)
+        } catch let failure as DriverFailure {
+            throw DroverError(.database, message: "drover: \(failure.message)", cause: failure)
+        }
+    }
+
+    public func openReader() throws -> any DriverReader {
+        do {
+            return try SQLiteReader(self)
+        } catch let failure as DriverFailure {
+            throw DroverError(.database, message: "drover: \(failure.message)", cause: failure)
+        }
+    }
+
+    public func close() {
+        lock.withLock { $0 = nil }
+    }
+
+    private func makeDirectory() throws {
+        guard let slash = configuration.path.lastIndex(of: "/"), slash != configuration.path.startIndex else { return }
+        var made = ""
+        for part in configuration.path[..<slash].split(separator: "/", omittingEmptySubsequences: false) {
+            made += made.isEmpty && part.isEmpty ? "/" : (made.hasSuffix("/") || made.isEmpty ? "" : "/") + part
+            if made.isEmpty || made == "/" { continue }
+            if mkdir(made, 0o755) != 0 && errno != EEXIST {
+                throw DriverFailure(
+                    .unavailable,
+                    "the directory of the SQLite file cannot be created (\(String(cString: strerror(errno))))",
+                    engineCode: Int(errno))
+            }
+        }
+    }
+
+    private func warnOfVersion() {
+        // 3.51.3 fixed a corruption that needs two connections to write or checkpoint at once; only the writer does
+        // either here, and the lock keeps other processes out.
+        if sqlite3_libversion_number() < 3_051_003 {
+            logger.debug(
+                "this SQLite has the WAL-reset bug; Drover's single writer is not affected, other tools must not write to the file while it is open",
+                metadata: ["version": "\(String(cString: sqlite3_libversion()))"])
+        }
+    }
+}
+
+/// Keeps a second process out. A lock on the database file itself would not do: closing any descriptor of that file
+/// drops the locks that SQLite holds on it.
+final class FileLock: Sendable {
+    private let descriptor: Int32
+
+    init(path: String) throws {
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        if descriptor < 0 {
+            throw DriverFailure(
+                .unavailable,
+                "the lock file beside the SQLite file cannot be opened (\(String(cString: strerror(errno)))); check that this user may write there",
+                engineCode: Int(errno))
+        }
+        if flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+            _ = closeDescriptor(descriptor)
+            throw DriverFailure(
+                .unavailable,
+                "another process has the SQLite file open; stop it first, or use PostgreSQL or MySQL to share a store")
+        }
+        self.descriptor = descriptor
+    }
+
+    deinit {
+        _ = closeDescriptor(descriptor)
+    }
+}
+
+extension Store {
+    /// Opens a store in a SQLite file.
+    ///
+    /// - Throws: ``DroverError`` with ``DroverError/Code/database`` when the file cannot be used.
+    public static func open(
+        sqlite configuration: SQLiteConfiguration, configuration store: StoreConfiguration = .init()
+    ) throws -> Store {
+        try Store(driver: SQLiteDriver(configuration, logger: store.logger), configuration: store)
+    }
+}
+
+private func closeDescriptor(_ descriptor: Int32) -> Int32 { close(descriptor) }

@@ -1,0 +1,77 @@
+import CSQLite
+import Drover
+
+/// A connection for reading: it never writes and never checkpoints.
+final class SQLiteReader: DriverReader {
+    private let view: SQLiteView
+    private let gate: ReadGate
+    private let begin: SQLiteStatement
+    private let end: SQLiteStatement
+    private var inSnapshot = false
+
+    init(_ driver: SQLiteDriver) throws {
+        let connection = try SQLiteConnection(path: driver.configuration.path, create: false)
+        _ = drover_set_no_checkpoint_on_close(connection.handle)
+        try connection.execute("PRAGMA wal_autocheckpoint = 0")
+        try connection.execute("PRAGMA query_only = 1")
+        try connection.execute("PRAGMA temp_store = MEMORY")
+        try connection.execute("PRAGMA cache_size = -\(driver.configuration.readerCacheKiB)")
+        view = try SQLiteView(connection, driver.revisions)
+        gate = driver.gate
+        begin = try connection.prepare("BEGIN")
+        end = try connection.prepare("COMMIT")
+    }
+
+    func beginSnapshot() throws -> StoreMeta {
+        gate.pass()
+        try begin.run()
+        inSnapshot = true
+        // SQLite takes the snapshot with the first read.
+        return try view.readMeta()
+    }
+
+    func endSnapshot() {
+        guard inSnapshot else { return }
+        inSnapshot = false
+        try? end.run()
+    }
+
+    func point(
+        _ key: Bytes, values: Bool, longest: Int, _ body: (RowView) throws -> Void
+    ) throws -> StoreMeta {
+        gate.pass()
+        return try view.point(key, values: values, longest: longest, body)
+    }
+
+    func leases() throws -> [LeaseRecord] {
+        let statement = try view.connection.prepare("SELECT id, ttl FROM drover_lease")
+        var leases: [LeaseRecord] = []
+        while try statement.step() {
+            leases.append(LeaseRecord(id: statement.integer(0), grantedTTL: statement.integer(1)))
+        }
+        return leases
+    }
+
+    func size() throws -> (total: Int64, inUse: Int64) {
+        let page = try view.connection.integer("PRAGMA page_size") ?? 0
+        let pages = try view.connection.integer("PRAGMA page_count") ?? 0
+        let free = try view.connection.integer("PRAGMA freelist_count") ?? 0
+        return (page * pages, page * (pages - free))
+    }
+
+    func scan(_ range: KeyRange, at revision: Int64?, values: Bool, _ body: (RowView) throws -> Bool) throws {
+        try view.scan(range, at: revision, values: values, body)
+    }
+
+    func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 { try view.count(range, at: revision) }
+
+    func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
+        try view.event(main: main, sub: sub, body)
+    }
+
+    func log(from main: Int64, _ body: (RowView) throws -> Bool) throws { try view.log(from: main, body) }
+
+    func state(of key: Bytes) throws -> KeyState? { try view.state(of: key) }
+
+    func keys(attachedTo lease: Int64) throws -> [Bytes] { try view.keys(attachedTo: lease) }
+}

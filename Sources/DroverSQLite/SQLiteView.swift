@@ -1,0 +1,284 @@
+import CSQLite
+import Drover
+
+/// Reading on one connection: what the writer and the readers share.
+final class SQLiteView {
+    private static let metaColumns = "revision, batch, compacted, swept, cluster_id, member_id"
+
+    let connection: SQLiteConnection
+    private let revisions: RevisionMap
+    private let meta: SQLiteStatement
+    private let pointWithValue: SQLiteStatement
+    private let pointWithoutValue: SQLiteStatement
+    private let currentByKey: SQLiteStatement
+    private let tombstoneByKey: SQLiteStatement
+    private let logByID: SQLiteStatement
+    private let chain: SQLiteStatement
+    private let byLease: SQLiteStatement
+    // Scans may nest, as when a transaction reads inside a read: a scan in use is not used again.
+    private var scans: [String: [SQLiteStatement]] = [:]
+
+    init(_ connection: SQLiteConnection, _ revisions: RevisionMap) throws {
+        self.connection = connection
+        self.revisions = revisions
+        meta = try connection.prepare("SELECT \(Self.metaColumns) FROM drover_meta")
+        pointWithValue = try connection.prepare(
+            """
+            SELECT \(Self.metaColumns), c.id, c.created, c.version, c.lease, c.length,
+                CASE WHEN c.length <= ?2 THEN l.value END
+            FROM drover_meta LEFT JOIN drover_current c ON c.key = ?1 LEFT JOIN drover_log l ON l.id = c.id
+            """)
+        pointWithoutValue = try connection.prepare(
+            """
+            SELECT \(Self.metaColumns), c.id, c.created, c.version, c.lease, c.length
+            FROM drover_meta LEFT JOIN drover_current c ON c.key = ?1
+            """)
+        currentByKey = try connection.prepare(
+            "SELECT id, created, version, lease, length FROM drover_current WHERE key = ?1")
+        tombstoneByKey = try connection.prepare("SELECT id FROM drover_tombstone WHERE key = ?1")
+        logByID = try connection.prepare(
+            "SELECT key, value, created, version, lease, previous FROM drover_log WHERE id = ?1")
+        // Follows the previous events of one key down to the first that is old enough, in one statement.
+        chain = try connection.prepare(
+            """
+            WITH RECURSIVE chain (id, previous) AS (
+                SELECT id, previous FROM drover_log WHERE id = ?1
+                UNION ALL
+                SELECT l.id, l.previous FROM chain JOIN drover_log l ON l.id = chain.previous WHERE chain.id > ?2
+            )
+            SELECT id FROM chain WHERE id <= ?2 LIMIT 1
+            """)
+        byLease = try connection.prepare("SELECT key FROM drover_current WHERE lease = ?1 AND lease <> 0 ORDER BY key")
+    }
+
+    private func readMeta(_ statement: SQLiteStatement) -> StoreMeta {
+        StoreMeta(
+            revision: statement.integer(0), batch: statement.integer(1), compacted: statement.integer(2),
+            swept: statement.integer(3), clusterID: UInt64(bitPattern: statement.integer(4)),
+            memberID: UInt64(bitPattern: statement.integer(5)))
+    }
+
+    func readMeta() throws -> StoreMeta {
+        defer { meta.reset() }
+        guard try meta.step() else {
+            throw DriverFailure(.corrupt, "the SQLite file has lost its row in drover_meta; restore it from a backup")
+        }
+        return readMeta(meta)
+    }
+
+    func point(_ key: Bytes, values: Bool, longest: Int, _ body: (RowView) throws -> Void) throws -> StoreMeta {
+        let statement = values ? pointWithValue : pointWithoutValue
+        return try key.withUnsafeBytes { lent in
+            statement.bind(1, lending: lent)
+            if values { statement.bind(2, Int64(longest)) }
+            defer { statement.reset() }
+            guard try statement.step() else {
+                throw DriverFailure(
+                    .corrupt, "the SQLite file has lost its row in drover_meta; restore it from a backup")
+            }
+            let meta = readMeta(statement)
+            let id = statement.integer(6)
+            if id != 0 {
+                let (main, sub) = revisions.position(id)
+                try body(
+                    RowView(
+                        key: lent, value: values ? statement.bytes(11) : UnsafeRawBufferPointer(start: nil, count: 0),
+                        valueLength: Int(statement.integer(10)), main: main, sub: sub,
+                        createRevision: statement.integer(7), version: statement.integer(8),
+                        lease: statement.integer(9)))
+            }
+            return meta
+        }
+    }
+
+    func state(of key: Bytes) throws -> KeyState? {
+        try key.withUnsafeBytes { lent in
+            currentByKey.bind(1, lending: lent)
+            defer { currentByKey.reset() }
+            if try currentByKey.step() {
+                let (main, sub) = revisions.position(currentByKey.integer(0))
+                return KeyState(
+                    main: main, sub: sub, createRevision: currentByKey.integer(1), version: currentByKey.integer(2),
+                    lease: currentByKey.integer(3), valueLength: Int(currentByKey.integer(4)))
+            }
+            tombstoneByKey.bind(1, lending: lent)
+            defer { tombstoneByKey.reset() }
+            if try tombstoneByKey.step() {
+                let (main, sub) = revisions.position(tombstoneByKey.integer(0))
+                return KeyState(main: main, sub: sub)
+            }
+            return nil
+        }
+    }
+
+    func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
+        try event(id: revisions.id(main, sub), body)
+    }
+
+    private func event(id: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
+        logByID.bind(1, id)
+        defer { logByID.reset() }
+        guard try logByID.step() else { return false }
+        let (main, sub) = revisions.position(id)
+        let value = logByID.bytes(1)
+        let previous = logByID.integer(5)
+        let (previousMain, previousSub) = previous == 0 ? (0, 0) : revisions.position(previous)
+        try body(
+            RowView(
+                key: logByID.bytes(0), value: value, valueLength: value.count, main: main, sub: sub,
+                createRevision: logByID.integer(2), version: logByID.integer(3), lease: logByID.integer(4),
+                previousMain: previousMain, previousSub: previousSub))
+        return true
+    }
+
+    func log(from main: Int64, _ body: (RowView) throws -> Bool) throws {
+        try withScan("SELECT id, key, value, created, version, lease, previous FROM drover_log WHERE id >= ?1 ORDER BY id")
+        { statement in
+            statement.bind(1, revisions.id(main, 0))
+            while try statement.step() {
+                let (main, sub) = revisions.position(statement.integer(0))
+                let value = statement.bytes(2)
+                let previous = statement.integer(6)
+                let (previousMain, previousSub) = previous == 0 ? (0, 0) : revisions.position(previous)
+                let goesOn = try body(
+                    RowView(
+                        key: statement.bytes(1), value: value, valueLength: value.count, main: main, sub: sub,
+                        createRevision: statement.integer(3), version: statement.integer(4),
+                        lease: statement.integer(5), previousMain: previousMain, previousSub: previousSub))
+                if !goesOn { return }
+            }
+        }
+    }
+
+    func keys(attachedTo lease: Int64) throws -> [Bytes] {
+        byLease.bind(1, lease)
+        defer { byLease.reset() }
+        var keys: [Bytes] = []
+        while try byLease.step() { keys.append(Bytes(byLease.bytes(0))) }
+        return keys
+    }
+
+    // MARK: - Ranges
+
+    /// The condition on `key` for a range; its bounds are parameters 1 and 2.
+    private static func condition(_ range: KeyRange, _ table: String) -> String {
+        switch range.upper {
+        case .single: "\(table).key = ?1"
+        case .before: "\(table).key >= ?1 AND \(table).key < ?2"
+        case .unbounded: "\(table).key >= ?1"
+        }
+    }
+
+    private func withScan(_ sql: String, _ body: (SQLiteStatement) throws -> Void) throws {
+        let statement = try scans[sql]?.popLast() ?? connection.prepare(sql)
+        defer {
+            statement.reset()
+            scans[sql, default: []].append(statement)
+        }
+        try body(statement)
+    }
+
+    private func bind(_ range: KeyRange, _ statement: SQLiteStatement) {
+        statement.bind(1, copying: range.lower)
+        if case .before(let end) = range.upper { statement.bind(2, copying: end) }
+    }
+
+    func scan(
+        _ range: KeyRange, at revision: Int64?, values: Bool, _ body: (RowView) throws -> Bool
+    ) throws {
+        if let revision { return try scanHistory(range, at: revision, values: values, body) }
+        let join = values ? "CROSS JOIN drover_log l ON l.id = c.id" : ""
+        let sql = """
+            SELECT c.key, c.id, c.created, c.version, c.lease, c.length\(values ? ", l.value" : "")
+            FROM drover_current c \(join) WHERE \(Self.condition(range, "c")) ORDER BY c.key
+            """
+        try withScan(sql) { statement in
+            bind(range, statement)
+            while try statement.step() {
+                let (main, sub) = revisions.position(statement.integer(1))
+                let goesOn = try body(
+                    RowView(
+                        key: statement.bytes(0),
+                        value: values ? statement.bytes(6) : UnsafeRawBufferPointer(start: nil, count: 0),
+                        valueLength: Int(statement.integer(5)), main: main, sub: sub,
+                        createRevision: statement.integer(2), version: statement.integer(3),
+                        lease: statement.integer(4)))
+                if !goesOn { return }
+            }
+        }
+    }
+
+    /// Walks live and deleted keys side by side; a key whose newest event is too new is followed back.
+    private func scanHistory(
+        _ range: KeyRange, at revision: Int64, values: Bool, _ body: (RowView) throws -> Bool
+    ) throws {
+        let newest = revisions.id(revision + 1, 0) - 1
+        let live = "SELECT c.key, c.id FROM drover_current c WHERE \(Self.condition(range, "c")) ORDER BY c.key"
+        // A key deleted at or before the revision did not exist then.
+        let dead = """
+            SELECT t.key, t.id FROM drover_tombstone t WHERE \(Self.condition(range, "t")) AND t.id > ?3 ORDER BY t.key
+            """
+        try withScan(live) { live in
+            try withScan(dead) { dead in
+                bind(range, live)
+                bind(range, dead)
+                dead.bind(3, newest)
+                var hasLive = try live.step()
+                var hasDead = try dead.step()
+                while hasLive || hasDead {
+                    let takesLive: Bool
+                    if hasLive && hasDead {
+                        takesLive = Self.precedes(live.bytes(0), dead.bytes(0))
+                    } else {
+                        takesLive = hasLive
+                    }
+                    var id = takesLive ? live.integer(1) : dead.integer(1)
+                    if id > newest { id = try follow(id, downTo: newest) }
+                    if id != 0 {
+                        var goesOn = true
+                        _ = try event(id: id) { row in
+                            if row.version == 0 { return }
+                            var row = row
+                            if !values { row.value = UnsafeRawBufferPointer(start: nil, count: 0) }
+                            goesOn = try body(row)
+                        }
+                        if !goesOn { return }
+                    }
+                    if takesLive { hasLive = try live.step() } else { hasDead = try dead.step() }
+                }
+            }
+        }
+    }
+
+    /// The id of the key's newest event at or below `newest`; 0 when there is none.
+    private func follow(_ id: Int64, downTo newest: Int64) throws -> Int64 {
+        chain.bind(1, id)
+        chain.bind(2, newest)
+        defer { chain.reset() }
+        return try chain.step() ? chain.integer(0) : 0
+    }
+
+    private static func precedes(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
+        let common = min(a.count, b.count)
+        for i in 0..<common where a[i] != b[i] { return a[i] < b[i] }
+        return a.count < b.count
+    }
+
+    func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 {
+        if revision != nil {
+            var count: Int64 = 0
+            try scanHistory(range, at: revision!, values: false) { _ in
+                count += 1
+                return true
+            }
+            return count
+        }
+        var count: Int64 = 0
+        let sql = "SELECT count(*) FROM drover_current c WHERE \(Self.condition(range, "c"))"
+        try withScan(sql) { statement in
+            bind(range, statement)
+            if try statement.step() { count = statement.integer(0) }
+        }
+        return count
+    }
+}

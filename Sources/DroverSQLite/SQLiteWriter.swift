@@ -1,0 +1,369 @@
+import CSQLite
+import Drover
+import Logging
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The one connection that writes and checkpoints.
+final class SQLiteWriter: DriverWriter {
+    private let driver: SQLiteDriver
+    private let revisions: RevisionMap
+    private var open: Open?
+    private var inBatch = false
+    /// Where the sweep is inside a revision; not stored, since doing a revision again is harmless.
+    private var sweepCursor: Int64 = 0
+
+    /// A connection with its statements.
+    final class Open {
+        let connection: SQLiteConnection
+        let view: SQLiteView
+        let frames = WALFrames()
+        let pageBytes: Int64
+        let begin, commit, rollback: SQLiteStatement
+        let updateMeta, insertLog, insertCurrent, updateCurrent, deleteCurrent: SQLiteStatement
+        let insertTombstone, deleteTombstone: SQLiteStatement
+        let insertLease, deleteLease, insertWide: SQLiteStatement
+        let sweepRows, deleteLog, sweepTombstone, updateSwept: SQLiteStatement
+
+        init(_ driver: SQLiteDriver) throws {
+            let connection = try SQLiteConnection(path: driver.configuration.path, create: true)
+            self.connection = connection
+            let mode = try connection.prepare("PRAGMA journal_mode = WAL")
+            guard try mode.step(), String(decoding: mode.bytes(0), as: UTF8.self) == "wal" else {
+                throw DriverFailure(
+                    .unavailable,
+                    "the file system does not support SQLite's write-ahead log; use a local file system, not a network one"
+                )
+            }
+            mode.reset()
+            // A write is acknowledged when it would survive a loss of power.
+            try connection.execute("PRAGMA synchronous = FULL")
+            try connection.execute("PRAGMA wal_autocheckpoint = 0")
+            try connection.execute("PRAGMA secure_delete = OFF")
+            try connection.execute("PRAGMA temp_store = MEMORY")
+            try connection.execute("PRAGMA foreign_keys = OFF")
+            try connection.execute("PRAGMA journal_size_limit = \(driver.configuration.walLimitBytes / 4)")
+            try connection.execute("PRAGMA cache_size = -\(driver.configuration.writerCacheKiB)")
+            try SQLiteSchema.prepare(connection)
+            pageBytes = try connection.integer("PRAGMA page_size") ?? 4_096
+            sqlite3_wal_hook(
+                connection.handle,
+                { context, _, _, frames in
+                    Unmanaged<WALFrames>.fromOpaque(context!).takeUnretainedValue().report(frames)
+                    return SQLITE_OK
+                }, Unmanaged.passUnretained(frames).toOpaque())
+            view = try SQLiteView(connection, driver.revisions)
+            begin = try connection.prepare("BEGIN IMMEDIATE")
+            commit = try connection.prepare("COMMIT")
+            rollback = try connection.prepare("ROLLBACK")
+            // The fence: it fails, and with it the batch, if anyone else has moved the counter.
+            updateMeta = try connection.prepare(
+                """
+                UPDATE drover_meta SET revision = ?1, compacted = ?2,
+                    batch = CASE WHEN batch = ?3 THEN ?3 + 1 END
+                """)
+            insertLog = try connection.prepare("INSERT INTO drover_log VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
+            insertCurrent = try connection.prepare("INSERT INTO drover_current VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+            updateCurrent = try connection.prepare(
+                "UPDATE drover_current SET id = ?2, created = ?3, version = ?4, lease = ?5, length = ?6 WHERE key = ?1")
+            deleteCurrent = try connection.prepare("DELETE FROM drover_current WHERE key = ?1")
+            insertTombstone = try connection.prepare("INSERT OR REPLACE INTO drover_tombstone VALUES (?1, ?2)")
+            deleteTombstone = try connection.prepare("DELETE FROM drover_tombstone WHERE key = ?1")
+            insertLease = try connection.prepare("INSERT OR REPLACE INTO drover_lease VALUES (?1, ?2)")
+            deleteLease = try connection.prepare("DELETE FROM drover_lease WHERE id = ?1")
+            insertWide = try connection.prepare("INSERT INTO drover_wide VALUES (?1, ?2)")
+            sweepRows = try connection.prepare(
+                """
+                SELECT id, previous, version, key FROM drover_log WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3
+                """)
+            deleteLog = try connection.prepare("DELETE FROM drover_log WHERE id = ?1")
+            sweepTombstone = try connection.prepare("DELETE FROM drover_tombstone WHERE key = ?1 AND id = ?2")
+            updateSwept = try connection.prepare("UPDATE drover_meta SET swept = ?1")
+        }
+
+        func wideRevisions() throws -> [(main: Int64, extra: Int64)] {
+            let statement = try connection.prepare("SELECT main, extra FROM drover_wide ORDER BY main")
+            var rows: [(Int64, Int64)] = []
+            while try statement.step() { rows.append((statement.integer(0), statement.integer(1))) }
+            return rows
+        }
+    }
+
+    init(_ driver: SQLiteDriver) throws {
+        self.driver = driver
+        revisions = driver.revisions
+        try connect()
+    }
+
+    private func connect() throws {
+        let opened = try Open(driver)
+        revisions.load(try opened.wideRevisions())
+        open = opened
+    }
+
+    private func current() throws -> Open {
+        if let open { return open }
+        try connect()
+        return open!
+    }
+
+    // MARK: - A batch
+
+    func begin(prefetching keys: [Bytes]) throws -> (meta: StoreMeta, states: [KeyState?]) {
+        let open = try current()
+        try open.begin.run()
+        inBatch = true
+        let meta = try open.view.readMeta()
+        var states: [KeyState?] = []
+        states.reserveCapacity(keys.count)
+        for key in keys { states.append(try open.view.state(of: key)) }
+        return (meta, states)
+    }
+
+    func commit(_ changes: ChangeSet) throws {
+        let open = try current()
+        let wide = wideRevisions(in: changes.events)
+        for row in wide { revisions.add(main: row.main, extra: row.extra) }
+        var committing = false
+        do {
+            open.updateMeta.bind(1, changes.revision)
+            open.updateMeta.bind(2, changes.compacted)
+            open.updateMeta.bind(3, changes.base.batch)
+            do {
+                try open.updateMeta.run()
+            } catch let failure as DriverFailure where failure.kind == .refused {
+                throw DriverFailure(.conflict, "the batch counter moved", engineCode: failure.engineCode)
+            }
+            for row in wide {
+                open.insertWide.bind(1, row.main)
+                open.insertWide.bind(2, row.extra)
+                try open.insertWide.run()
+            }
+            for event in changes.events { try insert(event, open) }
+            for change in changes.keys { try apply(change, open) }
+            for lease in changes.revokedLeases {
+                open.deleteLease.bind(1, lease)
+                try open.deleteLease.run()
+            }
+            for lease in changes.grantedLeases {
+                open.insertLease.bind(1, lease.id)
+                open.insertLease.bind(2, lease.grantedTTL)
+                try open.insertLease.run()
+            }
+            committing = true
+            try open.commit.run()
+            inBatch = false
+        } catch let failure as DriverFailure {
+            revisions.remove(above: changes.base.revision)
+            // A failed write of the log leaves no commit record behind. Anything else that goes wrong at COMMIT may
+            // have come after the record was written.
+            if committing && failure.kind == .unavailable {
+                throw DriverFailure(.unknownOutcome, failure.message, engineCode: failure.engineCode)
+            }
+            rollback()
+            throw failure
+        }
+    }
+
+    private func wideRevisions(in events: [ChangeSet.LogEvent]) -> [(main: Int64, extra: Int64)] {
+        if events.count <= 1 << RevisionMap.slotBits { return [] }
+        var rows: [(Int64, Int64)] = []
+        var start = 0
+        for i in events.indices where i + 1 == events.count || events[i + 1].main != events[i].main {
+            let extra = RevisionMap.extraSlots(events: i + 1 - start)
+            if extra > 0 { rows.append((events[i].main, extra)) }
+            start = i + 1
+        }
+        return rows
+    }
+
+    @inline(__always)
+    private func insert(_ event: ChangeSet.LogEvent, _ open: Open) throws {
+        let statement = open.insertLog
+        statement.bind(1, revisions.id(event.main, event.sub))
+        statement.bind(2, event.previousMain == 0 ? 0 : revisions.id(event.previousMain, event.previousSub))
+        statement.bind(3, event.createRevision)
+        statement.bind(4, event.version)
+        statement.bind(5, event.lease)
+        try event.key.withUnsafeBytes { key in
+            try event.value.withUnsafeBytes { value in
+                statement.bind(6, lending: key)
+                statement.bind(7, lending: value)
+                try statement.run()
+            }
+        }
+    }
+
+    private func apply(_ change: ChangeSet.KeyChange, _ open: Open) throws {
+        let id = revisions.id(change.after.main, change.after.sub)
+        try change.key.withUnsafeBytes { key in
+            let wasLive = change.before?.isLive == true
+            if change.after.isLive {
+                if change.before != nil && !wasLive {
+                    open.deleteTombstone.bind(1, lending: key)
+                    try open.deleteTombstone.run()
+                }
+                let statement = wasLive ? open.updateCurrent : open.insertCurrent
+                statement.bind(1, lending: key)
+                statement.bind(2, id)
+                statement.bind(3, change.after.createRevision)
+                statement.bind(4, change.after.version)
+                statement.bind(5, change.after.lease)
+                statement.bind(6, Int64(change.after.valueLength))
+                try statement.run()
+            } else {
+                if wasLive {
+                    open.deleteCurrent.bind(1, lending: key)
+                    try open.deleteCurrent.run()
+                }
+                open.insertTombstone.bind(1, lending: key)
+                open.insertTombstone.bind(2, id)
+                try open.insertTombstone.run()
+            }
+        }
+    }
+
+    func rollback() {
+        guard inBatch else { return }
+        inBatch = false
+        // SQLite has rolled back by itself after some errors; then there is nothing to do.
+        if let open, sqlite3_get_autocommit(open.connection.handle) == 0 { try? open.rollback.run() }
+    }
+
+    func settle(batch: Int64) throws -> Bool {
+        inBatch = false
+        open = nil
+        return try current().view.readMeta().batch >= batch
+    }
+
+    // MARK: - The sweep
+
+    func sweep(rows: Int) throws -> Bool {
+        let open = try current()
+        try open.begin.run()
+        inBatch = true
+        let meta = try open.view.readMeta()
+        if meta.swept >= meta.compacted {
+            rollback()
+            return true
+        }
+        // Deletions at exactly the last mark were spared then and go now.
+        let first = max(sweepCursor, revisions.id(meta.swept, 0))
+        let end = revisions.id(meta.compacted + 1, 0)
+        var seen: [(id: Int64, previous: Int64, version: Int64, key: Bytes)] = []
+        do {
+            let select = open.sweepRows
+            select.bind(1, first)
+            select.bind(2, end)
+            select.bind(3, Int64(rows))
+            defer { select.reset() }
+            while try select.step() {
+                let version = select.integer(2)
+                seen.append(
+                    (select.integer(0), select.integer(1), version, version == 0 ? Bytes(select.bytes(3)) : []))
+            }
+        }
+        for row in seen {
+            let main = revisions.position(row.id).main
+            if row.previous != 0 && main > meta.swept {
+                open.deleteLog.bind(1, row.previous)
+                try open.deleteLog.run()
+            }
+            if row.version == 0 && main < meta.compacted {
+                open.deleteLog.bind(1, row.id)
+                try open.deleteLog.run()
+                try row.key.withUnsafeBytes { key in
+                    open.sweepTombstone.bind(1, lending: key)
+                    open.sweepTombstone.bind(2, row.id)
+                    try open.sweepTombstone.run()
+                }
+            }
+        }
+        let finished = seen.count < rows
+        if finished {
+            open.updateSwept.bind(1, meta.compacted)
+            try open.updateSwept.run()
+        }
+        try open.commit.run()
+        inBatch = false
+        sweepCursor = finished ? 0 : seen.last!.id + 1
+        return finished
+    }
+
+    // MARK: - Upkeep
+
+    /// Frames in the write-ahead log at which the next checkpoint is due.
+    private var checkpointAt: Int32 = 0
+
+    func upkeep(idle: Bool) {
+        guard let open else { return }
+        let frames = open.frames.count
+        let threshold = Int32(clamping: driver.configuration.checkpointPages)
+        if frames < (idle ? threshold / 4 : max(threshold, checkpointAt)) || frames <= open.frames.checkpointed {
+            return
+        }
+        if Int64(frames) * open.pageBytes > driver.configuration.walLimitBytes {
+            driver.gate.closed { checkpoint(open, SQLITE_CHECKPOINT_RESTART) }
+        } else {
+            checkpoint(open, SQLITE_CHECKPOINT_PASSIVE)
+        }
+    }
+
+    private func checkpoint(_ open: Open, _ mode: Int32) {
+        var total: Int32 = 0
+        var done: Int32 = 0
+        let status = sqlite3_wal_checkpoint_v2(open.connection.handle, nil, mode, &total, &done)
+        if status == SQLITE_OK && done == total {
+            // The next batch begins the log anew, unless a reader still needs it.
+            checkpointAt = 0
+            open.frames.checkpointed = total
+        }
+        // A snapshot kept part of the log from being moved, or from being begun anew: trying at every batch would not
+        // help.
+        checkpointAt = open.frames.count + 1_000
+        if status != SQLITE_OK && status != SQLITE_BUSY {
+            driver.logger.warning(
+                "a checkpoint of the write-ahead log failed and will be tried again",
+                metadata: ["reason": "\(open.connection.failure(status))"])
+        }
+    }
+
+    func defragment() throws {
+        try current().connection.execute("VACUUM")
+    }
+
+    func close() {
+        guard let open else { return }
+        rollback()
+        checkpoint(open, SQLITE_CHECKPOINT_TRUNCATE)
+        self.open = nil
+    }
+
+    // MARK: - Reading within the batch
+
+    func scan(_ range: KeyRange, at revision: Int64?, values: Bool, _ body: (RowView) throws -> Bool) throws {
+        try current().view.scan(range, at: revision, values: values, body)
+    }
+
+    func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 {
+        try current().view.count(range, at: revision)
+    }
+
+    func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
+        try current().view.event(main: main, sub: sub, body)
+    }
+
+    func log(from main: Int64, _ body: (RowView) throws -> Bool) throws {
+        try current().view.log(from: main, body)
+    }
+
+    func state(of key: Bytes) throws -> KeyState? { try current().view.state(of: key) }
+
+    func keys(attachedTo lease: Int64) throws -> [Bytes] { try current().view.keys(attachedTo: lease) }
+}

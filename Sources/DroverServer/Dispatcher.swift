@@ -1,0 +1,45 @@
+import Drover
+import EtcdAPI
+import NIOCore
+
+/// From a decoded path and message to the service that answers it.
+enum Dispatcher {
+    /// The stream's head is complete: streaming calls begin.
+    static func begin(_ stream: ServerStream) {
+        switch stream.route {
+        case .watch: stream.session = WatchStream(stream)
+        case .leaseKeepAlive: stream.session = LeaseKeepAliveStream(stream)
+        default: break
+        }
+    }
+
+    /// One whole message has arrived.
+    static func message(_ stream: ServerStream, _ message: ByteBuffer) {
+        if message.readableBytes > stream.context.configuration.limits.requestBytes && !stream.route.streamsRequests {
+            return stream.fail(DroverError(.requestTooLarge))
+        }
+        if let session = stream.session { return session.received(message) }
+        stream.dispatched = true
+        do {
+            switch stream.route {
+            case .range: try KVService.range(stream, message)
+            case .put: try KVService.put(stream, message)
+            case .deleteRange: try KVService.deleteRange(stream, message)
+            case .txn: try KVService.txn(stream, message)
+            case .compact: try KVService.compact(stream, message)
+            case .leaseGrant: try LeaseService.grant(stream, message)
+            case .leaseRevoke: try LeaseService.revoke(stream, message)
+            case .leaseTimeToLive: try LeaseService.timeToLive(stream, message)
+            case .leaseLeases: try LeaseService.leases(stream)
+            case .memberList: try ClusterService.memberList(stream)
+            case .status: MaintenanceService.status(stream)
+            case .alarm: try MaintenanceService.alarm(stream, message)
+            case .healthCheck: try HealthService.check(stream, message)
+            case .healthWatch: try HealthService.watch(stream, message)
+            case .watch, .leaseKeepAlive: break
+            }
+        } catch {
+            stream.fail(error)
+        }
+    }
+}

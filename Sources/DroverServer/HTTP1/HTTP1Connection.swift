@@ -1,0 +1,145 @@
+import Drover
+import EtcdAPI
+import NIOCore
+import NIOHTTP1
+
+/// A connection of HTTP/1.1: the gateway's JSON form and the plain paths. One request at a time, in order.
+final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private let loopContext: LoopContext
+    private var context: ChannelHandlerContext?
+    private(set) var allocator = ByteBufferAllocator()
+    private var stream: ServerStream?
+    private var plain: PlainRequest?
+    private var keepsAlive = true
+    private var isClosing = false
+
+    init(_ loopContext: LoopContext) {
+        self.loopContext = loopContext
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        allocator = context.channel.allocator
+        loopContext.add(self)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        tearDown()
+        self.context = nil
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        tearDown()
+        context.fireChannelInactive()
+    }
+
+    private func tearDown() {
+        loopContext.remove(self)
+        stream?.cancelled()
+        stream = nil
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            keepsAlive = head.isKeepAlive
+            if head.headers["expect"].contains(where: { $0.lowercased() == "100-continue" }) {
+                context.writeAndFlush(
+                    wrapOutboundOut(.head(.init(version: head.version, status: .continue))), promise: nil)
+            }
+            let path = head.uri.prefix { $0 != "?" }
+            if head.method == .POST, let route = Route.gateway(String(path)) {
+                let stream = ServerStream(route, .json, .http1(self), loopContext)
+                self.stream = stream
+                Dispatcher.begin(stream)
+            } else {
+                plain = PlainRequest(method: head.method.rawValue, target: head.uri)
+            }
+        case .body(let bytes):
+            if let stream, !stream.ended { GatewayRequest.receive(stream, bytes, loopContext.configuration.limits) }
+        case .end:
+            if let stream {
+                stream.requestEnded = true
+                if !stream.ended { GatewayRequest.end(stream) }
+            } else if let request = plain {
+                plain = nil
+                PlainRoutes.answer(request, loopContext) { reply in
+                    self.sendPlain(status: reply.status, contentType: reply.contentType, reply.body)
+                }
+            }
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        loopContext.submit()
+        loopContext.flush()
+        context.fireChannelReadComplete()
+    }
+
+    // MARK: - Replies
+
+    func sendPlain(status: Int, contentType: String, _ body: ByteBuffer) {
+        guard let context else { return }
+        var headers = HTTPHeaders()
+        headers.add(name: "content-type", value: contentType)
+        headers.add(name: "content-length", value: "\(body.readableBytes)")
+        if !keepsAlive { headers.add(name: "connection", value: "close") }
+        let head = HTTPResponseHead(version: .http1_1, status: .init(statusCode: status), headers: headers)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+        endReply(context)
+    }
+
+    func sendJSONHead() {
+        guard let context else { return }
+        let head = HTTPResponseHead(
+            version: .http1_1, status: .ok,
+            headers: ["content-type": "application/json", "transfer-encoding": "chunked"])
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+    }
+
+    func sendData(_ bytes: ByteBuffer, promise: EventLoopPromise<Void>?) {
+        guard let context else {
+            promise?.succeed()
+            return
+        }
+        context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(bytes))), promise: promise)
+    }
+
+    func sendDataEnd() {
+        guard let context else { return }
+        endReply(context)
+    }
+
+    private func endReply(_ context: ChannelHandlerContext) {
+        stream = nil
+        let closes = !keepsAlive || isClosing
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
+            if closes { self.context?.close(promise: nil) }
+        }
+    }
+
+    // MARK: - ServerConnection
+
+    func expire(_ now: NIODeadline) {}
+
+    func shutDownGracefully() {
+        isClosing = true
+        guard let stream else {
+            context?.close(promise: nil)
+            return
+        }
+        if stream.route.streamsReplies { stream.fail(DroverError(.stopped)) }
+    }
+
+    func close() {
+        context?.close(promise: nil)
+    }
+}

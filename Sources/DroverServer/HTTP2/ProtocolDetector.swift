@@ -1,0 +1,107 @@
+import NIOCore
+import NIOHTTP1
+import NIOHTTP2
+
+/// Tells HTTP/2 by prior knowledge from HTTP/1.1 by a connection's first bytes, however few come at a time.
+final class ProtocolDetector: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+
+    /// The beginning of HTTP/2's preface; no method of HTTP/1.1 begins so.
+    private static let preface = Array("PRI ".utf8)
+
+    private let loopContext: LoopContext
+    private var pending: ByteBuffer?
+    private var timeout: Scheduled<Void>?
+    private var isDecided = false
+
+    init(_ loopContext: LoopContext) {
+        self.loopContext = loopContext
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        arm(context)
+        context.fireChannelActive()
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        if context.channel.isActive { arm(context) }
+    }
+
+    private func arm(_ context: ChannelHandlerContext) {
+        if timeout != nil { return }
+        let channel = context.channel
+        timeout = context.eventLoop.scheduleTask(
+            in: .seconds(loopContext.configuration.limits.greetingSeconds)
+        ) { channel.close(promise: nil) }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        timeout?.cancel()
+        context.fireChannelInactive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var bytes = unwrapInboundIn(data)
+        if isDecided {
+            context.fireChannelRead(data)
+            return
+        }
+        if var held = pending {
+            held.writeBuffer(&bytes)
+            bytes = held
+            pending = nil
+        }
+        let seen = bytes.readableBytesView.prefix(Self.preface.count)
+        if seen.elementsEqual(Self.preface.prefix(seen.count)) && seen.count < Self.preface.count {
+            pending = bytes
+            return
+        }
+        isDecided = true
+        timeout?.cancel()
+        do {
+            try install(context, isHTTP2: seen.elementsEqual(Self.preface))
+        } catch {
+            context.close(promise: nil)
+            return
+        }
+        context.fireChannelRead(wrapInboundOut(bytes))
+        context.pipeline.syncOperations.removeHandler(self, promise: nil)
+    }
+
+    private func install(_ context: ChannelHandlerContext, isHTTP2: Bool) throws {
+        let pipeline = context.pipeline.syncOperations
+        if isHTTP2 {
+            try pipeline.addHandler(HTTP2Handlers.handler(loopContext.configuration.limits))
+            try pipeline.addHandler(HTTP2Connection(loopContext))
+        } else {
+            try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: true)
+            try pipeline.addHandler(HTTP1Connection(loopContext))
+        }
+    }
+}
+
+/// The handler of HTTP/2 with limits that etcd's clients can live with.
+enum HTTP2Handlers {
+    static func handler(_ limits: ServerLimits) -> NIOHTTP2Handler {
+        var connection = NIOHTTP2Handler.ConnectionConfiguration()
+        connection.initialSettings = [
+            HTTP2Setting(parameter: .maxConcurrentStreams, value: Int(limits.streamsPerConnection)),
+            HTTP2Setting(parameter: .initialWindowSize, value: limits.streamWindowBytes),
+            HTTP2Setting(parameter: .maxHeaderListSize, value: limits.headerBytes),
+        ]
+        // The defaults end a connection for good after 200 pings in 30 seconds, which the wire form's clients send
+        // whenever data flows, and after 200 cancelled calls. A short window with a count stops floods alone; the
+        // limiters keep a deadline for each counted frame, so the count must stay small.
+        connection.controlFrameRateLimit.maximumCount = limits.controlFramesPerTenth
+        connection.controlFrameRateLimit.windowLength = .milliseconds(100)
+        connection.maximumConnectionGlitches = 1_000
+        connection.maximumSequentialEmptyDataFrames = 16
+        var stream = NIOHTTP2Handler.StreamConfiguration()
+        stream.streamResetFrameRateLimit.maximumCount = limits.resetsPerTenth
+        stream.streamResetFrameRateLimit.windowLength = .milliseconds(100)
+        stream.streamErrorRateLimit.maximumCount = limits.resetsPerTenth
+        stream.streamErrorRateLimit.windowLength = .milliseconds(100)
+        return NIOHTTP2Handler(mode: .server, connectionConfiguration: connection, streamConfiguration: stream)
+    }
+}

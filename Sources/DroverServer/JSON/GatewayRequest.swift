@@ -1,0 +1,89 @@
+import Drover
+import EtcdAPI
+import NIOCore
+
+/// The request side of the JSON form: one document of a unary call, any number of a streaming one.
+enum GatewayRequest {
+    static func receive(_ stream: ServerStream, _ bytes: ByteBuffer, _ limits: ServerLimits) {
+        var bytes = bytes
+        if var pending = stream.inbound {
+            pending.writeBuffer(&bytes)
+            stream.inbound = pending
+        } else {
+            stream.inbound = bytes
+        }
+        // Base64 makes a request a third longer.
+        let most = (limits.requestBytes + limits.requestSlackBytes) * 4 / 3 + 4_096
+        if stream.route.streamsRequests { takeDocuments(stream) }
+        if let inbound = stream.inbound, inbound.readableBytes > most {
+            stream.fail(CallStatus(code: 8, message: "drover: the request is longer than \(most) bytes"))
+        }
+    }
+
+    static func end(_ stream: ServerStream) {
+        if stream.route.streamsRequests {
+            takeDocuments(stream)
+            if let rest = stream.inbound, rest.readableBytesView.contains(where: { $0 > 0x20 }), !stream.ended {
+                return stream.fail(CallStatus(code: 3, message: "unexpected EOF"))
+            }
+            stream.session?.requestEnded()
+            return
+        }
+        if !stream.dispatched { dispatch(stream, stream.inbound ?? ByteBuffer()) }
+    }
+
+    private static func dispatch(_ stream: ServerStream, _ json: ByteBuffer) {
+        do {
+            Dispatcher.message(stream, try GatewayJSON.request(stream.route, json))
+        } catch {
+            stream.fail(CallStatus(code: 3, message: "the request is no valid JSON form of the call: \(error)"))
+        }
+    }
+
+    private static func takeDocuments(_ stream: ServerStream) {
+        while !stream.ended, var inbound = stream.inbound,
+            let length = JSONSplitter.firstDocument(inbound.readableBytesView)
+        {
+            let document = inbound.readSlice(length: length)!
+            stream.inbound = inbound.readableBytes > 0 ? inbound : nil
+            dispatch(stream, document)
+        }
+    }
+}
+
+/// Finds the end of the first JSON document in bytes that may hold several, or part of one.
+enum JSONSplitter {
+    /// The length of the first object with the white space before it; nil when it is not complete. Bytes that cannot
+    /// begin an object are returned with it, to be refused by the decoder.
+    static func firstDocument(_ bytes: ByteBufferView) -> Int? {
+        var depth = 0
+        var inString = false
+        var escaped = false
+        var length = 0
+        for byte in bytes {
+            length += 1
+            if inString {
+                if escaped {
+                    escaped = false
+                } else if byte == UInt8(ascii: "\\") {
+                    escaped = true
+                } else if byte == UInt8(ascii: "\"") {
+                    inString = false
+                }
+                continue
+            }
+            switch byte {
+            case UInt8(ascii: "\""):
+                if depth == 0 { return length }
+                inString = true
+            case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
+            case UInt8(ascii: "}"), UInt8(ascii: "]"):
+                depth -= 1
+                if depth <= 0 { return length }
+            case 0x20, 0x09, 0x0a, 0x0d: break
+            default: if depth == 0 { return length }
+            }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,156 @@
+import Drover
+import EtcdAPI
+import Logging
+import NIOCore
+import Synchronization
+
+/// What the connections of one event loop share: a reader of their own, the calls on their way to the committer, and
+/// the outlet for answers and watch events. Used on its event loop, but for the two `deliver` methods.
+final class LoopContext: ReplySink, WatchTarget, @unchecked Sendable {
+    let loop: any EventLoop
+    let store: Store
+    let header: ResponseHeader
+    let configuration: ServerConfiguration
+    let metrics: ServerMetrics
+    let information: ServerInformation
+    /// Nil when the backend is not embedded.
+    let reader: (any DriverReader)?
+
+    private var calls: [WriteCall] = []
+    // Streams that wait for an answer, by token; a slab, since a dictionary showed in profiles.
+    private var waiting: [ServerStream?] = []
+    private var free: [Int] = []
+    private var watchStreams: [UInt64: WatchStream] = [:]
+    private var nextWatchToken: UInt64 = 1
+    private var unflushed: [HTTP2Connection] = []
+    private(set) var connections: [ObjectIdentifier: any ServerConnection] = [:]
+    private var ticker: RepeatedTask?
+
+    init(
+        loop: any EventLoop, store: Store, configuration: ServerConfiguration, metrics: ServerMetrics,
+        information: ServerInformation
+    ) throws {
+        self.loop = loop
+        self.store = store
+        self.configuration = configuration
+        self.metrics = metrics
+        self.information = information
+        header = ResponseHeader(clusterID: store.clusterID, memberID: store.memberID)
+        reader = try store.makeInlineReader()
+    }
+
+    // MARK: - Writes
+
+    /// Queues a write for `stream`; it goes out with ``submit()``.
+    func enqueue(_ operation: WriteOperation, for stream: ServerStream) {
+        let slot: Int
+        if let reused = free.popLast() {
+            waiting[reused] = stream
+            slot = reused
+        } else {
+            slot = waiting.count
+            waiting.append(stream)
+        }
+        calls.append(WriteCall(operation: operation, sink: self, token: UInt64(slot)))
+    }
+
+    /// Hands over the calls of this read cycle, with one lock for all of them.
+    func submit() {
+        if calls.isEmpty { return }
+        store.submit(calls)
+        calls.removeAll(keepingCapacity: true)
+    }
+
+    func deliver(_ completions: [WriteCompletion]) {
+        loop.execute {
+            for completion in completions {
+                let slot = Int(completion.token)
+                guard let stream = self.waiting[slot] else { continue }
+                self.waiting[slot] = nil
+                self.free.append(slot)
+                KVService.complete(stream, completion.result, self)
+            }
+            self.flush()
+        }
+    }
+
+    // MARK: - Flushing
+
+    /// The connection has something to flush at the end of this round.
+    func needsFlush(_ connection: HTTP2Connection) {
+        if connection.isInFlushList { return }
+        connection.isInFlushList = true
+        unflushed.append(connection)
+    }
+
+    func flush() {
+        if unflushed.isEmpty { return }
+        for connection in unflushed {
+            connection.isInFlushList = false
+            connection.flush()
+        }
+        unflushed.removeAll(keepingCapacity: true)
+    }
+
+    // MARK: - Watches
+
+    func register(_ stream: WatchStream) -> UInt64 {
+        let token = nextWatchToken
+        nextWatchToken += 1
+        watchStreams[token] = stream
+        return token
+    }
+
+    func unregister(_ token: UInt64) {
+        watchStreams[token] = nil
+    }
+
+    func deliver(_ deliveries: [WatchDelivery]) {
+        loop.execute {
+            for delivery in deliveries {
+                if let stream = self.watchStreams[delivery.consumer.token] {
+                    stream.take(delivery)
+                } else {
+                    delivery.consumer.consumed(delivery.footprint)
+                }
+            }
+            self.flush()
+        }
+    }
+
+    // MARK: - Connections
+
+    func add(_ connection: any ServerConnection) {
+        connections[ObjectIdentifier(connection)] = connection
+        metrics.connections.add(1, ordering: .relaxed)
+        if ticker == nil {
+            // Deadlines are looked at ten times a second: a timer for each call would cost more than the call.
+            ticker = loop.scheduleRepeatedTask(initialDelay: .milliseconds(100), delay: .milliseconds(100)) { _ in
+                let now = NIODeadline.now()
+                for connection in self.connections.values { connection.expire(now) }
+                self.flush()
+            }
+        }
+    }
+
+    func remove(_ connection: any ServerConnection) {
+        if connections.removeValue(forKey: ObjectIdentifier(connection)) != nil {
+            metrics.connections.subtract(1, ordering: .relaxed)
+        }
+    }
+
+    func stop() {
+        ticker?.cancel()
+        ticker = nil
+    }
+}
+
+/// A connection of either version of HTTP.
+protocol ServerConnection: AnyObject {
+    /// Ends the calls whose deadline has passed.
+    func expire(_ now: NIODeadline)
+    /// Takes no more calls, lets those in flight finish and ends streams.
+    func shutDownGracefully()
+    /// Closes at once.
+    func close()
+}

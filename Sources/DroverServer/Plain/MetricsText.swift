@@ -1,0 +1,140 @@
+import Drover
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Prometheus text, with etcd's names where the same thing is measured.
+enum MetricsText {
+    private struct Page {
+        var text = ""
+
+        mutating func head(_ name: String, _ type: String, _ help: String) {
+            text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
+        }
+
+        mutating func one(_ name: String, _ type: String, _ help: String, _ value: some Any) {
+            head(name, type, help)
+            text += "\(name) \(value)\n"
+        }
+    }
+
+    private static let codeNames = [
+        "OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists",
+        "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented",
+        "Internal", "Unavailable", "DataLoss", "Unauthenticated",
+    ]
+
+    static func render(_ context: LoopContext, _ meta: StoreMeta, _ size: (total: Int64, inUse: Int64)) -> String {
+        var page = Page()
+        let figures = context.store.metrics()
+        page.one("etcd_server_has_leader", "gauge", "Whether there is a leader; always, there is no raft.", 1)
+        page.head("etcd_server_version", "gauge", "The version etcd clients are told.")
+        page.text += "etcd_server_version{server_version=\"\(context.information.etcdVersion)\"} 1\n"
+        page.head("etcd_cluster_version", "gauge", "The cluster version etcd clients are told.")
+        page.text += "etcd_cluster_version{cluster_version=\"\(context.information.clusterVersion)\"} 1\n"
+        page.one(
+            "etcd_mvcc_db_total_size_in_bytes", "gauge", "Bytes the database takes.", size.total)
+        page.one(
+            "etcd_mvcc_db_total_size_in_use_in_bytes", "gauge", "Bytes of the database in use.", size.inUse)
+        page.one("etcd_debugging_mvcc_current_revision", "gauge", "The store's revision.", meta.revision)
+        page.one("etcd_debugging_mvcc_compact_revision", "gauge", "The compaction mark.", meta.compacted)
+        page.one("etcd_debugging_mvcc_watcher_total", "gauge", "Watches.", figures.feed.watchers)
+        page.one("etcd_debugging_mvcc_slow_watcher_total", "gauge", "Watches behind the feed.", figures.feed.slow)
+        page.one("etcd_debugging_mvcc_events_total", "counter", "Events sent to watches.", figures.feed.events)
+        page.one(
+            "drover_watch_passes_total", "counter", "Passes over the log for watches behind.", figures.feed.passes)
+        page.one("etcd_debugging_lease_granted_total", "counter", "Leases granted.", figures.leases.granted)
+        page.one("etcd_debugging_lease_revoked_total", "counter", "Leases revoked.", figures.leases.revoked)
+        page.one("etcd_debugging_lease_renewed_total", "counter", "Renewals of leases.", figures.leases.renewed)
+        page.one(
+            "etcd_debugging_server_lease_expired_total", "counter", "Leases expired.", figures.leases.expired)
+        page.one("drover_leases", "gauge", "Leases.", figures.leaseCount)
+        operations(context, &page)
+        commits(figures.commits, &page)
+        calls(context, &page)
+        page.one("drover_connections", "gauge", "Client connections.", context.metrics.connections.load(ordering: .relaxed))
+        process(&page)
+        return page.text
+    }
+
+    private static func operations(_ context: LoopContext, _ page: inout Page) {
+        let names: [(Route, String)] = [(.put, "put"), (.deleteRange, "delete"), (.range, "range"), (.txn, "txn")]
+        for (route, name) in names {
+            page.one(
+                "etcd_mvcc_\(name)_total", "counter", "Calls of \(name).",
+                context.metrics.calls(route).ok.load(ordering: .relaxed))
+        }
+    }
+
+    private static func commits(
+        _ commits: (batches: Int, calls: Int, failed: Int, seconds: Double, buckets: [Int]), _ page: inout Page
+    ) {
+        let name = "etcd_disk_backend_commit_duration_seconds"
+        page.head(name, "histogram", "Seconds from the begin to the commit of a batch.")
+        var total = 0
+        for (bound, count) in zip(CommitCounters.bounds, commits.buckets) {
+            total += count
+            page.text += "\(name)_bucket{le=\"\(bound)\"} \(total)\n"
+        }
+        total += commits.buckets.last ?? 0
+        page.text += "\(name)_bucket{le=\"+Inf\"} \(total)\n\(name)_sum \(commits.seconds)\n\(name)_count \(total)\n"
+        page.one("drover_batches_total", "counter", "Batches committed.", commits.batches)
+        page.one("drover_batch_calls_total", "counter", "Calls in committed batches.", commits.calls)
+        page.one("drover_batches_failed_total", "counter", "Batches that failed.", commits.failed)
+    }
+
+    private static func calls(_ context: LoopContext, _ page: inout Page) {
+        func labels(_ route: Route) -> String {
+            let (service, method) = route.serviceAndMethod
+            let type = route.streamsRequests ? "bidi_stream" : route.streamsReplies ? "server_stream" : "unary"
+            return "grpc_method=\"\(method)\",grpc_service=\"\(service)\",grpc_type=\"\(type)\""
+        }
+        page.head("grpc_server_started_total", "counter", "Calls started.")
+        for route in Route.allCases {
+            let started = context.metrics.calls(route).started.load(ordering: .relaxed)
+            page.text += "grpc_server_started_total{\(labels(route))} \(started)\n"
+        }
+        page.head("grpc_server_handled_total", "counter", "Calls ended, by status.")
+        for route in Route.allCases {
+            let calls = context.metrics.calls(route)
+            page.text +=
+                "grpc_server_handled_total{grpc_code=\"OK\",\(labels(route))} \(calls.ok.load(ordering: .relaxed))\n"
+            for (code, count) in calls.failed.withLock({ $0 }).sorted(by: { $0.key < $1.key }) {
+                let name = codeNames.indices.contains(code) ? codeNames[code] : "Unknown"
+                page.text += "grpc_server_handled_total{grpc_code=\"\(name)\",\(labels(route))} \(count)\n"
+            }
+        }
+    }
+
+    private static func process(_ page: inout Page) {
+        var usage = rusage()
+        #if canImport(Darwin)
+            getrusage(RUSAGE_SELF, &usage)
+        #else
+            getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        #endif
+        let seconds =
+            Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+            + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
+        page.one("process_cpu_seconds_total", "counter", "Seconds of processor time.", seconds)
+        if let resident = residentBytes() {
+            page.one("process_resident_memory_bytes", "gauge", "Bytes of resident memory.", resident)
+        }
+    }
+
+    private static func residentBytes() -> Int? {
+        guard let file = fopen("/proc/self/statm", "r") else { return nil }
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 256)
+        guard fgets(&line, 256, file) != nil else { return nil }
+        let text = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        let fields = text.split(separator: " ")
+        guard fields.count > 1, let pages = Int(fields[1]) else { return nil }
+        return pages * sysconf(Int32(_SC_PAGESIZE))
+    }
+}

@@ -1,0 +1,129 @@
+import Drover
+import NIOCore
+
+/// A request of a plain path.
+struct PlainRequest {
+    var method: String
+    /// The path with its query.
+    var target: String
+
+    var path: Substring { target.prefix { $0 != "?" } }
+
+    /// The values of a query parameter.
+    func values(_ name: String) -> [String] {
+        guard let mark = target.firstIndex(of: "?") else { return [] }
+        return target[target.index(after: mark)...].split(separator: "&").compactMap { pair in
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts[0] == name else { return nil }
+            return parts.count > 1 ? String(parts[1]) : ""
+        }
+    }
+}
+
+/// The answer of a plain path.
+struct PlainReply: Sendable {
+    var status: Int
+    var contentType = "text/plain; charset=utf-8"
+    var body: ByteBuffer
+
+    init(_ status: Int, _ text: String, json: Bool = false) {
+        self.status = status
+        if json { contentType = "application/json" }
+        body = ByteBuffer(string: text)
+    }
+}
+
+/// `GET /health /livez /readyz /version /metrics`. Source: etcd `server/etcdserver/api/etcdhttp`.
+enum PlainRoutes {
+    static func answer(
+        _ request: PlainRequest, _ context: LoopContext, _ completion: @escaping (PlainReply) -> Void
+    ) {
+        let path = request.path
+        let known = ["/health", "/version", "/metrics"].contains(path) || isCheck(path)
+        guard known else {
+            let isGateway = Route.gateway(String(path)) != nil
+            let status = isGateway ? 405 : 404
+            return completion(PlainReply(status, isGateway ? "Method Not Allowed\n" : "404 page not found\n"))
+        }
+        guard request.method == "GET" else { return completion(PlainReply(405, "Method Not Allowed\n")) }
+        switch path {
+        case "/version":
+            let information = context.information
+            completion(
+                PlainReply(
+                    200,
+                    "{\"etcdserver\":\"\(information.etcdVersion)\",\"etcdcluster\":\"\(information.clusterVersion)\",\"storage\":\"\(information.clusterVersion)\"}",
+                    json: true))
+        case "/metrics":
+            read(context, completion) { reader in
+                defer { reader.endSnapshot() }
+                let meta = try reader.beginSnapshot()
+                let size = try reader.size()
+                return PlainReply(200, MetricsText.render(context, meta, size))
+            } failure: { _ in
+                PlainReply(503, "the database cannot be read\n")
+            }
+        case "/health":
+            read(context, completion) { reader in
+                _ = try reader.beginSnapshot()
+                reader.endSnapshot()
+                return PlainReply(200, "{\"health\":\"true\",\"reason\":\"\"}", json: true)
+            } failure: { _ in
+                PlainReply(503, "{\"health\":\"false\",\"reason\":\"RANGE ERROR:the database cannot be read\"}", json: true)
+            }
+        default:
+            check(request, context, completion)
+        }
+    }
+
+    private static let liveChecks = ["serializable_read"]
+    private static let readyChecks = ["data_corruption", "serializable_read", "linearizable_read", "non_learner"]
+
+    private static func isCheck(_ path: Substring) -> Bool {
+        for (root, checks) in [("/livez", liveChecks), ("/readyz", readyChecks)] {
+            if path == root || checks.contains(where: { path == "\(root)/\($0)" }) { return true }
+        }
+        return false
+    }
+
+    private static func check(
+        _ request: PlainRequest, _ context: LoopContext, _ completion: @escaping (PlainReply) -> Void
+    ) {
+        let parts = request.path.split(separator: "/")
+        var checks = parts[0] == "livez" ? liveChecks : readyChecks
+        if parts.count > 1 { checks = [String(parts[1])] }
+        let excluded = request.values("exclude")
+        checks.removeAll { excluded.contains($0) }
+        let verbose = !request.values("verbose").isEmpty || parts.count > 1
+        let shown = checks
+        read(context, completion) { reader in
+            _ = try reader.beginSnapshot()
+            reader.endSnapshot()
+            let lines = verbose ? shown.map { "[+]\($0) ok\n" }.joined() : ""
+            return PlainReply(200, lines + "ok\n")
+        } failure: { error in
+            let lines = shown.map { name in
+                name.hasSuffix("_read") ? "[-]\(name) failed: the database cannot be read\n" : "[+]\(name) ok\n"
+            }
+            return PlainReply(503, lines.joined())
+        }
+    }
+
+    private static func read(
+        _ context: LoopContext, _ completion: @escaping (PlainReply) -> Void,
+        _ body: @escaping @Sendable (any DriverReader) throws -> PlainReply,
+        failure: @escaping @Sendable (any Error) -> PlainReply
+    ) {
+        let bound = NIOLoopBound(completion, eventLoop: context.loop)
+        let refused = context.store.read { reader in
+            let reply: PlainReply
+            do {
+                reply = try body(reader)
+            } catch {
+                reply = failure(error)
+            }
+            context.loop.execute { bound.value(reply) }
+        }
+        if let refused { completion(failure(refused)) }
+    }
+}

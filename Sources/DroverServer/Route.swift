@@ -1,0 +1,75 @@
+/// A call of etcd's API, with its paths in both forms.
+enum Route: String, CaseIterable, Sendable {
+    case range, put, deleteRange, txn, compact
+    case watch
+    case leaseGrant, leaseRevoke, leaseKeepAlive, leaseTimeToLive, leaseLeases
+    case memberList
+    case status, alarm
+    case healthCheck, healthWatch
+
+    /// The path of the wire form.
+    var wirePath: String {
+        switch self {
+        case .range: "/etcdserverpb.KV/Range"
+        case .put: "/etcdserverpb.KV/Put"
+        case .deleteRange: "/etcdserverpb.KV/DeleteRange"
+        case .txn: "/etcdserverpb.KV/Txn"
+        case .compact: "/etcdserverpb.KV/Compact"
+        case .watch: "/etcdserverpb.Watch/Watch"
+        case .leaseGrant: "/etcdserverpb.Lease/LeaseGrant"
+        case .leaseRevoke: "/etcdserverpb.Lease/LeaseRevoke"
+        case .leaseKeepAlive: "/etcdserverpb.Lease/LeaseKeepAlive"
+        case .leaseTimeToLive: "/etcdserverpb.Lease/LeaseTimeToLive"
+        case .leaseLeases: "/etcdserverpb.Lease/LeaseLeases"
+        case .memberList: "/etcdserverpb.Cluster/MemberList"
+        case .status: "/etcdserverpb.Maintenance/Status"
+        case .alarm: "/etcdserverpb.Maintenance/Alarm"
+        case .healthCheck: "/grpc.health.v1.Health/Check"
+        case .healthWatch: "/grpc.health.v1.Health/Watch"
+        }
+    }
+
+    /// The paths of the JSON form.
+    var gatewayPaths: [String] {
+        switch self {
+        case .range: ["/v3/kv/range"]
+        case .put: ["/v3/kv/put"]
+        case .deleteRange: ["/v3/kv/deleterange"]
+        case .txn: ["/v3/kv/txn"]
+        case .compact: ["/v3/kv/compaction"]
+        case .watch: ["/v3/watch"]
+        case .leaseGrant: ["/v3/lease/grant"]
+        case .leaseRevoke: ["/v3/lease/revoke", "/v3/kv/lease/revoke"]
+        case .leaseKeepAlive: ["/v3/lease/keepalive"]
+        case .leaseTimeToLive: ["/v3/lease/timetolive", "/v3/kv/lease/timetolive"]
+        case .leaseLeases: ["/v3/lease/leases", "/v3/kv/lease/leases"]
+        case .memberList: ["/v3/cluster/member/list"]
+        case .status: ["/v3/maintenance/status"]
+        case .alarm: ["/v3/maintenance/alarm"]
+        case .healthCheck, .healthWatch: []
+        }
+    }
+
+    /// Whether the client sends any number of messages.
+    var streamsRequests: Bool { self == .watch || self == .leaseKeepAlive }
+    /// Whether the server sends any number of messages.
+    var streamsReplies: Bool { streamsRequests || self == .healthWatch }
+
+    private static let byWirePath = Dictionary(uniqueKeysWithValues: allCases.map { ($0.wirePath, $0) })
+    private static let byGatewayPath = Dictionary(
+        uniqueKeysWithValues: allCases.flatMap { route in route.gatewayPaths.map { ($0, route) } })
+
+    static func wire(_ path: String) -> Route? { byWirePath[path] }
+
+    static func gateway(_ path: String) -> Route? {
+        // etcd rewrites its older prefix.
+        if path.hasPrefix("/v3beta/") { return byGatewayPath["/v3/" + path.dropFirst("/v3beta/".count)] }
+        return byGatewayPath[path]
+    }
+
+    /// Service and method, as metrics name them.
+    var serviceAndMethod: (service: Substring, method: Substring) {
+        let parts = wirePath.dropFirst().split(separator: "/")
+        return (parts[0], parts[1])
+    }
+}

@@ -1,0 +1,161 @@
+public import Drover
+import EtcdAPI
+import Logging
+import NIOCore
+import NIOPosix
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Serves a store to etcd clients: the wire form, JSON and plain paths on one port.
+public final class Server: Sendable {
+    /// The address it listens on, with the port that was taken.
+    public let address: ServerConfiguration.Address
+
+    private let group: MultiThreadedEventLoopGroup
+    private let channel: any Channel
+    private let contexts: [LoopContext]
+    private let configuration: ServerConfiguration
+
+    private init(
+        address: ServerConfiguration.Address, group: MultiThreadedEventLoopGroup, channel: any Channel,
+        contexts: [LoopContext], configuration: ServerConfiguration
+    ) {
+        self.address = address
+        self.group = group
+        self.channel = channel
+        self.contexts = contexts
+        self.configuration = configuration
+    }
+
+    /// Starts to listen.
+    ///
+    /// - Throws: ``DroverError`` with ``DroverError/Code/badEndpoint`` when the address cannot be listened on; the
+    ///   message says why.
+    public static func start(_ store: Store, configuration: ServerConfiguration = .init()) async throws -> Server {
+        let cores = max(1, System.coreCount)
+        let loops = configuration.eventLoops > 0 ? configuration.eventLoops : max(1, cores / 2)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
+        let metrics = ServerMetrics()
+        do {
+            let (channel, contexts) = try await listen(store, configuration, group, metrics)
+            let address = Self.address(channel, configuration)
+            return Server(
+                address: address, group: group, channel: channel, contexts: contexts, configuration: configuration)
+        } catch {
+            try? await group.shutdownGracefully()
+            if let error = error as? DroverError { throw error }
+            throw DroverError(
+                .badEndpoint, message: "drover: cannot listen on \(configuration.address): \(describe(error))",
+                cause: error)
+        }
+    }
+
+    private static func describe(_ error: any Error) -> String {
+        guard let error = error as? IOError else { return "\(error)" }
+        switch error.errnoCode {
+        case EADDRINUSE: return "another process listens there; stop it or choose another --listen-address"
+        case EACCES: return "this user may not listen there"
+        case EADDRNOTAVAIL: return "this machine does not have that address"
+        default: return error.description
+        }
+    }
+
+    private static func listen(
+        _ store: Store, _ configuration: ServerConfiguration, _ group: MultiThreadedEventLoopGroup,
+        _ metrics: ServerMetrics
+    ) async throws -> (any Channel, [LoopContext]) {
+        var urls = configuration.advertisedClientURLs
+        if urls.isEmpty { urls = ["http://\(configuration.address)"] }
+        let information = ServerInformation(
+            etcdVersion: configuration.etcdVersion, clientURLs: urls, memberName: "drover")
+        var contexts: [LoopContext] = []
+        for loop in group.makeIterator() {
+            contexts.append(
+                try LoopContext(
+                    loop: loop, store: store, configuration: configuration, metrics: metrics,
+                    information: information))
+        }
+        let made = contexts
+        let logger = configuration.logger
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 1_024)
+            .serverChannelOption(.maxMessagesPerRead, value: 256)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.maxMessagesPerRead, value: 4)
+            .childChannelInitializer { channel in
+                if case .tcp = configuration.address {
+                    try? channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
+                }
+                if metrics.connections.load(ordering: .relaxed) >= configuration.limits.connections {
+                    logger.warning("a connection was refused: there are as many as allowed")
+                    return channel.close()
+                }
+                let context = made.first { $0.loop === channel.eventLoop }!
+                return channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(ProtocolDetector(context))
+                }
+            }
+        switch configuration.address {
+        case .tcp(let host, let port):
+            return (try await bootstrap.bind(host: host, port: port).get(), made)
+        case .unix(let path):
+            let channel = try await bootstrap.bind(
+                unixDomainSocketPath: path, cleanupExistingSocketFile: try isStale(path)
+            ).get()
+            chmod(path, 0o600)
+            return (channel, made)
+        }
+    }
+
+    /// Whether a socket file is there that nobody listens on.
+    private static func isStale(_ path: String) throws -> Bool {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return false }
+        guard status.st_mode & S_IFMT == S_IFSOCK else {
+            throw DroverError(.badEndpoint, message: "drover: there is a file at the socket's path; remove it first")
+        }
+        return true
+    }
+
+    private static func address(
+        _ channel: any Channel, _ configuration: ServerConfiguration
+    ) -> ServerConfiguration.Address {
+        if case .tcp(let host, _) = configuration.address, let port = channel.localAddress?.port {
+            return .tcp(host: host, port: port)
+        }
+        return configuration.address
+    }
+
+    /// Takes no more connections and calls, lets those in flight finish, ends watches so that clients reconnect, and
+    /// closes. The store stays open.
+    public func shutDown() async {
+        try? await channel.close()
+        for context in contexts {
+            try? await context.loop.submit {
+                for connection in context.connections.values { connection.shutDownGracefully() }
+                context.flush()
+            }.get()
+        }
+        let deadline = NIODeadline.now() + .seconds(Int64(configuration.shutdownGraceSeconds))
+        while NIODeadline.now() < deadline {
+            var open = 0
+            for context in contexts { open += (try? await context.loop.submit { context.connections.count }.get()) ?? 0 }
+            if open == 0 { break }
+            try? await Task.sleep(nanoseconds: 10_000_000)
+        }
+        for context in contexts {
+            try? await context.loop.submit {
+                for connection in context.connections.values { connection.close() }
+                context.stop()
+            }.get()
+        }
+        try? await group.shutdownGracefully()
+        if case .unix(let path) = address { unlink(path) }
+    }
+}

@@ -1,0 +1,74 @@
+public import Logging
+
+/// How the server listens, and its limits.
+public struct ServerConfiguration: Sendable {
+    /// Where it listens.
+    public enum Address: Sendable, Hashable, CustomStringConvertible {
+        /// A host and a port; port 0 takes a free one.
+        case tcp(host: String, port: Int)
+        /// A path; a socket that nobody listens on any more is replaced.
+        case unix(path: String)
+
+        public var description: String {
+            switch self {
+            case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+            case .unix(let path): "unix://\(path)"
+            }
+        }
+    }
+
+    /// Where it listens. Default 127.0.0.1:2379.
+    public var address = Address.tcp(host: "127.0.0.1", port: 2379)
+    /// URLs that members are told of; derived from the address when empty.
+    public var advertisedClientURLs: [String] = []
+    /// Event loops. Default half the cores, at least one: the engine's threads need the rest.
+    public var eventLoops = 0
+    /// The version that etcd clients are told. At least 3.6 makes Kubernetes use watch progress requests.
+    public var etcdVersion = "3.6.14"
+    /// Seconds that calls in flight have to finish when the server stops.
+    public var shutdownGraceSeconds = 5
+    /// Limits on what clients can make grow.
+    public var limits = ServerLimits()
+    /// Where it logs.
+    public var logger = Logger(label: "drover.server")
+
+    /// The defaults.
+    public init() {}
+}
+
+/// Every limit of the server on what clients can make grow, in one place, each with its unit.
+public struct ServerLimits: Sendable {
+    /// Connections.
+    public var connections = 20_000
+    /// Streams of one connection.
+    public var streamsPerConnection: UInt32 = 100_000
+    /// Bytes of one request message; above it the answer is InvalidArgument. etcd: `--max-request-bytes`.
+    public var requestBytes = 1_572_864
+    /// Bytes that a message may be longer than ``requestBytes`` and still be read, to be answered as etcd does.
+    public var requestSlackBytes = 512 << 10
+    /// Bytes of a connection's requests that have arrived in part.
+    public var bufferedRequestBytes = 32 << 20
+    /// Bytes of a connection's replies that the client has not taken; above it further calls are refused.
+    public var unreadReplyBytes = 64 << 20
+    /// Bytes of the receive window of a connection.
+    public var connectionWindowBytes = 16 << 20
+    /// Bytes of the receive window of a stream.
+    public var streamWindowBytes = 1 << 20
+    /// Bytes of a header block.
+    public var headerBytes = 64 << 10
+    /// Bytes of a streamed list that may be on their way to one client.
+    public var listInFlightBytes = 512 << 10
+    /// Bytes of a value that is read on the event loop.
+    public var inlineValueBytes = 64 << 10
+    /// Control frames (pings, settings and their answers) of a connection in 100 ms.
+    public var controlFramesPerTenth = 2_000
+    /// Resets of streams of a connection in 100 ms.
+    public var resetsPerTenth = 2_000
+    /// Seconds a new connection has to say which protocol it speaks.
+    public var greetingSeconds: Int64 = 10
+    /// Bytes of one part of a fragmented watch response, about.
+    public var watchFragmentBytes = 1_572_864
+
+    /// The defaults, each named in docs/operations.md.
+    public init() {}
+}

@@ -1,0 +1,220 @@
+import Drover
+import EtcdAPI
+import NIOCore
+import NIOHTTP2
+
+/// One call: a stream of HTTP/2, or a request of HTTP/1.1. Used on its event loop.
+final class ServerStream {
+    /// How the client speaks.
+    enum Form {
+        /// The wire form: length-prefixed protobuf, status in the trailers.
+        case wire
+        /// The gateway's form: JSON.
+        case json
+    }
+
+    /// Where the call's bytes go.
+    enum Transport {
+        case http2(HTTP2Connection, id: HTTP2StreamID)
+        case http1(HTTP1Connection)
+    }
+
+    let route: Route
+    let form: Form
+    let transport: Transport
+    let context: LoopContext
+    /// When the client stops waiting.
+    var deadline = NIODeadline.distantFuture
+    /// Request bytes that have not made a whole message yet.
+    var inbound: ByteBuffer?
+    /// Whether the client has sent all it will send.
+    var requestEnded = false
+    /// Whether a unary request has been handed to its service.
+    var dispatched = false
+    /// Whether the head of the reply is out.
+    var headSent = false
+    /// Whether the call is over: answered, failed or cancelled.
+    private(set) var ended = false
+    /// The service's own state of a streaming call.
+    var session: (any StreamSession)?
+    /// Reply bytes counted against the connection's limit until the stream is closed.
+    var replyBytes = 0
+    /// A long list on its way to a JSON client, which is put into JSON as a whole.
+    private var jsonPieces: [ByteBuffer] = []
+    /// Bytes received since the stream's window was last topped up.
+    var unacknowledgedBytes = 0
+
+    init(_ route: Route, _ form: Form, _ transport: Transport, _ context: LoopContext) {
+        self.route = route
+        self.form = form
+        self.transport = transport
+        self.context = context
+        context.metrics.calls(route).started.add(1, ordering: .relaxed)
+    }
+
+    var allocator: ByteBufferAllocator {
+        switch transport {
+        case .http2(let connection, _): connection.allocator
+        case .http1(let connection): connection.allocator
+        }
+    }
+
+    // MARK: - Replies
+
+    /// Answers a unary call. `message` is sealed: prefix and protobuf.
+    func reply(_ message: ByteBuffer) {
+        if ended { return }
+        markEnded(0)
+        switch (form, transport) {
+        case (.wire, .http2(let connection, let id)):
+            connection.sendUnary(self, id, message)
+        case (.wire, .http1(let connection)):
+            // The wire form needs HTTP/2; the request was refused before it came here.
+            connection.close()
+        case (.json, _):
+            do {
+                sendJSON(try GatewayJSON.reply(route, message))
+            } catch {
+                let status = CallStatus(code: 13, message: "drover: the reply could not be put into JSON")
+                sendJSON(GatewayJSON.error(status), status: status)
+            }
+        }
+    }
+
+    /// Sends one message of a streaming reply. `promise` is fulfilled when its bytes have left.
+    func send(_ message: ByteBuffer, promise: EventLoopPromise<Void>? = nil) {
+        if ended {
+            promise?.succeed()
+            return
+        }
+        switch (form, transport) {
+        case (.wire, .http2(let connection, let id)):
+            if !headSent {
+                headSent = true
+                connection.sendHead(id)
+            }
+            connection.sendData(id, message, promise: promise)
+        case (.wire, .http1(let connection)):
+            connection.close()
+            promise?.succeed()
+        case (.json, _):
+            do {
+                sendJSONPart(try GatewayJSON.streamed(route, message), promise: promise)
+            } catch {
+                promise?.succeed()
+                fail(CallStatus(code: 13, message: "drover: the reply could not be put into JSON"))
+            }
+        }
+    }
+
+    /// Sends a piece of one long message, whose length its first piece carries.
+    func sendRaw(_ piece: ByteBuffer, promise: EventLoopPromise<Void>) {
+        if ended || form == .json {
+            if !ended { jsonPieces.append(piece) }
+            promise.succeed()
+            return
+        }
+        guard case .http2(let connection, let id) = transport else { return promise.succeed() }
+        if !headSent {
+            headSent = true
+            connection.sendHead(id)
+        }
+        connection.sendData(id, piece, promise: promise)
+    }
+
+    /// Ends a streaming call well.
+    func finish() {
+        if ended { return }
+        if !jsonPieces.isEmpty {
+            var whole = jsonPieces.removeFirst()
+            for var piece in jsonPieces { whole.writeBuffer(&piece) }
+            jsonPieces = []
+            return reply(whole)
+        }
+        markEnded(0)
+        switch (form, transport) {
+        case (.wire, .http2(let connection, let id)): connection.sendEnd(self, id, .ok)
+        default: endJSON()
+        }
+    }
+
+    /// Ends the call with an error.
+    func fail(_ status: CallStatus) {
+        if ended { return }
+        markEnded(status.code)
+        switch (form, transport) {
+        case (.wire, .http2(let connection, let id)):
+            connection.sendEnd(self, id, status)
+        case (.wire, .http1(let connection)):
+            connection.close()
+        case (.json, _):
+            if headSent {
+                sendJSONPart(GatewayJSON.streamedError(status), promise: nil)
+                endJSON()
+            } else {
+                sendJSON(GatewayJSON.error(status), status: status)
+            }
+        }
+    }
+
+    /// Ends the call with an error.
+    func fail(_ error: any Error) { fail(CallStatus(error)) }
+
+    /// The client has gone: nothing is sent any more.
+    func cancelled() {
+        if !ended { markEnded(1) }
+    }
+
+    private func markEnded(_ code: Int) {
+        ended = true
+        context.metrics.ended(route, code: code)
+        session?.ended()
+        session = nil
+        inbound = nil
+    }
+
+    // MARK: - JSON over either version of HTTP
+
+    private func sendJSON(_ body: ByteBuffer, status: CallStatus = .ok) {
+        switch transport {
+        case .http2(let connection, let id):
+            connection.sendPlain(id, status: status.httpStatus, contentType: "application/json", body)
+        case .http1(let connection):
+            connection.sendPlain(status: status.httpStatus, contentType: "application/json", body)
+        }
+    }
+
+    private func sendJSONPart(_ part: ByteBuffer, promise: EventLoopPromise<Void>?) {
+        switch transport {
+        case .http2(let connection, let id):
+            if !headSent { connection.sendJSONHead(id) }
+            headSent = true
+            connection.sendData(id, part, promise: promise)
+        case .http1(let connection):
+            if !headSent { connection.sendJSONHead() }
+            headSent = true
+            connection.sendData(part, promise: promise)
+        }
+    }
+
+    private func endJSON() {
+        switch transport {
+        case .http2(let connection, let id):
+            if !headSent { connection.sendJSONHead(id) }
+            connection.sendDataEnd(id)
+        case .http1(let connection):
+            if !headSent { connection.sendJSONHead() }
+            connection.sendDataEnd()
+        }
+    }
+}
+
+/// What a service keeps for a streaming call.
+protocol StreamSession: AnyObject {
+    /// The client has sent a message.
+    func received(_ message: ByteBuffer)
+    /// The client has sent its last message.
+    func requestEnded()
+    /// The call is over; nothing can be sent any more.
+    func ended()
+}

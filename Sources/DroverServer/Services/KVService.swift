@@ -1,0 +1,139 @@
+import Drover
+import EtcdAPI
+import NIOCore
+
+/// `etcdserverpb.KV`.
+enum KVService {
+    static func range(_ stream: ServerStream, _ message: ByteBuffer) throws {
+        let request = try message.withUnsafeReadableBytes { try RequestDecoder.range($0) }
+        let context = stream.context
+        try context.store.validator.check(request)
+        if try answerInline(stream, request, context) { return }
+        if request.hasDefaultOrder && !request.hasRevisionFilter && !request.countOnly {
+            return RangeStreamer(stream, request).start()
+        }
+        let header = context.header
+        let allocator = stream.allocator
+        onReader(stream) { reader in
+            let response = try context.store.range(request, reader)
+            var buffer = MessageBuffer.make(allocator, capacity: 256)
+            ResponseEncoder.append(response, header, to: &buffer)
+            MessageBuffer.seal(&buffer)
+            return buffer
+        }
+    }
+
+    /// A point read of the newest state does not change threads where the database is embedded.
+    private static func answerInline(
+        _ stream: ServerStream, _ request: RangeRequest, _ context: LoopContext
+    ) throws -> Bool {
+        guard let reader = context.reader, request.range.isSingle, request.revision <= 0,
+            !request.hasRevisionFilter
+        else { return false }
+        let values = !request.keysOnly && !request.countOnly
+        var buffer = MessageBuffer.make(stream.allocator, capacity: 1_280)
+        var found = false
+        var tooLong = false
+        // The header comes first and needs the revision, which the driver returns with the row: rows go to a buffer of
+        // their own only when there is one.
+        var row = ByteBuffer()
+        let meta = try reader.point(
+            request.range.lower, values: values, longest: context.configuration.limits.inlineValueBytes
+        ) { view in
+            found = true
+            if values && view.value.count != view.valueLength {
+                tooLong = true
+                return
+            }
+            if !request.countOnly {
+                row = stream.allocator.buffer(capacity: view.key.count + view.value.count + 64)
+                ResponseEncoder.appendRangeRow(view, to: &row)
+            }
+        }
+        if tooLong { return false }
+        ResponseEncoder.appendHeader(context.header, meta.revision, to: &buffer)
+        if row.readableBytes > 0 { buffer.writeBuffer(&row) }
+        if found { ResponseEncoder.appendRangeTail(more: false, count: 1, to: &buffer) }
+        MessageBuffer.seal(&buffer)
+        stream.reply(buffer)
+        return true
+    }
+
+    static func put(_ stream: ServerStream, _ message: ByteBuffer) throws {
+        let request = try message.withUnsafeReadableBytes { try RequestDecoder.put($0) }
+        try stream.context.store.validator.check(request)
+        stream.context.enqueue(.put(request), for: stream)
+    }
+
+    static func deleteRange(_ stream: ServerStream, _ message: ByteBuffer) throws {
+        let request = try message.withUnsafeReadableBytes { try RequestDecoder.deleteRange($0) }
+        try stream.context.store.validator.check(request)
+        stream.context.enqueue(.deleteRange(request), for: stream)
+    }
+
+    static func txn(_ stream: ServerStream, _ message: ByteBuffer) throws {
+        let request = try message.withUnsafeReadableBytes { try RequestDecoder.txn($0) }
+        let context = stream.context
+        try context.store.validator.check(request)
+        if !request.isReadOnly { return context.enqueue(.txn(request), for: stream) }
+        let header = context.header
+        let allocator = stream.allocator
+        onReader(stream) { reader in
+            let response = try context.store.readOnlyTxn(request, reader)
+            var buffer = MessageBuffer.make(allocator, capacity: 256)
+            ResponseEncoder.append(response, header, to: &buffer)
+            MessageBuffer.seal(&buffer)
+            return buffer
+        }
+    }
+
+    static func compact(_ stream: ServerStream, _ message: ByteBuffer) throws {
+        let request = try PBCompactionRequest(wire: message)
+        stream.context.enqueue(.compact(revision: request.revision, physical: request.physical), for: stream)
+    }
+
+    /// A write was answered.
+    static func complete(
+        _ stream: ServerStream, _ result: Result<WriteReply, DroverError>, _ context: LoopContext
+    ) {
+        if stream.ended { return }
+        let header = context.header
+        switch result {
+        case .failure(let error):
+            stream.fail(error)
+        case .success(let reply):
+            var buffer = MessageBuffer.make(stream.allocator, capacity: 64)
+            switch reply {
+            case .put(let response): ResponseEncoder.append(response, header, to: &buffer)
+            case .deleteRange(let response): ResponseEncoder.append(response, header, to: &buffer)
+            case .txn(let response): ResponseEncoder.append(response, header, to: &buffer)
+            case .compact(let revision), .leaseRevoke(let revision):
+                ResponseEncoder.appendHeaderOnly(header, revision, to: &buffer)
+            case .leaseGrant(let revision, let lease):
+                ResponseEncoder.appendLease(header, revision, id: lease.id, ttl: lease.grantedTTL, to: &buffer)
+            }
+            MessageBuffer.seal(&buffer)
+            stream.reply(buffer)
+        }
+    }
+
+    /// Runs `body` on a reader thread and answers with what it returns.
+    static func onReader(
+        _ stream: ServerStream, _ body: @escaping @Sendable (any DriverReader) throws -> ByteBuffer
+    ) {
+        let context = stream.context
+        // The stream is touched on its loop alone.
+        let bound = NIOLoopBound(stream, eventLoop: context.loop)
+        let refused = context.store.read { reader in
+            let result = Result { try body(reader) }
+            context.loop.execute {
+                switch result {
+                case .success(let buffer): bound.value.reply(buffer)
+                case .failure(let error): bound.value.fail(error)
+                }
+                context.flush()
+            }
+        }
+        if let refused { stream.fail(refused) }
+    }
+}

@@ -1,0 +1,141 @@
+import Drover
+import EtcdAPI
+import NIOCore
+
+/// `etcdserverpb.Lease`.
+enum LeaseService {
+    static func grant(_ stream: ServerStream, _ message: ByteBuffer) throws {
+        let request = try PBLeaseGrantRequest(wire: message)
+        stream.context.enqueue(try Store.leaseGrantOperation(id: request.id, ttl: request.ttl), for: stream)
+    }
+
+    static func revoke(_ stream: ServerStream, _ message: ByteBuffer) throws {
+        let request = try PBLeaseRevokeRequest(wire: message)
+        stream.context.enqueue(.leaseRevoke(id: request.id), for: stream)
+    }
+
+    static func timeToLive(_ stream: ServerStream, _ message: ByteBuffer) throws {
+        let request = try PBLeaseTimeToLiveRequest(wire: message)
+        let (header, allocator, store) = (stream.context.header, stream.allocator, stream.context.store)
+        KVService.onReader(stream) { reader in
+            defer { reader.endSnapshot() }
+            let meta = try reader.beginSnapshot()
+            var response = PBLeaseTimeToLiveResponse()
+            response.header = header.message(meta.revision)
+            response.id = request.id
+            if let (remaining, granted) = store.timeToLive(request.id) {
+                response.ttl = remaining
+                response.grantedTtl = granted
+                if request.keys { response.keys = try reader.keys(attachedTo: request.id).map { .init($0) } }
+            } else {
+                response.ttl = -1
+            }
+            return try MessageBuffer.make(allocator, response)
+        }
+    }
+
+    static func leases(_ stream: ServerStream) throws {
+        let (header, allocator, store) = (stream.context.header, stream.allocator, stream.context.store)
+        KVService.onReader(stream) { reader in
+            defer { reader.endSnapshot() }
+            var response = PBLeaseLeasesResponse()
+            response.header = header.message(try reader.beginSnapshot().revision)
+            response.leases = store.leases().map { id in
+                var status = PBLeaseStatus()
+                status.id = id
+                return status
+            }
+            return try MessageBuffer.make(allocator, response)
+        }
+    }
+}
+
+/// A keep-alive stream: one answer for each request, in order.
+final class LeaseKeepAliveStream: StreamSession {
+    private unowned let stream: ServerStream
+    private let context: LoopContext
+    private var waiting = 0
+    private var clientIsDone = false
+
+    init(_ stream: ServerStream) {
+        self.stream = stream
+        context = stream.context
+    }
+
+    func received(_ message: ByteBuffer) {
+        let id: Int64
+        do {
+            id = try message.withUnsafeReadableBytes { try RequestDecoder.leaseKeepAlive($0) }
+        } catch {
+            return stream.fail(error)
+        }
+        waiting += 1
+        if let reader = context.reader {
+            // etcd fills the header before it renews.
+            do {
+                let revision = try reader.beginSnapshot().revision
+                reader.endSnapshot()
+                renew(id, revision)
+            } catch {
+                reader.endSnapshot()
+                stream.fail(error)
+            }
+            return
+        }
+        let bound = NIOLoopBound(self, eventLoop: context.loop)
+        let context = context
+        let refused = context.store.read { reader in
+            let revision = Result { try reader.beginSnapshot().revision }
+            reader.endSnapshot()
+            context.loop.execute {
+                switch revision {
+                case .success(let revision): bound.value.renew(id, revision)
+                case .failure(let error): bound.value.fail(error)
+                }
+                context.flush()
+            }
+        }
+        if let refused { stream.fail(refused) }
+    }
+
+    private func fail(_ error: any Error) {
+        if !isOver { stream.fail(error) }
+    }
+
+    private var isOver = false
+
+    private func renew(_ id: Int64, _ revision: Int64) {
+        if isOver { return }
+        let bound = NIOLoopBound(self, eventLoop: context.loop)
+        let context = context
+        context.store.renewLease(id) { ttl in
+            if context.loop.inEventLoop {
+                bound.value.answer(id, revision, ttl)
+            } else {
+                context.loop.execute {
+                    bound.value.answer(id, revision, ttl)
+                    context.flush()
+                }
+            }
+        }
+    }
+
+    private func answer(_ id: Int64, _ revision: Int64, _ ttl: Int64?) {
+        if isOver { return }
+        var buffer = MessageBuffer.make(stream.allocator, capacity: 64)
+        ResponseEncoder.appendLease(context.header, revision, id: id, ttl: ttl ?? 0, to: &buffer)
+        MessageBuffer.seal(&buffer)
+        stream.send(buffer)
+        waiting -= 1
+        if clientIsDone && waiting == 0 { stream.finish() }
+    }
+
+    func requestEnded() {
+        clientIsDone = true
+        if waiting == 0 { stream.finish() }
+    }
+
+    func ended() {
+        isOver = true
+    }
+}

@@ -1,0 +1,191 @@
+import Drover
+import EtcdAPI
+import NIOCore
+
+/// Answers a list of any size in bounded memory.
+///
+/// The length of a message comes before it. A list that fits a buffer is read in one go; of a longer one the rest is
+/// measured by a pass over lengths alone, in the same snapshot, and then read piece by piece at the same revision as
+/// the client takes it. No snapshot is held between pieces: the list at a revision is the same bytes whenever it is
+/// read, until compaction passes it.
+final class RangeStreamer: @unchecked Sendable {
+    // What the reader threads use, one step at a time; the loop starts the next step only after the last has ended.
+    private var request: RangeRequest
+    private var revision: Int64 = 0
+    private var lastKey: Bytes = []
+    private var rowsLeft = Int64.max
+    private var tail = ByteBuffer()
+
+    private let stream: NIOLoopBound<ServerStream>
+    private let context: LoopContext
+    private let allocator: ByteBufferAllocator
+    // Used on the loop alone.
+    private var inFlight = 0
+    private var isReading = false
+    private var isFinished = false
+
+    private struct Piece: Sendable {
+        var buffer: ByteBuffer
+        /// Whether the reply is complete with it.
+        var isLast: Bool
+        /// Whether the whole reply is this one piece.
+        var isOnly: Bool
+    }
+
+    init(_ stream: ServerStream, _ request: RangeRequest) {
+        self.stream = NIOLoopBound(stream, eventLoop: stream.context.loop)
+        self.request = request
+        context = stream.context
+        allocator = stream.allocator
+    }
+
+    func start() {
+        read { try self.first($0) }
+    }
+
+    private func read(_ step: @escaping @Sendable (any DriverReader) throws -> Piece) {
+        isReading = true
+        let refused = context.store.read { reader in
+            let result = Result { try step(reader) }
+            reader.endSnapshot()
+            self.context.loop.execute {
+                self.isReading = false
+                self.take(result)
+                self.context.flush()
+            }
+        }
+        if let refused {
+            isReading = false
+            stream.value.fail(refused)
+        }
+    }
+
+    private func take(_ result: Result<Piece, any Error>) {
+        let stream = stream.value
+        if stream.ended { return }
+        switch result {
+        case .failure(let error):
+            stream.fail(error)
+        case .success(let piece):
+            if piece.isOnly { return stream.reply(piece.buffer) }
+            isFinished = piece.isLast
+            let bytes = piece.buffer.readableBytes
+            inFlight += bytes
+            let promise = context.loop.makePromise(of: Void.self)
+            promise.futureResult.whenComplete { _ in
+                self.inFlight -= bytes
+                self.goOn()
+            }
+            stream.sendRaw(piece.buffer, promise: promise)
+            goOn()
+        }
+    }
+
+    private func goOn() {
+        let stream = stream.value
+        if stream.ended || isReading { return }
+        if isFinished {
+            if inFlight == 0 { stream.finish() }
+            return
+        }
+        if inFlight < context.configuration.limits.listInFlightBytes { read { try self.next($0) } }
+    }
+
+    // MARK: - On a reader's thread
+
+    private func first(_ reader: any DriverReader) throws -> Piece {
+        let store = context.store
+        let limits = store.limits
+        let meta = try reader.beginSnapshot()
+        if request.revision > meta.revision { throw DroverError(.futureRevision) }
+        if request.revision > 0 && request.revision < meta.compacted { throw DroverError(.compacted) }
+        revision = request.revision <= 0 ? meta.revision : request.revision
+        let at = revision == meta.revision ? nil : revision
+        let limit = request.limit > 0 ? request.limit : Int64.max
+        let values = !request.keysOnly
+
+        var buffer = MessageBuffer.make(allocator, capacity: 64 << 10)
+        ResponseEncoder.appendHeader(context.header, meta.revision, to: &buffer)
+        var rows: Int64 = 0
+        var more = false
+        var full = false
+        if !request.range.isEmpty {
+            try reader.scan(request.range, at: at, values: values) { row in
+                if rows == limit {
+                    more = true
+                    return false
+                }
+                if buffer.readableBytes >= limits.listBufferBytes {
+                    full = true
+                    return false
+                }
+                rows += 1
+                ResponseEncoder.appendRangeRow(row, to: &buffer)
+                if rows == limit || buffer.readableBytes >= limits.listBufferBytes { self.lastKey = Bytes(row.key) }
+                return true
+            }
+        }
+        var total = buffer.readableBytes - MessageBuffer.prefixBytes
+        var measured: Int64 = 0
+        if full {
+            let rest = KeyRange(lower: lastKey.successor, upper: upperBound)
+            try reader.scan(rest, at: at, values: false) { row in
+                if rows + measured == limit {
+                    more = true
+                    return false
+                }
+                measured += 1
+                total += ResponseEncoder.rangeRowSize(row, values: values)
+                return true
+            }
+        }
+        let shown = rows + measured
+        let count = more ? try store.count(request.range, at: at, meta: meta, reader) : shown
+        if more && !full {
+            store.learnContinuation(request, after: lastKey, meta: meta, left: count - shown)
+        }
+        tail = allocator.buffer(capacity: 16)
+        ResponseEncoder.appendRangeTail(more: more, count: count, to: &tail)
+        total += tail.readableBytes
+        if total > Int(Int32.max) {
+            throw DroverError(
+                .tooManyRequests,
+                message: "drover: the list is longer than one message can be (2 GiB); ask for it in pages")
+        }
+        if full {
+            rowsLeft = measured
+            MessageBuffer.seal(&buffer, length: total)
+            return Piece(buffer: buffer, isLast: false, isOnly: false)
+        }
+        buffer.writeBuffer(&tail)
+        MessageBuffer.seal(&buffer)
+        return Piece(buffer: buffer, isLast: true, isOnly: true)
+    }
+
+    private var upperBound: KeyRange.Upper {
+        request.range.exclusiveEnd.map(KeyRange.Upper.before) ?? .unbounded
+    }
+
+    private func next(_ reader: any DriverReader) throws -> Piece {
+        let limit = context.store.limits.listChunkBytes
+        let meta = try reader.beginSnapshot()
+        if revision < meta.compacted { throw DroverError(.compacted) }
+        var buffer = allocator.buffer(capacity: limit + 4_096)
+        let rest = KeyRange(lower: lastKey.successor, upper: upperBound)
+        try reader.scan(rest, at: revision == meta.revision ? nil : revision, values: !request.keysOnly) { row in
+            if rowsLeft == 0 { return false }
+            rowsLeft -= 1
+            ResponseEncoder.appendRangeRow(row, to: &buffer)
+            if buffer.readableBytes >= limit || rowsLeft == 0 {
+                lastKey = Bytes(row.key)
+                return false
+            }
+            return true
+        }
+        if rowsLeft == 0 { buffer.writeBuffer(&tail) }
+        if rowsLeft > 0 && buffer.readableBytes < limit {
+            throw DroverError(.internalFault, message: "drover: a list at a revision changed while it was read")
+        }
+        return Piece(buffer: buffer, isLast: rowsLeft == 0, isOnly: false)
+    }
+}

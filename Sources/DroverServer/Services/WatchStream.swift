@@ -1,0 +1,106 @@
+import Drover
+import EtcdAPI
+import NIOCore
+
+/// `etcdserverpb.Watch`: one stream with any number of watches.
+final class WatchStream: StreamSession {
+    private unowned let stream: ServerStream
+    private let context: LoopContext
+    private var consumer: WatchConsumer!
+    private var isOver = false
+    private var fragmenting: Set<Int64> = []
+    // Creates in flight, in order: their answers come in that order.
+    private var creating: [Bool] = []
+
+    init(_ stream: ServerStream) {
+        self.stream = stream
+        context = stream.context
+        consumer = context.store.makeWatchConsumer(token: context.register(self), target: context)
+    }
+
+    func received(_ message: ByteBuffer) {
+        do {
+            guard let command = try message.withUnsafeReadableBytes({ try RequestDecoder.watch($0) }) else { return }
+            switch command {
+            case .create(let request, let fragments):
+                creating.append(fragments)
+                consumer.create(request)
+            case .cancel(let id): consumer.cancel(id)
+            case .progress: consumer.requestProgress()
+            }
+        } catch {
+            stream.fail(error)
+        }
+    }
+
+    func requestEnded() {
+        // etcd goes on watching until the client leaves; a JSON client over HTTP/1.1 ends its request at once.
+    }
+
+    func ended() {
+        isOver = true
+        consumer.close()
+        context.unregister(consumer.token)
+    }
+
+    func take(_ delivery: WatchDelivery) {
+        if isOver {
+            consumer.consumed(delivery.footprint)
+            return
+        }
+        var buffer = MessageBuffer.make(stream.allocator, capacity: 128)
+        switch delivery.kind {
+        case .created:
+            if !creating.isEmpty && creating.removeFirst() { fragmenting.insert(delivery.id) }
+            ResponseEncoder.appendWatch(
+                context.header, revision: delivery.revision, id: delivery.id, created: true, to: &buffer)
+        case .refused(let reason):
+            if !creating.isEmpty { creating.removeFirst() }
+            ResponseEncoder.appendWatch(
+                context.header, revision: delivery.revision, id: -1, created: true, cancelled: true, reason: reason,
+                to: &buffer)
+        case .progress:
+            ResponseEncoder.appendWatch(context.header, revision: delivery.revision, id: delivery.id, to: &buffer)
+        case .cancelled(let compactRevision, let reason):
+            fragmenting.remove(delivery.id)
+            ResponseEncoder.appendWatch(
+                context.header, revision: delivery.revision, id: delivery.id, cancelled: true,
+                compactRevision: compactRevision, reason: reason, to: &buffer)
+        case .events(let events, let withPrevious):
+            send(events, withPrevious, delivery)
+            return
+        }
+        send(&buffer, footprint: delivery.footprint)
+    }
+
+    private func send(_ buffer: inout ByteBuffer, footprint: Int) {
+        MessageBuffer.seal(&buffer)
+        let promise = context.loop.makePromise(of: Void.self)
+        let consumer = consumer!
+        promise.futureResult.whenComplete { _ in consumer.consumed(footprint) }
+        stream.send(buffer, promise: promise)
+    }
+
+    private func send(_ events: [SharedEvent], _ withPrevious: Bool, _ delivery: WatchDelivery) {
+        let encoded = events.map { $0.encoded(withPrevious: withPrevious, ResponseEncoder.watchEvent) }
+        let limit =
+            fragmenting.contains(delivery.id) ? context.configuration.limits.watchFragmentBytes : Int.max
+        var start = 0
+        while start < encoded.count {
+            var end = start
+            var bytes = 0
+            while end < encoded.count && (end == start || bytes + encoded[end].count <= limit) {
+                bytes += encoded[end].count
+                end += 1
+            }
+            var buffer = MessageBuffer.make(stream.allocator, capacity: bytes + 64)
+            ResponseEncoder.appendWatch(
+                context.header, revision: delivery.revision, id: delivery.id, fragment: end < encoded.count,
+                to: &buffer)
+            for event in encoded[start..<end] { buffer.writeBytes(event) }
+            // The footprint is given back with the last part.
+            send(&buffer, footprint: end == encoded.count ? delivery.footprint : 0)
+            start = end
+        }
+    }
+}

@@ -1,0 +1,40 @@
+public import Drover
+public import NIOCore
+
+extension ResponseEncoder {
+    /// An event as an entry of `WatchResponse.events`, tag and length included, to be shared by all watches.
+    public static func watchEvent(_ event: Event, withPrevious: Bool) -> Bytes {
+        let kvSize = size(event.kv)
+        let previous = withPrevious ? event.previous : nil
+        let previousSize = previous.map { WireSize.message(size($0)) } ?? 0
+        let inner = (event.kind == .delete ? 2 : 0) + WireSize.message(kvSize) + previousSize
+        return Bytes(unsafeUninitializedCapacity: WireSize.message(inner)) { memory, count in
+            var writer = WireWriter(UnsafeMutableRawPointer(memory.baseAddress!))
+            writer.header(11, inner)
+            writer.field(1, event.kind == .delete)
+            write(event.kv, field: 2, &writer)
+            if let previous { write(previous, field: 3, &writer) }
+            count = WireSize.message(inner)
+        }
+    }
+
+    /// Appends a `WatchResponse` with everything but its events.
+    public static func appendWatch(
+        _ header: ResponseHeader, revision: Int64, id: Int64, created: Bool = false, cancelled: Bool = false,
+        compactRevision: Int64 = 0, reason: String = "", fragment: Bool = false, to buffer: inout ByteBuffer
+    ) {
+        let reason = Bytes(reason.utf8)
+        let size =
+            headerSize(header, revision) + WireSize.field(id) + (created ? 2 : 0) + (cancelled ? 2 : 0)
+            + WireSize.field(compactRevision) + WireSize.field(bytes: reason.count) + (fragment ? 2 : 0)
+        buffer.writeWire(size) { writer in
+            header.write(revision, &writer)
+            writer.field(2, id)
+            writer.field(3, created)
+            writer.field(4, cancelled)
+            writer.field(5, compactRevision)
+            writer.field(6, bytes: reason)
+            writer.field(7, fragment)
+        }
+    }
+}

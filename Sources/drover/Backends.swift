@@ -1,0 +1,16 @@
+import Drover
+
+#if SQLite
+    import DroverSQLite
+#endif
+
+/// The backends this executable was built with. A new one is registered here.
+enum Backends {
+    static var all: [any DriverProvider.Type] {
+        var providers: [any DriverProvider.Type] = []
+        #if SQLite
+            providers.append(SQLiteDriver.self)
+        #endif
+        return providers
+    }
+}

@@ -1,0 +1,12 @@
+import ArgumentParser
+
+/// The command line.
+@main
+struct DroverCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "drover",
+        abstract: "An etcd-compatible key/value/watch datastore over SQL databases.",
+        version: DroverVersion.text,
+        subcommands: [ServeCommand.self, VersionCommand.self]
+    )
+}

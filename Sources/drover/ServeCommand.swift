@@ -1,0 +1,151 @@
+import ArgumentParser
+import Drover
+import DroverServer
+import Logging
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// `drover serve`.
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Serve etcd's API from a database.",
+        discussion: """
+            Every option may be given in the environment as DROVER_NAME, or as KINE_NAME, with underscores: \
+            DROVER_ENDPOINT, DROVER_LISTEN_ADDRESS.
+            """)
+
+    @Option(
+        help:
+            "The database: sqlite:///path/to.db, sqlite://relative.db, or sqlite alone for ./db/state.db.")
+    var endpoint: String = Environment.value("ENDPOINT") ?? "sqlite"
+
+    @Option(help: "Where to listen: HOST:PORT, :PORT, http://HOST:PORT or unix:///path.")
+    var listenAddress: String = Environment.value("LISTEN_ADDRESS") ?? "127.0.0.1:2379"
+
+    @Option(help: "The URL that member lists show, when it is not the listen address. May be repeated.")
+    var advertiseClientUrls: [String] = []
+
+    @Option(help: "Interval of watch progress notifications, such as 10m, 5s or 500ms.")
+    var watchProgressNotifyInterval: String = Environment.value("WATCH_PROGRESS_NOTIFY_INTERVAL") ?? "10m"
+
+    @Option(help: "The version that etcd clients are told.")
+    var emulatedEtcdVersion: String = Environment.value("EMULATED_ETCD_VERSION") ?? DroverVersion.etcd
+
+    @Option(help: "The most bytes of a request.")
+    var maxRequestBytes: Int = 1_572_864
+
+    @Option(help: "The most operations in a transaction.")
+    var maxTxnOps: Int = 128
+
+    @Option(help: "Event loops that serve connections; 0 is half the cores.")
+    var eventLoops: Int = 0
+
+    @OptionGroup var log: LogOptions
+
+    func validate() throws {
+        _ = try address()
+        guard Duration.seconds(of: watchProgressNotifyInterval) != nil else {
+            throw ValidationError("--watch-progress-notify-interval must be a duration such as 10m, 5s or 500ms.")
+        }
+        guard maxRequestBytes > 0, maxRequestBytes <= 512 << 20 else {
+            throw ValidationError("--max-request-bytes must be between 1 and 536870912.")
+        }
+        guard maxTxnOps > 0 else { throw ValidationError("--max-txn-ops must be at least 1.") }
+        guard eventLoops >= 0, eventLoops <= 1_024 else {
+            throw ValidationError("--event-loops must be between 0 and 1024.")
+        }
+        let version = emulatedEtcdVersion.split(separator: ".")
+        guard version.count == 3, version.allSatisfy({ Int($0) != nil }) else {
+            throw ValidationError("--emulated-etcd-version must be three numbers, such as \(DroverVersion.etcd).")
+        }
+    }
+
+    func run() async throws {
+        let logger = log.bootstrap()
+        // A client that goes away, or a file size limit, must end in an error, not the process.
+        signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
+        do {
+            try await serve(logger)
+        } catch let error as DroverError {
+            FileHandles.standardError("error: \(error.message)\n")
+            throw ExitCode(1)
+        }
+    }
+
+    private func serve(_ logger: Logger) async throws {
+        var storeConfiguration = StoreConfiguration()
+        storeConfiguration.logger = logger
+        storeConfiguration.progressInterval = Duration.seconds(of: watchProgressNotifyInterval)!
+        storeConfiguration.limits.requestBytes = maxRequestBytes
+        storeConfiguration.limits.txnOperations = maxTxnOps
+        let store = try Store.open(endpoint, using: Backends.all, configuration: storeConfiguration)
+
+        var configuration = ServerConfiguration()
+        configuration.address = try address()
+        configuration.advertisedClientURLs = advertiseClientUrls
+        configuration.etcdVersion = emulatedEtcdVersion
+        configuration.eventLoops = eventLoops
+        configuration.limits.requestBytes = maxRequestBytes
+        configuration.limits.watchFragmentBytes = maxRequestBytes
+        configuration.logger = logger
+        let server: Server
+        do {
+            server = try await Server.start(store, configuration: configuration)
+        } catch {
+            await store.close()
+            throw error
+        }
+        announce(server.address, store)
+
+        await Signals.waitForTermination()
+        logger.info("stopping; calls in flight have a few seconds, a second signal ends at once")
+        await server.shutDown()
+        await store.close()
+        logger.info("stopped")
+    }
+
+    private func announce(_ address: ServerConfiguration.Address, _ store: Store) {
+        let target =
+            switch address {
+            case .tcp: "http://\(address)"
+            case .unix: "\(address)"
+            }
+        var text = "drover \(DroverVersion.number) serves etcd's API on \(target) (\(store.backendName))\n"
+        if case .tcp(let host, let port) = address {
+            let shown = host == "0.0.0.0" || host == "::" || host.isEmpty ? "127.0.0.1:\(port)" : "\(address)"
+            text += """
+                try:  etcdctl --endpoints=\(shown) put hello world      (ETCDCTL_API=3 before etcd 3.4)
+                      etcdctl --endpoints=\(shown) get hello
+                      curl http://\(shown)/v3/kv/range -d '{"key":"aGVsbG8="}'
+                      curl http://\(shown)/health
+
+                """
+        }
+        FileHandles.standardOutput(text)
+    }
+
+    private func address() throws -> ServerConfiguration.Address {
+        var text = listenAddress
+        if text.hasPrefix("unix://") { return .unix(path: String(text.dropFirst("unix://".count))) }
+        for scheme in ["http://", "tcp://"] where text.hasPrefix(scheme) { text = String(text.dropFirst(scheme.count)) }
+        if text.hasPrefix("https://") || text.hasPrefix("unixs://") {
+            throw ValidationError("--listen-address: TLS is not served yet; use http:// or unix://.")
+        }
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+            (0...65_535).contains(port)
+        else {
+            throw ValidationError("--listen-address must be HOST:PORT, :PORT or unix:///path.")
+        }
+        var host = String(text[..<colon])
+        if host.hasPrefix("[") && host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+        return .tcp(host: host.isEmpty ? "0.0.0.0" : host, port: port)
+    }
+}

@@ -1,0 +1,64 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+// Written once, before the handler is set, and read in it, where only this much is safe.
+private nonisolated(unsafe) var signalPipe: Int32 = -1
+private nonisolated(unsafe) var signalsReceived: Int32 = 0
+
+private func handleSignal(_ number: Int32) {
+    signalsReceived += 1
+    if signalsReceived > 1 { _exit(128 + number) }
+    var byte: UInt8 = 1
+    _ = write(signalPipe, &byte, 1)
+}
+
+/// SIGINT and SIGTERM, the first for a clean end and the second for one at once.
+enum Signals {
+    /// Returns after the first signal.
+    static func waitForTermination() async {
+        var pipeEnds: [Int32] = [0, 0]
+        guard pipe(&pipeEnds) == 0 else { return }
+        signalPipe = pipeEnds[1]
+        let readEnd = pipeEnds[0]
+        for number in [SIGINT, SIGTERM] {
+            signal(number, handleSignal)
+        }
+        await withCheckedContinuation { continuation in
+            var thread = pthread_t()
+            let box = Unmanaged.passRetained(Waiter(readEnd, continuation))
+            pthread_create(
+                &thread, nil,
+                { raw in
+                    #if canImport(Darwin)
+                        let waiter = Unmanaged<Waiter>.fromOpaque(raw).takeRetainedValue()
+                    #else
+                        let waiter = Unmanaged<Waiter>.fromOpaque(raw!).takeRetainedValue()
+                    #endif
+                    waiter.wait()
+                    return nil
+                }, box.toOpaque())
+            pthread_detach(thread)
+        }
+    }
+
+    private final class Waiter: Sendable {
+        let descriptor: Int32
+        let continuation: CheckedContinuation<Void, Never>
+
+        init(_ descriptor: Int32, _ continuation: CheckedContinuation<Void, Never>) {
+            self.descriptor = descriptor
+            self.continuation = continuation
+        }
+
+        func wait() {
+            var byte: UInt8 = 0
+            while read(descriptor, &byte, 1) < 0 && errno == EINTR {}
+            continuation.resume()
+        }
+    }
+}
