@@ -1,3 +1,4 @@
+import DequeModule
 import Drover
 import EtcdAPI
 import Logging
@@ -22,6 +23,8 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     private var bufferedRequestBytes = 0
     private var unreadReplyBytes = 0
     private var hasDeadlines = false
+    /// Streams that were answered before their request ended, with the time at which they are reset.
+    private var lingering: Deque<(HTTP2StreamID, NIODeadline)> = []
     private var isClosing = false
     private var highestStream = HTTP2StreamID.rootStream
 
@@ -254,7 +257,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
 
     private func receivePlain(_ id: HTTP2StreamID, _ plain: PlainRequest, _ bytes: ByteBuffer, endStream: Bool) {
         // No plain path takes a body: it is dropped.
-        if endStream { answer(id, plain) }
+        if endStream && !plain.isRefused { answer(id, plain) }
     }
 
     private func answer(_ id: HTTP2StreamID, _ request: PlainRequest) {
@@ -329,12 +332,25 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
         headers.add(name: "grpc-message", value: status.encodedMessage, indexing: .nonIndexable)
         if status.code == 12 { headers.add(name: "grpc-accept-encoding", value: "identity") }
         write(.init(streamID: id, payload: .headers(.init(headers: headers, endStream: true))))
-        if !requestEnded { resetAfterReply(id) }
+        if !requestEnded {
+            if streams[id] == nil { plainRequests[id] = .refused }
+            resetAfterReply(id)
+        }
     }
 
-    // The reply is whole, but the client may go on sending: it is told not to (RFC 9113, 8.1).
+    // The reply is whole, but the client may go on sending: it is told not to (RFC 9113, 8.1). Not at once: a reset
+    // overtakes data that waits for its window, and mostly the end of the request is on its way already.
     private func resetAfterReply(_ id: HTTP2StreamID) {
-        write(.init(streamID: id, payload: .rstStream(.noError)))
+        lingering.append((id, .now() + .seconds(1)))
+    }
+
+    private func resetLingering(_ now: NIODeadline) {
+        while let (id, deadline) = lingering.first, deadline <= now {
+            lingering.removeFirst()
+            if streams[id] != nil || plainRequests[id] != nil {
+                write(.init(streamID: id, payload: .rstStream(.noError)))
+            }
+        }
     }
 
     func sendPlain(_ id: HTTP2StreamID, status: Int, contentType: String, _ body: ByteBuffer) {
@@ -361,6 +377,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     // MARK: - ServerConnection
 
     func expire(_ now: NIODeadline) {
+        resetLingering(now)
         if !hasDeadlines { return }
         var left = false
         for stream in streams.values where stream.deadline != .distantFuture && !stream.ended {

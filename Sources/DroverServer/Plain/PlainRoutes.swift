@@ -7,6 +7,10 @@ struct PlainRequest {
     /// The path with its query.
     var target: String
 
+    /// A request that was answered before it ended.
+    static let refused = PlainRequest(method: "", target: "")
+    var isRefused: Bool { method.isEmpty }
+
     var path: Substring { target.prefix { $0 != "?" } }
 
     /// The values of a query parameter.
