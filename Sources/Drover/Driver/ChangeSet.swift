@@ -14,6 +14,22 @@ public struct ChangeSet: Sendable {
         /// The key's previous event; `main` is 0 when there is none.
         public var previousMain: Int64
         public var previousSub: Int64
+
+        /// A row from its columns.
+        public init(
+            key: Bytes, value: Bytes, main: Int64, sub: Int64, createRevision: Int64, version: Int64, lease: Int64,
+            previousMain: Int64, previousSub: Int64
+        ) {
+            self.key = key
+            self.value = value
+            self.main = main
+            self.sub = sub
+            self.createRevision = createRevision
+            self.version = version
+            self.lease = lease
+            self.previousMain = previousMain
+            self.previousSub = previousSub
+        }
     }
 
     /// What becomes of a key's row in `current` or `tombstone`.
@@ -23,6 +39,13 @@ public struct ChangeSet: Sendable {
         public var before: KeyState?
         /// The state after the batch.
         public var after: KeyState
+
+        /// A change from its parts.
+        public init(key: Bytes, before: KeyState?, after: KeyState) {
+            self.key = key
+            self.before = before
+            self.after = after
+        }
     }
 
     /// The row of `meta` that the batch was evaluated over.

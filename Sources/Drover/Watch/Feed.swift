@@ -18,6 +18,8 @@ final class Feed: Sendable {
     struct Inbox {
         var commands: Deque<Command> = []
         var ring: FeedRing
+        /// The compaction mark, as this instance has moved it.
+        var compacted: Int64 = 0
         var threadWaits = false
         var hasWatchers = false
         var stopping = false
@@ -39,6 +41,9 @@ final class Feed: Sendable {
 
     /// A batch was committed.
     func publish(_ changes: ChangeSet) {
+        if changes.compacted != changes.base.compacted {
+            inbox.withLock { $0.compacted = changes.compacted }
+        }
         guard !changes.events.isEmpty else { return }
         let batch = FeedBatch(
             firstRevision: changes.base.revision + 1, lastRevision: changes.revision, events: changes.events)

@@ -40,8 +40,9 @@ extension WatchHub {
             return
         }
         feed.counters.passChunks.add(1, ordering: .relaxed)
+        // What compaction has passed is refused even where the ring still has it, as the log would.
         let batches = feed.inbox.withLock { inbox in
-            inbox.ring.read(from: current.next, bytes: feed.limits.catchUpBytes)
+            current.next < inbox.compacted ? [] : inbox.ring.read(from: current.next, bytes: feed.limits.catchUpBytes)
         }
         if !batches.isEmpty {
             for batch in batches {
@@ -83,8 +84,6 @@ extension WatchHub {
     private func cancelCompacted(_ compacted: Int64) {
         guard let current = pass else { return }
         for watcher in current.index.all where max(watcher.next, current.next) < compacted {
-            // Where the watch really is: it has had everything before `current.next`.
-            if watcher.next >= compacted { continue }
             remove(watcher)
             watcher.consumer.watchers[watcher.id] = nil
             tell(

@@ -1,0 +1,116 @@
+public import NIOCore
+import NIOHPACK
+import NIOHTTP2
+public import NIOPosix
+public import SwiftProtobuf
+
+/// A connection to any server of etcd's API, in the wire form over cleartext HTTP/2.
+///
+/// Small on purpose: what the command line, the harness and the tests need. Calls may be made from any task.
+public final class EtcdConnection: Sendable {
+    private let channel: any Channel
+    private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
+    private let authority: String
+
+    private init(channel: any Channel, multiplexer: NIOHTTP2Handler.StreamMultiplexer, authority: String) {
+        self.channel = channel
+        self.multiplexer = multiplexer
+        self.authority = authority
+    }
+
+    /// Connects.
+    ///
+    /// - Throws: ``ClientError`` with code 14 when nobody answers.
+    public static func connect(
+        host: String, port: Int, group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    ) async throws -> EtcdConnection {
+        do {
+            let bootstrap = ClientBootstrap(group: group)
+                .connectTimeout(.seconds(5))
+                .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            let (channel, multiplexer) = try await bootstrap.connect(host: host, port: port) { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let multiplexer = try configure(channel)
+                    return (channel, multiplexer)
+                }
+            }
+            return EtcdConnection(channel: channel, multiplexer: multiplexer, authority: "\(host):\(port)")
+        } catch {
+            throw ClientError.unavailable("cannot connect to \(host):\(port): \(error)")
+        }
+    }
+
+    private static func configure(_ channel: any Channel) throws -> NIOHTTP2Handler.StreamMultiplexer {
+        var connection = NIOHTTP2Handler.ConnectionConfiguration()
+        connection.initialSettings = [
+            HTTP2Setting(parameter: .enablePush, value: 0),
+            HTTP2Setting(parameter: .maxConcurrentStreams, value: 0x7fff_ffff),
+            HTTP2Setting(parameter: .initialWindowSize, value: 4 << 20),
+        ]
+        connection.targetWindowSize = 16 << 20
+        connection.controlFrameRateLimit.maximumCount = 10_000
+        connection.controlFrameRateLimit.windowLength = .milliseconds(100)
+        var stream = NIOHTTP2Handler.StreamConfiguration()
+        stream.targetWindowSize = 4 << 20
+        stream.streamResetFrameRateLimit.maximumCount = 10_000
+        stream.streamResetFrameRateLimit.windowLength = .milliseconds(100)
+        let configuration = NIOHTTP2Handler.Configuration(connection: connection, stream: stream)
+        return try channel.pipeline.syncOperations.configureHTTP2Pipeline(
+            mode: .client, connectionConfiguration: configuration.connection,
+            streamConfiguration: configuration.stream
+        ) { stream in stream.close() }
+    }
+
+    /// Closes the connection; calls in flight fail.
+    public func close() async {
+        try? await channel.close()
+    }
+
+    /// Whether the connection is still there.
+    public var isActive: Bool { channel.isActive }
+
+    /// Opens a call that may carry any number of messages either way.
+    ///
+    /// - Parameters:
+    ///   - path: such as `/etcdserverpb.Watch/Watch`.
+    ///   - metadata: further headers, such as `hasleader`.
+    public func open(_ path: String, metadata: [(String, String)] = []) async throws -> EtcdCall {
+        let (messages, continuation) = AsyncThrowingStream.makeStream(of: ByteBuffer.self)
+        let channel: any Channel
+        do {
+            channel = try await multiplexer.createStreamChannel { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(CallHandler(continuation))
+                }
+            }.get()
+        } catch {
+            throw ClientError.unavailable("no stream could be opened: \(error)")
+        }
+        var headers: HPACKHeaders = [
+            ":method": "POST", ":scheme": "http", ":path": path, ":authority": authority, "te": "trailers",
+            "content-type": "application/grpc", "user-agent": "drover-client",
+        ]
+        for (name, value) in metadata { headers.add(name: name, value: value) }
+        let call = EtcdCall(channel: channel, messages: messages)
+        try await call.write(.headers(.init(headers: headers)))
+        return call
+    }
+
+    /// Makes a unary call with encoded messages.
+    public func unary(_ path: String, _ message: [UInt8], metadata: [(String, String)] = []) async throws -> [UInt8] {
+        let call = try await open(path, metadata: metadata)
+        try await call.send(message)
+        try await call.finishSending()
+        var reply: ByteBuffer?
+        for try await message in call.messages { reply = message }
+        guard let reply else { throw ClientError(code: 13, message: "the server sent no message") }
+        return Array(reply.readableBytesView)
+    }
+
+    /// Makes a unary call.
+    public func unary<Reply: Message>(
+        _ path: String, _ message: some Message, metadata: [(String, String)] = []
+    ) async throws -> Reply {
+        try Reply(serializedBytes: await unary(path, message.serializedBytes(), metadata: metadata))
+    }
+}

@@ -1,0 +1,49 @@
+import Drover
+import DroverSQLite
+import Logging
+import TestSupport
+import Testing
+
+/// The backends that the suite runs on. A new driver is added here and nowhere else.
+enum Backend: String, CaseIterable, Sendable, CustomTestStringConvertible {
+    case sqlite
+
+    var testDescription: String { rawValue }
+
+    func makeDriver(_ directory: String) -> any Driver {
+        switch self {
+        case .sqlite: SQLiteDriver(SQLiteConfiguration(path: "\(directory)/store.db"), logger: quietLogger)
+        }
+    }
+
+    /// Runs `body` with a store on an empty database.
+    func withStore<R>(
+        limits: Limits = Limits(), progressInterval: Double = 600, _ body: (Store) async throws -> R
+    ) async throws -> R {
+        try await withTemporaryDirectory { directory in
+            let store = try open(directory, limits: limits, progressInterval: progressInterval)
+            do {
+                let result = try await body(store)
+                await store.close()
+                return result
+            } catch {
+                await store.close()
+                throw error
+            }
+        }
+    }
+
+    func open(_ directory: String, limits: Limits = Limits(), progressInterval: Double = 600) throws -> Store {
+        var configuration = StoreConfiguration()
+        configuration.limits = limits
+        configuration.progressInterval = progressInterval
+        configuration.logger = quietLogger
+        return try Store(driver: makeDriver(directory), configuration: configuration)
+    }
+}
+
+let quietLogger: Logger = {
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    return logger
+}()

@@ -1,0 +1,164 @@
+import Drover
+import Testing
+
+@Suite("keys and values", .timeLimit(.minutes(5)))
+struct KeyValueTests {
+    @Test("a put counts revisions and versions", arguments: Backend.allCases)
+    func putting(backend: Backend) async throws {
+        try await backend.withStore { store in
+            #expect(try await store.revision() == 1)
+            #expect(try await store.put("a", "1").revision == 2)
+            #expect(try await store.put("a", "2").revision == 3)
+            let kv = try #require(try await store.get("a"))
+            #expect(kv.valueString == "2")
+            #expect((kv.createRevision, kv.modRevision, kv.version) == (2, 3, 2))
+            #expect(try await store.delete("a"))
+            #expect(try await store.get("a") == nil)
+            #expect(try await store.delete("a") == false)
+            #expect(try await store.revision() == 4)
+            #expect(try await store.put("a", "3").revision == 5)
+            let again = try #require(try await store.get("a"))
+            #expect((again.createRevision, again.version) == (5, 1))
+        }
+    }
+
+    @Test("previous values and kept fields", arguments: Backend.allCases)
+    func previous(backend: Backend) async throws {
+        try await backend.withStore { store in
+            let lease = try await store.grantLease(ttl: 100)
+            try await store.put("k", "v1", lease: lease.id)
+            let key = Bytes("k".utf8)
+            let kept = try await store.put(
+                PutRequest(key: key, value: [], wantsPrevious: true, ignoresValue: true, ignoresLease: true))
+            #expect(kept.previous?.valueString == "v1")
+            let kv = try #require(try await store.get("k"))
+            #expect(kv.valueString == "v1" && kv.lease == lease.id && kv.version == 2)
+            await #expect(throws: DroverError.self) {
+                try await store.put(PutRequest(key: Bytes("x".utf8), value: [], ignoresValue: true))
+            }
+            await #expect(throws: DroverError.self) { try await store.put("k", "v", lease: 12_345) }
+            await #expect(throws: DroverError.self) { try await store.put("", "v") }
+            // The next one detaches it.
+            try await store.put("k", "v3")
+            #expect(try await store.keys(attachedTo: lease.id).isEmpty)
+        }
+    }
+
+    @Test("history at every revision that is not compacted", arguments: Backend.allCases)
+    func history(backend: Backend) async throws {
+        try await backend.withStore { store in
+            var model: [Int64: [String: String]] = [:]
+            var state: [String: String] = [:]
+            var generator = SystemRandomNumberGenerator()
+            for step in 0..<400 {
+                let key = "k\(Int.random(in: 0..<20, using: &generator))"
+                if Int.random(in: 0..<4, using: &generator) == 0 {
+                    try await store.delete(key)
+                    state[key] = nil
+                } else {
+                    try await store.put(key, "v\(step)")
+                    state[key] = "v\(step)"
+                }
+                model[try await store.revision()] = state
+            }
+            let newest = try await store.revision()
+            let mark = newest / 2
+            try await store.compact(to: mark, physical: true)
+            for revision in mark...newest {
+                let expected = model[revision]!
+                let list = try await store.list(prefix: "k", revision: revision)
+                #expect(list.revision == newest)
+                #expect(
+                    Dictionary(uniqueKeysWithValues: list.kvs.map { ($0.keyString, $0.valueString) }) == expected)
+                #expect(list.count == Int64(expected.count))
+                let page = try await store.list(prefix: "k", limit: 3, revision: revision)
+                #expect(page.kvs == Array(list.kvs.prefix(3)) && page.count == list.count)
+                #expect(page.more == (list.count > 3))
+            }
+            await #expect(throws: DroverError.self) { try await store.list(prefix: "k", revision: mark - 1) }
+            await #expect(throws: DroverError.self) { try await store.list(prefix: "k", revision: newest + 1) }
+            await #expect(throws: DroverError.self) { try await store.compact(to: mark) }
+            await #expect(throws: DroverError.self) { try await store.compact(to: newest + 1) }
+        }
+    }
+
+    @Test("ranges, limits, sorting and filters", arguments: Backend.allCases)
+    func ranges(backend: Backend) async throws {
+        try await backend.withStore { store in
+            for i in [3, 1, 4, 1, 5, 9, 2, 6] { try await store.put("n/\(i)", "\(10 - i)") }
+            var request = RangeRequest(KeyRange(prefix: Bytes("n/".utf8)))
+            func keys() async throws -> [String] { try await store.range(request).kvs.map(\.keyString) }
+            #expect(try await keys() == ["n/1", "n/2", "n/3", "n/4", "n/5", "n/6", "n/9"])
+            request.sortOrder = .descend
+            request.limit = 2
+            #expect(try await keys() == ["n/9", "n/6"])
+            request.sortTarget = .value
+            #expect(try await keys() == ["n/1", "n/2"])
+            request.sortTarget = .mod
+            #expect(try await keys() == ["n/6", "n/2"])
+            request.sortOrder = .ascend
+            request.sortTarget = .version
+            request.limit = 0
+            #expect(try await keys().last == "n/1")
+            request = RangeRequest(KeyRange(prefix: Bytes("n/".utf8)))
+            request.minModRevision = 7
+            request.limit = 1
+            let filtered = try await store.range(request)
+            #expect(filtered.kvs.map(\.keyString) == ["n/2"] && filtered.more && filtered.count == 7)
+            request = RangeRequest(KeyRange(prefix: Bytes("n/".utf8)))
+            request.countOnly = true
+            let counted = try await store.range(request)
+            #expect(counted.kvs.isEmpty && counted.count == 7 && !counted.more)
+            request.countOnly = false
+            request.keysOnly = true
+            #expect(try await store.range(request).kvs.allSatisfy { $0.value.isEmpty })
+            let fromKey = RangeRequest(KeyRange(key: Bytes("n/5".utf8), rangeEnd: [0]))
+            #expect(try await store.range(fromKey).kvs.map(\.keyString) == ["n/5", "n/6", "n/9"])
+            let empty = RangeRequest(KeyRange(key: Bytes("n/5".utf8), rangeEnd: Bytes("n/5".utf8)))
+            #expect(try await store.range(empty).count == 0)
+        }
+    }
+
+    @Test("counts stay exact while keys come and go", arguments: Backend.allCases)
+    func counting(backend: Backend) async throws {
+        var limits = Limits()
+        limits.countDeltas = 64
+        try await backend.withStore(limits: limits) { store in
+            var keys: Set<Int> = []
+            for round in 0..<600 {
+                let key = Int.random(in: 0..<50)
+                if Bool.random() {
+                    try await store.put("c/\(key)", "\(round)")
+                    keys.insert(key)
+                } else {
+                    try await store.delete("c/\(key)")
+                    keys.remove(key)
+                }
+                let page = try await store.list(prefix: "c/", limit: 5)
+                #expect(page.count == Int64(keys.count))
+                if let last = page.kvs.last, page.more {
+                    var rest = RangeRequest(KeyRange(key: last.key + [0], rangeEnd: Bytes("c0".utf8)))
+                    rest.limit = 5
+                    rest.revision = page.revision
+                    #expect(try await store.range(rest).count == Int64(keys.count - 5))
+                }
+            }
+        }
+    }
+
+    @Test("arbitrary bytes in keys and values", arguments: Backend.allCases)
+    func bytes(backend: Backend) async throws {
+        try await backend.withStore { store in
+            let keys: [Bytes] = [[0], [0, 0], [0, 1], [0xff], [0xff, 0], [0x7f, 0x80], Bytes(repeating: 0xee, count: 2_048)]
+            for (i, key) in keys.enumerated() { try await store.put(PutRequest(key: key, value: [UInt8(i), 0, 0xff])) }
+            try await store.put(PutRequest(key: [1], value: []))
+            let all = try await store.range(RangeRequest(.all))
+            #expect(all.kvs.map(\.key) == (keys + [[1]]).sorted(by: Bytes.precedes))
+            for (i, key) in keys.enumerated() { #expect(try await store.get(key)?.value == [UInt8(i), 0, 0xff]) }
+            #expect(try await store.get([1])?.value == [])
+            let large = Bytes(repeating: 7, count: 1_400_000)
+            try await store.put(PutRequest(key: [2], value: large))
+            #expect(try await store.get([2])?.value == large)
+        }
+    }
+}

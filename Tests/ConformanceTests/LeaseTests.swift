@@ -1,0 +1,94 @@
+import Drover
+import TestSupport
+import Testing
+
+@Suite("leases", .timeLimit(.minutes(5)))
+struct LeaseTests {
+    @Test("grant, attach, revoke in one revision", arguments: Backend.allCases)
+    func revoking(backend: Backend) async throws {
+        try await backend.withStore { store in
+            let lease = try await store.grantLease(ttl: 60, id: 7)
+            #expect(lease.id == 7 && lease.grantedTTL == 60)
+            await #expect(throws: DroverError.self) { try await store.grantLease(ttl: 60, id: 7) }
+            await #expect(throws: DroverError.self) { try await store.grantLease(ttl: 9_000_000_001) }
+            #expect(try await store.grantLease(ttl: -5).grantedTTL == 2)
+            try await store.put("l/1", "1", lease: 7)
+            try await store.put("l/2", "2", lease: 7)
+            try await store.put("l/3", "3")
+            #expect(try await store.keys(attachedTo: 7).count == 2)
+            #expect(store.timeToLive(7)?.granted == 60)
+            let before = try await store.revision()
+            try await store.revokeLease(7)
+            #expect(try await store.revision() == before + 1)
+            #expect(try await store.list(prefix: "l/").kvs.map(\.keyString) == ["l/3"])
+            #expect(store.timeToLive(7) == nil)
+            await #expect(throws: DroverError.self) { try await store.revokeLease(7) }
+            await #expect(throws: DroverError.self) { try await store.put("l/4", "4", lease: 7) }
+        }
+    }
+
+    @Test("an expired lease deletes its keys in one revision of its own", arguments: Backend.allCases)
+    func expiring(backend: Backend) async throws {
+        try await backend.withStore { store in
+            let lease = try await store.grantLease(ttl: 2)
+            let kept = try await store.grantLease(ttl: 2)
+            for i in 0..<5 { try await store.put("e/\(i)", "", lease: lease.id) }
+            try await store.put("kept", "", lease: kept.id)
+            let sequence = try await store.watch(prefix: "e/")
+            let keeper = Task {
+                while !Task.isCancelled {
+                    #expect(await store.keepAlive(kept.id) == 2)
+                    try await Task.sleep(nanoseconds: 300_000_000)
+                }
+            }
+            for try await batch in sequence {
+                #expect(batch.events.map(\.kv.keyString) == (0..<5).map { "e/\($0)" })
+                #expect(Set(batch.events.map(\.kv.modRevision)).count == 1)
+                #expect(batch.events.allSatisfy { $0.kind == .delete })
+                break
+            }
+            #expect(await store.keepAlive(lease.id) == nil)
+            try await Task.sleep(nanoseconds: 1_500_000_000)
+            #expect(try await store.get("kept") != nil)
+            keeper.cancel()
+            _ = try? await keeper.value
+        }
+    }
+
+    @Test("leases and attachments outlive a restart, armed in full", arguments: Backend.allCases)
+    func restart(backend: Backend) async throws {
+        try await withTemporaryDirectory { directory in
+            let store = try backend.open(directory)
+            let lease = try await store.grantLease(ttl: 3)
+            try await store.put("r", "", lease: lease.id)
+            try await Task.sleep(nanoseconds: 1_500_000_000)
+            await store.close()
+            let again = try backend.open(directory)
+            #expect(again.leases() == [lease.id])
+            #expect((again.timeToLive(lease.id)?.remaining ?? 0) >= 2)
+            #expect(try await again.keys(attachedTo: lease.id) == [Bytes("r".utf8)])
+            try await Task.sleep(nanoseconds: 4_200_000_000)
+            #expect(try await again.get("r") == nil)
+            #expect(again.leases().isEmpty)
+            await again.close()
+        }
+    }
+
+    @Test("a lease revoked in the batch that attaches to it", arguments: Backend.allCases)
+    func sameBatch(backend: Backend) async throws {
+        try await backend.withStore { store in
+            for round in 1...200 {
+                let id = Int64(round)
+                _ = try await store.grantLease(ttl: 100, id: id)
+                async let put = store.put("b", "\(round)", lease: id)
+                async let revoke: Void = store.revokeLease(id)
+                let attached = (try? await put) != nil
+                try await revoke
+                // Whichever came first, no key may hang on a lease that is gone.
+                let kv = try await store.get("b")
+                #expect(kv == nil || kv?.lease != id, "attached: \(attached)")
+                #expect(try await store.keys(attachedTo: id).isEmpty)
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+import Drover
+import TestSupport
+import Testing
+
+@Suite("snapshots and compaction", .timeLimit(.minutes(10)))
+struct SnapshotTests {
+    @Test("a list and a watch from its header miss nothing, under writes and compaction", arguments: Backend.allCases)
+    func listThenWatch(backend: Backend) async throws {
+        try await backend.withStore { store in
+            let writers = Task {
+                await withTaskGroup(of: Void.self) { group in
+                    for writer in 0..<4 {
+                        group.addTask {
+                            for i in 0..<1_500 {
+                                _ = try? await store.put("w/\(writer)/\(i % 50)", "\(i)")
+                                if i % 7 == 0 { _ = try? await store.delete("w/\(writer)/\((i + 3) % 50)") }
+                            }
+                        }
+                    }
+                }
+            }
+            let compactor = Task {
+                while !Task.isCancelled {
+                    let revision = try await store.revision()
+                    if revision > 200 { try? await store.compact(to: revision - 200) }
+                    try await Task.sleep(nanoseconds: 3_000_000)
+                }
+            }
+            for _ in 0..<20 {
+                let list = try await store.list(prefix: "w/")
+                #expect(list.kvs.allSatisfy { $0.modRevision <= list.revision })
+                var state = Dictionary(uniqueKeysWithValues: list.kvs.map { ($0.keyString, $0) })
+                let sequence: WatchSequence
+                do {
+                    sequence = try await store.watch(prefix: "w/", startRevision: list.revision + 1)
+                } catch let error as DroverError where error.code == .compacted {
+                    continue
+                }
+                var last = list.revision
+                var seen = 0
+                do {
+                    for try await batch in sequence {
+                        for event in batch.events {
+                            #expect(event.kv.modRevision >= last)
+                            last = event.kv.modRevision
+                            state[event.kv.keyString] = event.kind == .put ? event.kv : nil
+                        }
+                        seen += batch.events.count
+                        if seen > 200 || writers.isCancelled { break }
+                        if try await store.revision() <= batch.revision { break }
+                    }
+                } catch let error as DroverError where error.code == .compacted {
+                    continue
+                }
+                let expected: RangeResponse
+                do {
+                    expected = try await store.list(prefix: "w/", revision: last)
+                } catch let error as DroverError where error.code == .compacted {
+                    continue
+                }
+                #expect(Dictionary(uniqueKeysWithValues: expected.kvs.map { ($0.keyString, $0) }) == state)
+            }
+            await writers.value
+            compactor.cancel()
+            _ = try? await compactor.value
+        }
+    }
+
+    @Test("chains stay whole under constant compaction", arguments: Backend.allCases)
+    func chains(backend: Backend) async throws {
+        try await backend.withStore { store in
+            for i in 0..<2_000 {
+                try await store.put("hot", "\(i)")
+                if i % 3 == 0 { try await store.put("warm", "\(i)") }
+                if i % 50 == 49 {
+                    let now = try await store.revision()
+                    try await store.compact(to: now - 20, physical: i % 100 == 99)
+                    for revision in (now - 20)...now {
+                        let kv = try #require(try await store.get("hot", revision: revision))
+                        #expect(kv.modRevision <= revision && kv.modRevision > revision - 3)
+                    }
+                }
+            }
+        }
+    }
+
+    @Test("a sweep cut off in the middle goes on after a restart", arguments: Backend.allCases)
+    func interruptedSweep(backend: Backend) async throws {
+        try await withTemporaryDirectory { directory in
+            let store = try backend.open(directory)
+            for i in 0..<500 { try await store.put("s/\(i % 25)", "\(i)") }
+            for i in 0..<10 { try await store.delete("s/\(i)") }
+            let newest = try await store.revision()
+            let expected = try await store.list(prefix: "s/")
+            await store.close()
+
+            // The mark is set and a few steps are made, as if the process had been killed then.
+            let driver = backend.makeDriver(directory)
+            let writer = try driver.openWriter()
+            let (meta, _) = try writer.begin(prefetching: [])
+            var changes = ChangeSet(base: meta)
+            changes.compacted = newest
+            try writer.commit(changes)
+            for _ in 0..<3 { _ = try writer.sweep(rows: 20) }
+            writer.close()
+            driver.close()
+
+            let again = try backend.open(directory)
+            #expect(try await again.list(prefix: "s/").kvs == expected.kvs)
+            try await again.put("s/0", "back")
+            let now = try await again.revision()
+            try await again.compact(to: now, physical: true)
+            #expect(try await again.get("s/0")?.version == 1)
+            await again.close()
+
+            let last = backend.makeDriver(directory)
+            let left = try last.openWriter()
+            var rows = 0
+            try left.log(from: 0) { _ in
+                rows += 1
+                return true
+            }
+            // One row for each live key; the deletions are gone.
+            #expect(rows == 16)
+            left.close()
+            last.close()
+        }
+    }
+
+    @Test("1,100,000 keys are deleted by one call and by one lease", arguments: Backend.allCases)
+    func wideRevisions(backend: Backend) async throws {
+        let count: Int64 = 1_100_000
+        try await withTemporaryDirectory { directory in
+            for lease in [0, 77] as [Int64] {
+                try fill(backend, directory, count: count, lease: lease)
+                let store = try backend.open(directory)
+                let before = try await store.revision()
+                if lease == 0 {
+                    #expect(try await store.delete(prefix: "wide/") == count)
+                } else {
+                    try await store.revokeLease(lease)
+                }
+                let after = try await store.revision()
+                #expect(after == before + 1)
+                #expect(try await store.list(prefix: "wide/", limit: 1).count == 0)
+                var request = RangeRequest(KeyRange(prefix: Bytes("wide/".utf8)))
+                request.revision = before
+                request.countOnly = true
+                #expect(try await store.range(request).count == count)
+                try await store.put("after", "1")
+                #expect(try await store.get("after")?.modRevision == after + 1)
+                #expect(try await store.get("after", revision: after + 1)?.valueString == "1")
+                try await store.put("after", "2")
+                #expect(try await store.get("after", revision: after + 1)?.valueString == "1")
+                try await store.compact(to: after + 2, physical: true)
+                #expect(try await store.get("after")?.valueString == "2")
+                await store.close()
+            }
+        }
+    }
+
+    /// Writes many keys in few batches.
+    private func fill(_ backend: Backend, _ directory: String, count: Int64, lease: Int64) throws {
+        let driver = backend.makeDriver(directory)
+        let writer = try driver.openWriter()
+        var left = count
+        while left > 0 {
+            let (meta, _) = try writer.begin(prefetching: [])
+            var changes = ChangeSet(base: meta)
+            changes.revision += 1
+            if lease != 0 && left == count { changes.grantedLeases = [LeaseRecord(id: lease, grantedTTL: 100_000)] }
+            let slice = min(left, 100_000)
+            for i in 0..<slice {
+                let key = Bytes("wide/\(left - i)".utf8)
+                changes.events.append(
+                    .init(
+                        key: key, value: [], main: changes.revision, sub: i, createRevision: changes.revision,
+                        version: 1, lease: lease, previousMain: 0, previousSub: 0))
+                changes.keys.append(
+                    .init(
+                        key: key, before: nil,
+                        after: KeyState(
+                            main: changes.revision, sub: i, createRevision: changes.revision, version: 1,
+                            lease: lease)))
+            }
+            try writer.commit(changes)
+            left -= slice
+        }
+        writer.close()
+        driver.close()
+    }
+}

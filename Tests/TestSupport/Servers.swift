@@ -1,0 +1,90 @@
+public import DroverClient
+import Foundation
+
+/// A server of etcd's API on loopback: drover or etcd.
+public final class TestServer: Sendable {
+    public let port: Int
+    public let process: ChildProcess
+
+    init(port: Int, process: ChildProcess) {
+        self.port = port
+        self.process = process
+    }
+
+    public func connect() async throws -> EtcdConnection {
+        try await EtcdConnection.connect(host: "127.0.0.1", port: port)
+    }
+
+    /// Waits until it answers.
+    func waitUntilReady() async throws {
+        let deadline = Date().addingTimeInterval(30)
+        while Date() < deadline {
+            if !process.isRunning { break }
+            if let connection = try? await connect() {
+                let key: [UInt8] = [0x0a, 0x01, 0x61]
+                let answered = (try? await connection.unary("/etcdserverpb.KV/Range", key)) != nil
+                await connection.close()
+                if answered { return }
+            }
+            try await Task.sleep(nanoseconds: 20_000_000)
+        }
+        throw ClientError.unavailable("the server did not start: \(process.log.suffix(2_000))")
+    }
+
+    /// Starts drover on a SQLite file in `directory`.
+    public static func drover(
+        directory: String, port: Int = freePort(), arguments: [String] = [], environment: [String: String] = [:]
+    ) async throws -> TestServer {
+        let process = try ChildProcess(
+            droverExecutable(),
+            ["serve", "--endpoint", "sqlite://\(directory)/drover.db", "--listen-address", "127.0.0.1:\(port)"]
+                + arguments, environment: environment, log: "\(directory)/drover.log")
+        let server = TestServer(port: port, process: process)
+        try await server.waitUntilReady()
+        return server
+    }
+
+    /// Starts the real etcd that `DROVER_TEST_ETCD` names, or the one in PATH.
+    public static func etcd(directory: String) async throws -> TestServer {
+        guard let path = environment("DROVER_TEST_ETCD") ?? find("etcd") else {
+            throw ClientError.unavailable("there is no etcd on this machine; `make test` installs it")
+        }
+        let port = freePort()
+        let peer = freePort()
+        let process = try ChildProcess(
+            path,
+            [
+                "--data-dir", "\(directory)/etcd", "--listen-client-urls", "http://127.0.0.1:\(port)",
+                "--advertise-client-urls", "http://127.0.0.1:\(port)", "--listen-peer-urls",
+                "http://127.0.0.1:\(peer)", "--initial-advertise-peer-urls", "http://127.0.0.1:\(peer)",
+                "--initial-cluster", "default=http://127.0.0.1:\(peer)", "--log-level", "error",
+                "--unsafe-no-fsync",
+            ], log: "\(directory)/etcd.log")
+        let server = TestServer(port: port, process: process)
+        do {
+            try await server.waitUntilReady()
+            return server
+        } catch {
+            // Older versions do not know the last flag.
+            process.stop()
+            return try await etcd(directory: directory + "/again", path: path)
+        }
+    }
+
+    private static func etcd(directory: String, path: String) async throws -> TestServer {
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        let port = freePort()
+        let peer = freePort()
+        let process = try ChildProcess(
+            path,
+            [
+                "--data-dir", "\(directory)/etcd", "--listen-client-urls", "http://127.0.0.1:\(port)",
+                "--advertise-client-urls", "http://127.0.0.1:\(port)", "--listen-peer-urls",
+                "http://127.0.0.1:\(peer)", "--initial-advertise-peer-urls", "http://127.0.0.1:\(peer)",
+                "--initial-cluster", "default=http://127.0.0.1:\(peer)", "--log-level", "error",
+            ], log: "\(directory)/etcd.log")
+        let server = TestServer(port: port, process: process)
+        try await server.waitUntilReady()
+        return server
+    }
+}
