@@ -119,7 +119,8 @@ let package = Package(
         .testTarget(
             name: "EtcdAPITests",
             dependencies: [
-                "EtcdAPI", "Drover", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                "EtcdAPI", "Drover", "TestSupport",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: swiftSettings
@@ -137,7 +138,8 @@ let package = Package(
         ),
         .testTarget(
             name: "SystemTests",
-            dependencies: ["drover", "DroverClient", "EtcdAPI", "TestSupport",
+            dependencies: [
+                "drover", "DroverClient", "EtcdAPI", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],

@@ -22,7 +22,9 @@ public final class EtcdConnection: Sendable {
     ///
     /// - Throws: ``ClientError`` with code 14 when nobody answers.
     public static func connect(
-        host: String, port: Int, group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+        host: String,
+        port: Int,
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) async throws -> EtcdConnection {
         do {
             let bootstrap = ClientBootstrap(group: group)
@@ -56,7 +58,8 @@ public final class EtcdConnection: Sendable {
         stream.streamResetFrameRateLimit.windowLength = .milliseconds(100)
         let configuration = NIOHTTP2Handler.Configuration(connection: connection, stream: stream)
         return try channel.pipeline.syncOperations.configureHTTP2Pipeline(
-            mode: .client, connectionConfiguration: configuration.connection,
+            mode: .client,
+            connectionConfiguration: configuration.connection,
             streamConfiguration: configuration.stream
         ) { stream in stream.close() }
     }
@@ -109,7 +112,9 @@ public final class EtcdConnection: Sendable {
 
     /// Makes a unary call.
     public func unary<Reply: Message>(
-        _ path: String, _ message: some Message, metadata: [(String, String)] = []
+        _ path: String,
+        _ message: some Message,
+        metadata: [(String, String)] = []
     ) async throws -> Reply {
         try Reply(serializedBytes: await unary(path, message.serializedBytes(), metadata: metadata))
     }

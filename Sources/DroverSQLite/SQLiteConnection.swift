@@ -30,7 +30,8 @@ final class SQLiteConnection {
             throw DriverFailure(
                 .unavailable,
                 "the SQLite file cannot be opened (\(cause)); check that its directory exists and that this user may write there",
-                engineCode: Int(code))
+                engineCode: Int(code)
+            )
         }
         self.handle = handle
         sqlite3_extended_result_codes(handle, 1)
@@ -70,21 +71,30 @@ final class SQLiteConnection {
         switch extended & 0xff {
         case SQLITE_FULL:
             return DriverFailure(
-                .noSpace, "the disk is full; free some space and writing goes on", engineCode: Int(extended))
+                .noSpace,
+                "the disk is full; free some space and writing goes on",
+                engineCode: Int(extended)
+            )
         case SQLITE_IOERR where [ENOSPC, EDQUOT, EFBIG].contains(system):
             return DriverFailure(
-                .noSpace, "the disk, the quota or the file size limit is full; raise it and writing goes on",
-                engineCode: Int(extended))
+                .noSpace,
+                "the disk, the quota or the file size limit is full; raise it and writing goes on",
+                engineCode: Int(extended)
+            )
         case SQLITE_CORRUPT, SQLITE_NOTADB:
             return DriverFailure(
-                .corrupt, "the SQLite file is damaged or is no database (\(text)); restore it from a backup",
-                engineCode: Int(extended))
+                .corrupt,
+                "the SQLite file is damaged or is no database (\(text)); restore it from a backup",
+                engineCode: Int(extended)
+            )
         case SQLITE_BUSY, SQLITE_LOCKED:
             return DriverFailure(.conflict, "the SQLite file is locked (\(text))", engineCode: Int(extended))
         case SQLITE_READONLY:
             return DriverFailure(
-                .unavailable, "the SQLite file or its file system is read-only; make it writable for this user",
-                engineCode: Int(extended))
+                .unavailable,
+                "the SQLite file or its file system is read-only; make it writable for this user",
+                engineCode: Int(extended)
+            )
         case SQLITE_CONSTRAINT, SQLITE_TOOBIG, SQLITE_MISMATCH:
             return DriverFailure(.refused, "SQLite refused the data (\(text))", engineCode: Int(extended))
         default:

@@ -71,7 +71,8 @@ public final class SQLiteDriver: Driver, DriverProvider {
                 throw DriverFailure(
                     .unavailable,
                     "the directory of the SQLite file cannot be created (\(String(cString: strerror(errno))))",
-                    engineCode: Int(errno))
+                    engineCode: Int(errno)
+                )
             }
         }
     }
@@ -82,7 +83,8 @@ public final class SQLiteDriver: Driver, DriverProvider {
         if sqlite3_libversion_number() < 3_051_003 {
             logger.debug(
                 "this SQLite has the WAL-reset bug; Drover's single writer is not affected, other tools must not write to the file while it is open",
-                metadata: ["version": "\(String(cString: sqlite3_libversion()))"])
+                metadata: ["version": "\(String(cString: sqlite3_libversion()))"]
+            )
         }
     }
 }
@@ -98,13 +100,15 @@ final class FileLock: Sendable {
             throw DriverFailure(
                 .unavailable,
                 "the lock file beside the SQLite file cannot be opened (\(String(cString: strerror(errno)))); check that this user may write there",
-                engineCode: Int(errno))
+                engineCode: Int(errno)
+            )
         }
         if flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
             _ = closeDescriptor(descriptor)
             throw DriverFailure(
                 .unavailable,
-                "another process has the SQLite file open; stop it first, or use PostgreSQL or MySQL to share a store")
+                "another process has the SQLite file open; stop it first, or use PostgreSQL or MySQL to share a store"
+            )
         }
         self.descriptor = descriptor
     }
@@ -119,7 +123,8 @@ extension Store {
     ///
     /// - Throws: ``DroverError`` with ``DroverError/Code/database`` when the file cannot be used.
     public static func open(
-        sqlite configuration: SQLiteConfiguration, configuration store: StoreConfiguration = .init()
+        sqlite configuration: SQLiteConfiguration,
+        configuration store: StoreConfiguration = .init()
     ) throws -> Store {
         try Store(driver: SQLiteDriver(configuration, logger: store.logger), configuration: store)
     }

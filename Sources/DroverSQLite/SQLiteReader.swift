@@ -37,7 +37,10 @@ final class SQLiteReader: DriverReader {
     }
 
     func point(
-        _ key: Bytes, values: Bool, longest: Int, _ body: (RowView) throws -> Void
+        _ key: Bytes,
+        values: Bool,
+        longest: Int,
+        _ body: (RowView) throws -> Void
     ) throws -> StoreMeta {
         gate.pass()
         return try view.point(key, values: values, longest: longest, body)

@@ -59,7 +59,8 @@ enum SQLiteSchema {
             guard application == 0, version == 0, objects == 0 else {
                 throw DriverFailure(
                     .unavailable,
-                    "the SQLite file belongs to another application; name another file, or an empty one")
+                    "the SQLite file belongs to another application; name another file, or an empty one"
+                )
             }
             try connection.execute("BEGIN IMMEDIATE")
             do {
@@ -67,7 +68,8 @@ enum SQLiteSchema {
                 let cluster = Int64.random(in: 1...Int64.max)
                 let member = Int64.random(in: 1...Int64.max)
                 try connection.execute(
-                    "INSERT INTO drover_meta VALUES (1, 1, 0, 0, 0, \(cluster), \(member))")
+                    "INSERT INTO drover_meta VALUES (1, 1, 0, 0, 0, \(cluster), \(member))"
+                )
                 try connection.execute("PRAGMA application_id = \(applicationID)")
                 try connection.execute("PRAGMA user_version = \(self.version)")
                 try connection.execute("COMMIT")

@@ -30,8 +30,12 @@ final class SQLiteStatement {
     func bind(_ index: Int32, copying bytes: Bytes) {
         bytes.withUnsafeBytes {
             _ = sqlite3_bind_blob64(
-                statement, index, bytes.isEmpty ? UnsafeRawPointer(bitPattern: 1) : $0.baseAddress,
-                UInt64(bytes.count), unsafeBitCast(-1, to: sqlite3_destructor_type.self))
+                statement,
+                index,
+                bytes.isEmpty ? UnsafeRawPointer(bitPattern: 1) : $0.baseAddress,
+                UInt64(bytes.count),
+                unsafeBitCast(-1, to: sqlite3_destructor_type.self)
+            )
         }
     }
 

@@ -27,17 +27,21 @@ final class SQLiteView {
             SELECT \(Self.metaColumns), c.id, c.created, c.version, c.lease, c.length,
                 CASE WHEN c.length <= ?2 THEN l.value END
             FROM drover_meta LEFT JOIN drover_current c ON c.key = ?1 LEFT JOIN drover_log l ON l.id = c.id
-            """)
+            """
+        )
         pointWithoutValue = try connection.prepare(
             """
             SELECT \(Self.metaColumns), c.id, c.created, c.version, c.lease, c.length
             FROM drover_meta LEFT JOIN drover_current c ON c.key = ?1
-            """)
+            """
+        )
         currentByKey = try connection.prepare(
-            "SELECT id, created, version, lease, length FROM drover_current WHERE key = ?1")
+            "SELECT id, created, version, lease, length FROM drover_current WHERE key = ?1"
+        )
         tombstoneByKey = try connection.prepare("SELECT id FROM drover_tombstone WHERE key = ?1")
         logByID = try connection.prepare(
-            "SELECT key, value, created, version, lease, previous FROM drover_log WHERE id = ?1")
+            "SELECT key, value, created, version, lease, previous FROM drover_log WHERE id = ?1"
+        )
         // Follows the previous events of one key down to the first that is old enough, in one statement.
         chain = try connection.prepare(
             """
@@ -47,15 +51,20 @@ final class SQLiteView {
                 SELECT l.id, l.previous FROM chain JOIN drover_log l ON l.id = chain.previous WHERE chain.id > ?2
             )
             SELECT id FROM chain WHERE id <= ?2 LIMIT 1
-            """)
+            """
+        )
         byLease = try connection.prepare("SELECT key FROM drover_current WHERE lease = ?1 AND lease <> 0 ORDER BY key")
     }
 
     private func readMeta(_ statement: SQLiteStatement) -> StoreMeta {
         StoreMeta(
-            revision: statement.integer(0), batch: statement.integer(1), compacted: statement.integer(2),
-            swept: statement.integer(3), clusterID: UInt64(bitPattern: statement.integer(4)),
-            memberID: UInt64(bitPattern: statement.integer(5)))
+            revision: statement.integer(0),
+            batch: statement.integer(1),
+            compacted: statement.integer(2),
+            swept: statement.integer(3),
+            clusterID: UInt64(bitPattern: statement.integer(4)),
+            memberID: UInt64(bitPattern: statement.integer(5))
+        )
     }
 
     func readMeta() throws -> StoreMeta {
@@ -74,7 +83,9 @@ final class SQLiteView {
             defer { statement.reset() }
             guard try statement.step() else {
                 throw DriverFailure(
-                    .corrupt, "the SQLite file has lost its row in drover_meta; restore it from a backup")
+                    .corrupt,
+                    "the SQLite file has lost its row in drover_meta; restore it from a backup"
+                )
             }
             let meta = readMeta(statement)
             let id = statement.integer(6)
@@ -82,10 +93,16 @@ final class SQLiteView {
                 let (main, sub) = revisions.position(id)
                 try body(
                     RowView(
-                        key: lent, value: values ? statement.bytes(11) : UnsafeRawBufferPointer(start: nil, count: 0),
-                        valueLength: Int(statement.integer(10)), main: main, sub: sub,
-                        createRevision: statement.integer(7), version: statement.integer(8),
-                        lease: statement.integer(9)))
+                        key: lent,
+                        value: values ? statement.bytes(11) : UnsafeRawBufferPointer(start: nil, count: 0),
+                        valueLength: Int(statement.integer(10)),
+                        main: main,
+                        sub: sub,
+                        createRevision: statement.integer(7),
+                        version: statement.integer(8),
+                        lease: statement.integer(9)
+                    )
+                )
             }
             return meta
         }
@@ -98,8 +115,13 @@ final class SQLiteView {
             if try currentByKey.step() {
                 let (main, sub) = revisions.position(currentByKey.integer(0))
                 return KeyState(
-                    main: main, sub: sub, createRevision: currentByKey.integer(1), version: currentByKey.integer(2),
-                    lease: currentByKey.integer(3), valueLength: Int(currentByKey.integer(4)))
+                    main: main,
+                    sub: sub,
+                    createRevision: currentByKey.integer(1),
+                    version: currentByKey.integer(2),
+                    lease: currentByKey.integer(3),
+                    valueLength: Int(currentByKey.integer(4))
+                )
             }
             tombstoneByKey.bind(1, lending: lent)
             defer { tombstoneByKey.reset() }
@@ -125,15 +147,25 @@ final class SQLiteView {
         let (previousMain, previousSub) = previous == 0 ? (0, 0) : revisions.position(previous)
         try body(
             RowView(
-                key: logByID.bytes(0), value: value, valueLength: value.count, main: main, sub: sub,
-                createRevision: logByID.integer(2), version: logByID.integer(3), lease: logByID.integer(4),
-                previousMain: previousMain, previousSub: previousSub))
+                key: logByID.bytes(0),
+                value: value,
+                valueLength: value.count,
+                main: main,
+                sub: sub,
+                createRevision: logByID.integer(2),
+                version: logByID.integer(3),
+                lease: logByID.integer(4),
+                previousMain: previousMain,
+                previousSub: previousSub
+            )
+        )
         return true
     }
 
     func log(from main: Int64, _ body: (RowView) throws -> Bool) throws {
-        try withScan("SELECT id, key, value, created, version, lease, previous FROM drover_log WHERE id >= ?1 ORDER BY id")
-        { statement in
+        try withScan(
+            "SELECT id, key, value, created, version, lease, previous FROM drover_log WHERE id >= ?1 ORDER BY id"
+        ) { statement in
             statement.bind(1, revisions.id(main, 0))
             while try statement.step() {
                 let (main, sub) = revisions.position(statement.integer(0))
@@ -142,9 +174,18 @@ final class SQLiteView {
                 let (previousMain, previousSub) = previous == 0 ? (0, 0) : revisions.position(previous)
                 let goesOn = try body(
                     RowView(
-                        key: statement.bytes(1), value: value, valueLength: value.count, main: main, sub: sub,
-                        createRevision: statement.integer(3), version: statement.integer(4),
-                        lease: statement.integer(5), previousMain: previousMain, previousSub: previousSub))
+                        key: statement.bytes(1),
+                        value: value,
+                        valueLength: value.count,
+                        main: main,
+                        sub: sub,
+                        createRevision: statement.integer(3),
+                        version: statement.integer(4),
+                        lease: statement.integer(5),
+                        previousMain: previousMain,
+                        previousSub: previousSub
+                    )
+                )
                 if !goesOn { return }
             }
         }
@@ -184,7 +225,10 @@ final class SQLiteView {
     }
 
     func scan(
-        _ range: KeyRange, at revision: Int64?, values: Bool, _ body: (RowView) throws -> Bool
+        _ range: KeyRange,
+        at revision: Int64?,
+        values: Bool,
+        _ body: (RowView) throws -> Bool
     ) throws {
         if let revision { return try scanHistory(range, at: revision, values: values, body) }
         let join = values ? "CROSS JOIN drover_log l ON l.id = c.id" : ""
@@ -200,9 +244,14 @@ final class SQLiteView {
                     RowView(
                         key: statement.bytes(0),
                         value: values ? statement.bytes(6) : UnsafeRawBufferPointer(start: nil, count: 0),
-                        valueLength: Int(statement.integer(5)), main: main, sub: sub,
-                        createRevision: statement.integer(2), version: statement.integer(3),
-                        lease: statement.integer(4)))
+                        valueLength: Int(statement.integer(5)),
+                        main: main,
+                        sub: sub,
+                        createRevision: statement.integer(2),
+                        version: statement.integer(3),
+                        lease: statement.integer(4)
+                    )
+                )
                 if !goesOn { return }
             }
         }
@@ -210,7 +259,10 @@ final class SQLiteView {
 
     /// Walks live and deleted keys side by side; a key whose newest event is too new is followed back.
     private func scanHistory(
-        _ range: KeyRange, at revision: Int64, values: Bool, _ body: (RowView) throws -> Bool
+        _ range: KeyRange,
+        at revision: Int64,
+        values: Bool,
+        _ body: (RowView) throws -> Bool
     ) throws {
         let newest = revisions.id(revision + 1, 0) - 1
         let live = "SELECT c.key, c.id FROM drover_current c WHERE \(Self.condition(range, "c")) ORDER BY c.key"

@@ -57,7 +57,9 @@ final class SQLiteWriter: DriverWriter {
                 { context, _, _, frames in
                     Unmanaged<WALFrames>.fromOpaque(context!).takeUnretainedValue().report(frames)
                     return SQLITE_OK
-                }, Unmanaged.passUnretained(frames).toOpaque())
+                },
+                Unmanaged.passUnretained(frames).toOpaque()
+            )
             view = try SQLiteView(connection, driver.revisions)
             begin = try connection.prepare("BEGIN IMMEDIATE")
             commit = try connection.prepare("COMMIT")
@@ -67,11 +69,13 @@ final class SQLiteWriter: DriverWriter {
                 """
                 UPDATE drover_meta SET revision = ?1, compacted = ?2,
                     batch = CASE WHEN batch = ?3 THEN ?3 + 1 END
-                """)
+                """
+            )
             insertLog = try connection.prepare("INSERT INTO drover_log VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
             insertCurrent = try connection.prepare("INSERT INTO drover_current VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
             updateCurrent = try connection.prepare(
-                "UPDATE drover_current SET id = ?2, created = ?3, version = ?4, lease = ?5, length = ?6 WHERE key = ?1")
+                "UPDATE drover_current SET id = ?2, created = ?3, version = ?4, lease = ?5, length = ?6 WHERE key = ?1"
+            )
             deleteCurrent = try connection.prepare("DELETE FROM drover_current WHERE key = ?1")
             insertTombstone = try connection.prepare("INSERT OR REPLACE INTO drover_tombstone VALUES (?1, ?2)")
             deleteTombstone = try connection.prepare("DELETE FROM drover_tombstone WHERE key = ?1")
@@ -81,7 +85,8 @@ final class SQLiteWriter: DriverWriter {
             sweepRows = try connection.prepare(
                 """
                 SELECT id, previous, version, key FROM drover_log WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3
-                """)
+                """
+            )
             deleteLog = try connection.prepare("DELETE FROM drover_log WHERE id = ?1")
             sweepTombstone = try connection.prepare("DELETE FROM drover_tombstone WHERE key = ?1 AND id = ?2")
             updateSwept = try connection.prepare("UPDATE drover_meta SET swept = ?1")
@@ -266,7 +271,8 @@ final class SQLiteWriter: DriverWriter {
             while try select.step() {
                 let version = select.integer(2)
                 seen.append(
-                    (select.integer(0), select.integer(1), version, version == 0 ? Bytes(select.bytes(3)) : []))
+                    (select.integer(0), select.integer(1), version, version == 0 ? Bytes(select.bytes(3)) : [])
+                )
             }
         }
         for row in seen {
@@ -330,7 +336,8 @@ final class SQLiteWriter: DriverWriter {
         if status != SQLITE_OK && status != SQLITE_BUSY {
             driver.logger.warning(
                 "a checkpoint of the write-ahead log failed and will be tried again",
-                metadata: ["reason": "\(open.connection.failure(status))"])
+                metadata: ["reason": "\(open.connection.failure(status))"]
+            )
         }
     }
 

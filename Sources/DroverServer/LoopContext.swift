@@ -27,7 +27,10 @@ final class LoopContext: ReplySink, WatchTarget, @unchecked Sendable {
     private var ticker: RepeatedTask?
 
     init(
-        loop: any EventLoop, store: Store, configuration: ServerConfiguration, metrics: ServerMetrics,
+        loop: any EventLoop,
+        store: Store,
+        configuration: ServerConfiguration,
+        metrics: ServerMetrics,
         information: ServerInformation
     ) throws {
         self.loop = loop

@@ -57,7 +57,8 @@ enum Route: String, CaseIterable, Sendable {
 
     private static let byWirePath = Dictionary(uniqueKeysWithValues: allCases.map { ($0.wirePath, $0) })
     private static let byGatewayPath = Dictionary(
-        uniqueKeysWithValues: allCases.flatMap { route in route.gatewayPaths.map { ($0, route) } })
+        uniqueKeysWithValues: allCases.flatMap { route in route.gatewayPaths.map { ($0, route) } }
+    )
 
     static func wire(_ path: String) -> Route? { byWirePath[path] }
 

@@ -23,8 +23,11 @@ public final class Server: Sendable {
     private let configuration: ServerConfiguration
 
     private init(
-        address: ServerConfiguration.Address, group: MultiThreadedEventLoopGroup, channel: any Channel,
-        contexts: [LoopContext], configuration: ServerConfiguration
+        address: ServerConfiguration.Address,
+        group: MultiThreadedEventLoopGroup,
+        channel: any Channel,
+        contexts: [LoopContext],
+        configuration: ServerConfiguration
     ) {
         self.address = address
         self.group = group
@@ -46,13 +49,20 @@ public final class Server: Sendable {
             let (channel, contexts) = try await listen(store, configuration, group, metrics)
             let address = Self.address(channel, configuration)
             return Server(
-                address: address, group: group, channel: channel, contexts: contexts, configuration: configuration)
+                address: address,
+                group: group,
+                channel: channel,
+                contexts: contexts,
+                configuration: configuration
+            )
         } catch {
             try? await group.shutdownGracefully()
             if let error = error as? DroverError { throw error }
             throw DroverError(
-                .badEndpoint, message: "drover: cannot listen on \(configuration.address): \(describe(error))",
-                cause: error)
+                .badEndpoint,
+                message: "drover: cannot listen on \(configuration.address): \(describe(error))",
+                cause: error
+            )
         }
     }
 
@@ -67,19 +77,29 @@ public final class Server: Sendable {
     }
 
     private static func listen(
-        _ store: Store, _ configuration: ServerConfiguration, _ group: MultiThreadedEventLoopGroup,
+        _ store: Store,
+        _ configuration: ServerConfiguration,
+        _ group: MultiThreadedEventLoopGroup,
         _ metrics: ServerMetrics
     ) async throws -> (any Channel, [LoopContext]) {
         var urls = configuration.advertisedClientURLs
         if urls.isEmpty { urls = ["http://\(configuration.address)"] }
         let information = ServerInformation(
-            etcdVersion: configuration.etcdVersion, clientURLs: urls, memberName: "drover")
+            etcdVersion: configuration.etcdVersion,
+            clientURLs: urls,
+            memberName: "drover"
+        )
         var contexts: [LoopContext] = []
         for loop in group.makeIterator() {
             contexts.append(
                 try LoopContext(
-                    loop: loop, store: store, configuration: configuration, metrics: metrics,
-                    information: information))
+                    loop: loop,
+                    store: store,
+                    configuration: configuration,
+                    metrics: metrics,
+                    information: information
+                )
+            )
         }
         let made = contexts
         let logger = configuration.logger
@@ -106,7 +126,8 @@ public final class Server: Sendable {
             return (try await bootstrap.bind(host: host, port: port).get(), made)
         case .unix(let path):
             let channel = try await bootstrap.bind(
-                unixDomainSocketPath: path, cleanupExistingSocketFile: try isStale(path)
+                unixDomainSocketPath: path,
+                cleanupExistingSocketFile: try isStale(path)
             ).get()
             chmod(path, 0o600)
             return (channel, made)
@@ -124,7 +145,8 @@ public final class Server: Sendable {
     }
 
     private static func address(
-        _ channel: any Channel, _ configuration: ServerConfiguration
+        _ channel: any Channel,
+        _ configuration: ServerConfiguration
     ) -> ServerConfiguration.Address {
         if case .tcp(let host, _) = configuration.address, let port = channel.localAddress?.port {
             return .tcp(host: host, port: port)
@@ -145,7 +167,9 @@ public final class Server: Sendable {
         let deadline = NIODeadline.now() + .seconds(Int64(configuration.shutdownGraceSeconds))
         while NIODeadline.now() < deadline {
             var open = 0
-            for context in contexts { open += (try? await context.loop.submit { context.connections.count }.get()) ?? 0 }
+            for context in contexts {
+                open += (try? await context.loop.submit { context.connections.count }.get()) ?? 0
+            }
             if open == 0 { break }
             try? await Task.sleep(nanoseconds: 10_000_000)
         }

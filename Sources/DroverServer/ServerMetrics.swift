@@ -11,7 +11,8 @@ final class ServerMetrics: Sendable {
 
     private let calls: [Calls] = Route.allCases.map { _ in Calls() }
     private static let position = Dictionary(
-        uniqueKeysWithValues: Route.allCases.enumerated().map { ($1, $0) })
+        uniqueKeysWithValues: Route.allCases.enumerated().map { ($1, $0) }
+    )
     let receivedBytes = Atomic<Int>(0)
     let sentBytes = Atomic<Int>(0)
     let connections = Atomic<Int>(0)

@@ -19,11 +19,13 @@ struct ServeCommand: AsyncParsableCommand {
         discussion: """
             Every option may be given in the environment as DROVER_NAME, or as KINE_NAME, with underscores: \
             DROVER_ENDPOINT, DROVER_LISTEN_ADDRESS.
-            """)
+            """
+    )
 
     @Option(
         help:
-            "The database: sqlite:///path/to.db, sqlite://relative.db, or sqlite alone for ./db/state.db.")
+            "The database: sqlite:///path/to.db, sqlite://relative.db, or sqlite alone for ./db/state.db."
+    )
     var endpoint: String = Environment.value("ENDPOINT") ?? "sqlite"
 
     @Option(help: "Where to listen: HOST:PORT, :PORT, http://HOST:PORT or unix:///path.")

@@ -32,7 +32,8 @@ enum Signals {
             var thread = pthread_t()
             let box = Unmanaged.passRetained(Waiter(readEnd, continuation))
             pthread_create(
-                &thread, nil,
+                &thread,
+                nil,
                 { raw in
                     #if canImport(Darwin)
                         let waiter = Unmanaged<Waiter>.fromOpaque(raw).takeRetainedValue()
@@ -41,7 +42,9 @@ enum Signals {
                     #endif
                     waiter.wait()
                     return nil
-                }, box.toOpaque())
+                },
+                box.toOpaque()
+            )
             pthread_detach(thread)
         }
     }

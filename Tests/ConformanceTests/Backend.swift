@@ -18,7 +18,9 @@ enum Backend: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
     /// Runs `body` with a store on an empty database.
     func withStore<R>(
-        limits: Limits = Limits(), progressInterval: Double = 600, _ body: (Store) async throws -> R
+        limits: Limits = Limits(),
+        progressInterval: Double = 600,
+        _ body: (Store) async throws -> R
     ) async throws -> R {
         try await withTemporaryDirectory { directory in
             let store = try open(directory, limits: limits, progressInterval: progressInterval)

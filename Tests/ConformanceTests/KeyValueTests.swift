@@ -29,7 +29,8 @@ struct KeyValueTests {
             try await store.put("k", "v1", lease: lease.id)
             let key = Bytes("k".utf8)
             let kept = try await store.put(
-                PutRequest(key: key, value: [], wantsPrevious: true, ignoresValue: true, ignoresLease: true))
+                PutRequest(key: key, value: [], wantsPrevious: true, ignoresValue: true, ignoresLease: true)
+            )
             #expect(kept.previous?.valueString == "v1")
             let kv = try #require(try await store.get("k"))
             #expect(kv.valueString == "v1" && kv.lease == lease.id && kv.version == 2)
@@ -69,7 +70,8 @@ struct KeyValueTests {
                 let list = try await store.list(prefix: "k", revision: revision)
                 #expect(list.revision == newest)
                 #expect(
-                    Dictionary(uniqueKeysWithValues: list.kvs.map { ($0.keyString, $0.valueString) }) == expected)
+                    Dictionary(uniqueKeysWithValues: list.kvs.map { ($0.keyString, $0.valueString) }) == expected
+                )
                 #expect(list.count == Int64(expected.count))
                 let page = try await store.list(prefix: "k", limit: 3, revision: revision)
                 #expect(page.kvs == Array(list.kvs.prefix(3)) && page.count == list.count)
@@ -149,7 +151,9 @@ struct KeyValueTests {
     @Test("arbitrary bytes in keys and values", arguments: Backend.allCases)
     func bytes(backend: Backend) async throws {
         try await backend.withStore { store in
-            let keys: [Bytes] = [[0], [0, 0], [0, 1], [0xff], [0xff, 0], [0x7f, 0x80], Bytes(repeating: 0xee, count: 2_048)]
+            let keys: [Bytes] = [
+                [0], [0, 0], [0, 1], [0xff], [0xff, 0], [0x7f, 0x80], Bytes(repeating: 0xee, count: 2_048),
+            ]
             for (i, key) in keys.enumerated() { try await store.put(PutRequest(key: key, value: [UInt8(i), 0, 0xff])) }
             try await store.put(PutRequest(key: [1], value: []))
             let all = try await store.range(RangeRequest(.all))

@@ -174,14 +174,30 @@ struct SnapshotTests {
                 let key = Bytes("wide/\(left - i)".utf8)
                 changes.events.append(
                     .init(
-                        key: key, value: [], main: changes.revision, sub: i, createRevision: changes.revision,
-                        version: 1, lease: lease, previousMain: 0, previousSub: 0))
+                        key: key,
+                        value: [],
+                        main: changes.revision,
+                        sub: i,
+                        createRevision: changes.revision,
+                        version: 1,
+                        lease: lease,
+                        previousMain: 0,
+                        previousSub: 0
+                    )
+                )
                 changes.keys.append(
                     .init(
-                        key: key, before: nil,
+                        key: key,
+                        before: nil,
                         after: KeyState(
-                            main: changes.revision, sub: i, createRevision: changes.revision, version: 1,
-                            lease: lease)))
+                            main: changes.revision,
+                            sub: i,
+                            createRevision: changes.revision,
+                            version: 1,
+                            lease: lease
+                        )
+                    )
+                )
             }
             try writer.commit(changes)
             left -= slice

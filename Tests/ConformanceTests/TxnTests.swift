@@ -7,7 +7,10 @@ struct TxnTests {
     func branches(backend: Backend) async throws {
         try await backend.withStore { store in
             let first = try await store.txn(
-                if: [.isMissing("a")], then: [.get("a"), .put("a", "1"), .get("a"), .delete("b")], else: [.get("a")])
+                if: [.isMissing("a")],
+                then: [.get("a"), .put("a", "1"), .get("a"), .delete("b")],
+                else: [.get("a")]
+            )
             #expect(first.succeeded && first.revision == 2)
             guard case .range(let before) = first.responses[0], case .put(let put) = first.responses[1],
                 case .range(let after) = first.responses[2], case .deleteRange(let deletion) = first.responses[3]
@@ -35,7 +38,10 @@ struct TxnTests {
                         if i % 2 == 0 {
                             _ = try? await store.put("good/\(i)", "1")
                         } else {
-                            _ = try? await store.txn(if: [], then: [.put("bad/\(i)", "1"), .put("bad", "1", lease: 99)])
+                            _ = try? await store.txn(
+                                if: [],
+                                then: [.put("bad/\(i)", "1"), .put("bad", "1", lease: 99)]
+                            )
                         }
                     }
                 }
@@ -51,7 +57,10 @@ struct TxnTests {
     func nested(backend: Backend) async throws {
         try await backend.withStore { store in
             let inner = TxnRequest(
-                compares: [.isMissing("a")], success: [.put("seen", "missing")], failure: [.put("seen", "there")])
+                compares: [.isMissing("a")],
+                success: [.put("seen", "missing")],
+                failure: [.put("seen", "there")]
+            )
             let response = try await store.txn(TxnRequest(success: [.put("a", "1"), .txn(inner)]))
             guard case .txn(let nested) = response.responses[1] else {
                 Issue.record("no nested answer")
@@ -121,7 +130,8 @@ struct TxnTests {
                         group.addTask {
                             let answer = try await store.txn(
                                 if: [.modRevision(of: "cas", .equal, expected)],
-                                then: [.put("cas", "\(round)/\(racer)")])
+                                then: [.put("cas", "\(round)/\(racer)")]
+                            )
                             return answer.succeeded ? answer.revision : nil
                         }
                     }

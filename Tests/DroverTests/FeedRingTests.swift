@@ -6,12 +6,22 @@ import Testing
 struct FeedRingTests {
     private func batch(_ first: Int64, _ last: Int64, bytes: Int = 10) -> FeedBatch {
         FeedBatch(
-            firstRevision: first, lastRevision: last,
+            firstRevision: first,
+            lastRevision: last,
             events: (first...last).map {
                 .init(
-                    key: [1], value: Bytes(repeating: 0, count: bytes), main: $0, sub: 0, createRevision: 1,
-                    version: 1, lease: 0, previousMain: 0, previousSub: 0)
-            })
+                    key: [1],
+                    value: Bytes(repeating: 0, count: bytes),
+                    main: $0,
+                    sub: 0,
+                    createRevision: 1,
+                    version: 1,
+                    lease: 0,
+                    previousMain: 0,
+                    previousSub: 0
+                )
+            }
+        )
     }
 
     @Test("reads from a revision inside a batch, and not what was dropped")

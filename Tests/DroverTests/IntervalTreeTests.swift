@@ -11,7 +11,9 @@ struct IntervalTreeTests {
         var generator = SeededGenerator(seed: seed)
         var tree = IntervalTree<Int>()
         var known: [KeyRange: Int] = [:]
-        func key() -> Bytes { (0..<Int.random(in: 1...3, using: &generator)).map { _ in UInt8.random(in: 0...5, using: &generator) } }
+        func key() -> Bytes {
+            (0..<Int.random(in: 1...3, using: &generator)).map { _ in UInt8.random(in: 0...5, using: &generator) }
+        }
         for step in 0..<3_000 {
             if Int.random(in: 0..<3, using: &generator) == 0, let victim = known.keys.randomElement(using: &generator) {
                 tree.remove(victim)

@@ -21,12 +21,15 @@ struct KeyRangeTests {
         #expect(!KeyRange(key: [5], rangeEnd: [6]).contains([6]))
     }
 
-    @Test("overlap", arguments: [
-        (KeyRange(key: [1], rangeEnd: [3]), KeyRange(key: [2], rangeEnd: []), true),
-        (KeyRange(key: [1], rangeEnd: [3]), KeyRange(key: [3], rangeEnd: []), false),
-        (KeyRange(key: [1], rangeEnd: [0]), KeyRange(key: [0, 5], rangeEnd: [1, 0]), true),
-        (KeyRange(key: [1], rangeEnd: [1]), KeyRange(key: [0], rangeEnd: [0]), false),
-    ])
+    @Test(
+        "overlap",
+        arguments: [
+            (KeyRange(key: [1], rangeEnd: [3]), KeyRange(key: [2], rangeEnd: []), true),
+            (KeyRange(key: [1], rangeEnd: [3]), KeyRange(key: [3], rangeEnd: []), false),
+            (KeyRange(key: [1], rangeEnd: [0]), KeyRange(key: [0, 5], rangeEnd: [1, 0]), true),
+            (KeyRange(key: [1], rangeEnd: [1]), KeyRange(key: [0], rangeEnd: [0]), false),
+        ]
+    )
     func overlap(a: KeyRange, b: KeyRange, expected: Bool) {
         #expect(a.overlaps(b) == expected)
         #expect(b.overlaps(a) == expected)

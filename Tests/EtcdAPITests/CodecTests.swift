@@ -32,8 +32,13 @@ struct CodecTests {
 
     private func expect(_ request: PutRequest, equals message: PBPutRequest) {
         let expected = PutRequest(
-            key: Bytes(message.key), value: Bytes(message.value), lease: message.lease,
-            wantsPrevious: message.prevKv, ignoresValue: message.ignoreValue, ignoresLease: message.ignoreLease)
+            key: Bytes(message.key),
+            value: Bytes(message.value),
+            lease: message.lease,
+            wantsPrevious: message.prevKv,
+            ignoresValue: message.ignoreValue,
+            ignoresLease: message.ignoreLease
+        )
         #expect(request == expected)
     }
 
@@ -95,8 +100,13 @@ struct CodecTests {
 
     private func model(_ kv: PBKeyValue) -> KeyValue {
         KeyValue(
-            key: Bytes(kv.key), value: Bytes(kv.value), createRevision: kv.createRevision,
-            modRevision: kv.modRevision, version: kv.version, lease: kv.lease)
+            key: Bytes(kv.key),
+            value: Bytes(kv.value),
+            createRevision: kv.createRevision,
+            modRevision: kv.modRevision,
+            version: kv.version,
+            lease: kv.lease
+        )
     }
 
     @Test func replies() throws {
@@ -110,7 +120,11 @@ struct CodecTests {
             range.more = random.flag()
             range.count = random.int()
             let response = RangeResponse(
-                revision: revision, kvs: kvs.map(model), more: range.more, count: range.count)
+                revision: revision,
+                kvs: kvs.map(model),
+                more: range.more,
+                count: range.count
+            )
             var buffer = ByteBuffer()
             ResponseEncoder.append(response, header, to: &buffer)
             #expect(try PBRangeResponse(serializedBytes: Array(buffer.readableBytesView)) == range)
@@ -121,8 +135,15 @@ struct CodecTests {
                 kv.key.withUnsafeBytes { key in
                     kv.value.withUnsafeBytes { value in
                         let row = RowView(
-                            key: key, value: value, valueLength: value.count, main: kv.modRevision, sub: 0,
-                            createRevision: kv.createRevision, version: kv.version, lease: kv.lease)
+                            key: key,
+                            value: value,
+                            valueLength: value.count,
+                            main: kv.modRevision,
+                            sub: 0,
+                            createRevision: kv.createRevision,
+                            version: kv.version,
+                            lease: kv.lease
+                        )
                         let before = rows.readableBytes
                         ResponseEncoder.appendRangeRow(row, to: &rows)
                         #expect(rows.readableBytes - before == ResponseEncoder.rangeRowSize(row, values: true))
@@ -148,8 +169,10 @@ struct CodecTests {
             txn.responses = [operation, nestedOperation]
             let innerModel = RangeResponse(revision: revision, kvs: kvs.map(model))
             let txnModel = TxnResponse(
-                revision: revision, succeeded: txn.succeeded,
-                responses: [.range(innerModel), .txn(TxnResponse(succeeded: false, responses: [.range(innerModel)]))])
+                revision: revision,
+                succeeded: txn.succeeded,
+                responses: [.range(innerModel), .txn(TxnResponse(succeeded: false, responses: [.range(innerModel)]))]
+            )
             var txnBuffer = ByteBuffer()
             ResponseEncoder.append(txnModel, header, to: &txnBuffer)
             #expect(try PBTxnResponse(serializedBytes: Array(txnBuffer.readableBytesView)) == txn)
@@ -167,10 +190,19 @@ struct CodecTests {
             watch.events = [event]
             var watchBuffer = ByteBuffer()
             ResponseEncoder.appendWatch(
-                header, revision: revision, id: watch.watchID, cancelled: watch.canceled,
-                compactRevision: watch.compactRevision, reason: watch.cancelReason, to: &watchBuffer)
+                header,
+                revision: revision,
+                id: watch.watchID,
+                cancelled: watch.canceled,
+                compactRevision: watch.compactRevision,
+                reason: watch.cancelReason,
+                to: &watchBuffer
+            )
             let eventModel = Event(
-                kind: event.type == .delete ? .delete : .put, kv: model(event.kv), previous: model(event.prevKv))
+                kind: event.type == .delete ? .delete : .put,
+                kv: model(event.kv),
+                previous: model(event.prevKv)
+            )
             watchBuffer.writeBytes(ResponseEncoder.watchEvent(eventModel, withPrevious: true))
             #expect(try PBWatchResponse(serializedBytes: Array(watchBuffer.readableBytesView)) == watch)
         }

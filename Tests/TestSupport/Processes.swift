@@ -69,7 +69,10 @@ public final class ChildProcess: @unchecked Sendable {
 
 /// Runs a program to its end and returns its status and output.
 public func run(
-    _ path: String, _ arguments: [String], environment: [String: String] = [:], input: String? = nil
+    _ path: String,
+    _ arguments: [String],
+    environment: [String: String] = [:],
+    input: String? = nil
 ) throws -> (status: Int32, output: String, error: String) {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: path)
@@ -94,7 +97,8 @@ public func run(
 
 /// Where a program lies, by PATH.
 public func find(_ program: String) -> String? {
-    for directory in (environment("PATH") ?? "").split(separator: ":") + ["/usr/sbin", "/usr/local/bin"] {
+    let directories: [Substring] = (environment("PATH") ?? "").split(separator: ":") as [Substring]
+    for directory in directories + ["/usr/sbin", "/usr/local/bin"] as [Substring] {
         let path = "\(directory)/\(program)"
         if access(path, X_OK) == 0 { return path }
     }

@@ -35,7 +35,10 @@ final class Committer: Sendable {
     private let physicalWaiters = Mutex<[(target: Int64, call: WriteCall, reply: WriteReply)]>([])
 
     init(
-        queue: WriteQueue, limits: Limits, logger: Logger, leaseExists: @escaping @Sendable (Int64) -> Bool,
+        queue: WriteQueue,
+        limits: Limits,
+        logger: Logger,
+        leaseExists: @escaping @Sendable (Int64) -> Bool,
         effects: Effects
     ) {
         self.queue = queue
@@ -113,7 +116,11 @@ final class Committer: Sendable {
         if keys.count > 1 { keys = Self.unique(keys) }
         let (meta, states) = try writer.begin(prefetching: keys)
         var evaluator = TxnEvaluator(
-            view: writer, meta: meta, sharedRows: limits.sharedBatchRows, leaseExists: leaseExists)
+            view: writer,
+            meta: meta,
+            sharedRows: limits.sharedBatchRows,
+            leaseExists: leaseExists
+        )
         evaluator.preload(keys, states)
 
         var completions: [(call: WriteCall, result: Result<WriteReply, DroverError>)] = []
@@ -187,7 +194,8 @@ final class Committer: Sendable {
     // MARK: - Answers
 
     private func deliver(
-        _ completions: [(call: WriteCall, result: Result<WriteReply, DroverError>)], _ changes: ChangeSet
+        _ completions: [(call: WriteCall, result: Result<WriteReply, DroverError>)],
+        _ changes: ChangeSet
     ) {
         var groups: [(sink: any ReplySink, completions: [WriteCompletion])] = []
         for (call, result) in completions {
@@ -233,7 +241,8 @@ final class Committer: Sendable {
             writer.rollback()
             logger.error(
                 "a step of the sweep failed and will be tried again with the next compaction",
-                metadata: ["reason": "\(error)"])
+                metadata: ["reason": "\(error)"]
+            )
             let waiting = physicalWaiters.withLock { waiters in
                 defer { waiters.removeAll() }
                 return waiters

@@ -45,6 +45,7 @@ extension TxnRequest {
             case .range(let request): bytes += 96 + request.range.lower.count
             case .deleteRange(let request): bytes += 96 + request.range.lower.count
             case .txn(let request): bytes += 96 + request.footprint
+            case .missing: break
             }
         }
         return bytes
@@ -59,6 +60,7 @@ extension TxnRequest {
                 case .range(let request): if request.range.isSingle { keys.append(request.range.lower) }
                 case .deleteRange(let request): if request.range.isSingle { keys.append(request.range.lower) }
                 case .txn(let request): request.collectKeys(into: &keys)
+                case .missing: break
                 }
             }
         }

@@ -17,8 +17,15 @@ public struct ChangeSet: Sendable {
 
         /// A row from its columns.
         public init(
-            key: Bytes, value: Bytes, main: Int64, sub: Int64, createRevision: Int64, version: Int64, lease: Int64,
-            previousMain: Int64, previousSub: Int64
+            key: Bytes,
+            value: Bytes,
+            main: Int64,
+            sub: Int64,
+            createRevision: Int64,
+            version: Int64,
+            lease: Int64,
+            previousMain: Int64,
+            previousSub: Int64
         ) {
             self.key = key
             self.value = value

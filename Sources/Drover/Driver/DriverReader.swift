@@ -9,7 +9,10 @@ public protocol DriverReader: DriverView {
     ///
     /// - Parameter longest: a value of more bytes is not loaded: the row's value is then empty and its length is not.
     func point(
-        _ key: Bytes, values: Bool, longest: Int, _ body: (RowView) throws -> Void
+        _ key: Bytes,
+        values: Bool,
+        longest: Int,
+        _ body: (RowView) throws -> Void
     ) throws -> StoreMeta
     /// All leases. Called once, when a store opens.
     func leases() throws -> [LeaseRecord]

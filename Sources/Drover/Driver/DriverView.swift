@@ -9,7 +9,10 @@ public protocol DriverView: AnyObject {
     ///   - revision: nil for the newest state, or a revision at most the newest and at least the compacted one.
     ///   - values: whether rows carry their values.
     func scan(
-        _ range: KeyRange, at revision: Int64?, values: Bool, _ body: (RowView) throws -> Bool
+        _ range: KeyRange,
+        at revision: Int64?,
+        values: Bool,
+        _ body: (RowView) throws -> Bool
     ) throws
 
     /// The number of keys in `range`, at a revision as in ``scan(_:at:values:_:)``.

@@ -15,7 +15,12 @@ public struct KeyState: Sendable, Hashable {
 
     /// A state from its parts.
     public init(
-        main: Int64, sub: Int64, createRevision: Int64 = 0, version: Int64 = 0, lease: Int64 = 0, valueLength: Int = 0
+        main: Int64,
+        sub: Int64,
+        createRevision: Int64 = 0,
+        version: Int64 = 0,
+        lease: Int64 = 0,
+        valueLength: Int = 0
     ) {
         self.main = main
         self.sub = sub

@@ -26,8 +26,16 @@ public struct RowView {
     /// A row from its parts.
     @inlinable
     public init(
-        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, valueLength: Int, main: Int64, sub: Int64,
-        createRevision: Int64, version: Int64, lease: Int64, previousMain: Int64 = 0, previousSub: Int64 = 0
+        key: UnsafeRawBufferPointer,
+        value: UnsafeRawBufferPointer,
+        valueLength: Int,
+        main: Int64,
+        sub: Int64,
+        createRevision: Int64,
+        version: Int64,
+        lease: Int64,
+        previousMain: Int64 = 0,
+        previousSub: Int64 = 0
     ) {
         self.key = key
         self.value = value
@@ -44,14 +52,24 @@ public struct RowView {
     /// A copy that outlives the closure.
     public func keyValue() -> KeyValue {
         KeyValue(
-            key: Bytes(key), value: Bytes(value), createRevision: createRevision, modRevision: main, version: version,
-            lease: lease)
+            key: Bytes(key),
+            value: Bytes(value),
+            createRevision: createRevision,
+            modRevision: main,
+            version: version,
+            lease: lease
+        )
     }
 
     /// The key's state, without its bytes.
     public func state() -> KeyState {
         KeyState(
-            main: main, sub: sub, createRevision: createRevision, version: version, lease: lease,
-            valueLength: valueLength)
+            main: main,
+            sub: sub,
+            createRevision: createRevision,
+            version: version,
+            lease: lease,
+            valueLength: valueLength
+        )
     }
 }

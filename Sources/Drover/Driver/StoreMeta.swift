@@ -15,7 +15,12 @@ public struct StoreMeta: Sendable, Hashable {
 
     /// A row from its columns.
     public init(
-        revision: Int64, batch: Int64, compacted: Int64, swept: Int64, clusterID: UInt64, memberID: UInt64
+        revision: Int64,
+        batch: Int64,
+        compacted: Int64,
+        swept: Int64,
+        clusterID: UInt64,
+        memberID: UInt64
     ) {
         self.revision = revision
         self.batch = batch

@@ -66,14 +66,18 @@ extension DroverError.Code {
     public static let valueProvided = Self(.invalidArgument, "etcdserver: value is provided")
     public static let leaseProvided = Self(.invalidArgument, "etcdserver: lease is provided")
     public static let tooManyOperations = Self(
-        .invalidArgument, "etcdserver: too many operations in txn request")
+        .invalidArgument,
+        "etcdserver: too many operations in txn request"
+    )
     public static let duplicateKey = Self(.invalidArgument, "etcdserver: duplicate key given in txn request")
     public static let invalidSortOption = Self(.invalidArgument, "etcdserver: invalid sort option")
     public static let requestTooLarge = Self(.invalidArgument, "etcdserver: request is too large")
     public static let invalidClientAPIVersion = Self(.invalidArgument, "etcdserver: invalid client api version")
     public static let compacted = Self(.outOfRange, "etcdserver: mvcc: required revision has been compacted")
     public static let futureRevision = Self(
-        .outOfRange, "etcdserver: mvcc: required revision is a future revision")
+        .outOfRange,
+        "etcdserver: mvcc: required revision is a future revision"
+    )
     public static let leaseTTLTooLarge = Self(.outOfRange, "etcdserver: too large lease TTL")
     public static let noSpace = Self(.resourceExhausted, "etcdserver: mvcc: database space exceeded")
     public static let tooManyRequests = Self(.resourceExhausted, "etcdserver: too many requests")
@@ -88,7 +92,9 @@ extension DroverError.Code {
 
     /// A key that is longer than the backend's index can hold.
     public static let keyTooLong = Self(
-        .invalidArgument, "drover: key is longer than the backend can hold; see docs/compatibility.md for its limit")
+        .invalidArgument,
+        "drover: key is longer than the backend can hold; see docs/compatibility.md for its limit"
+    )
     /// The endpoint string cannot be understood.
     public static let badEndpoint = Self(.invalidArgument, "drover: the endpoint cannot be understood")
     /// The database cannot be opened or used; the message says why and what to do.

@@ -15,7 +15,11 @@ public struct KeyValue: Hashable, Sendable {
 
     /// A key-value from its parts.
     public init(
-        key: Bytes, value: Bytes = [], createRevision: Int64 = 0, modRevision: Int64 = 0, version: Int64 = 0,
+        key: Bytes,
+        value: Bytes = [],
+        createRevision: Int64 = 0,
+        modRevision: Int64 = 0,
+        version: Int64 = 0,
         lease: Int64 = 0
     ) {
         self.key = key

@@ -15,7 +15,11 @@ public struct PutRequest: Hashable, Sendable {
 
     /// A write of `value` under `key`.
     public init(
-        key: Bytes, value: Bytes, lease: Int64 = 0, wantsPrevious: Bool = false, ignoresValue: Bool = false,
+        key: Bytes,
+        value: Bytes,
+        lease: Int64 = 0,
+        wantsPrevious: Bool = false,
+        ignoresValue: Bool = false,
         ignoresLease: Bool = false
     ) {
         self.key = key

@@ -30,6 +30,8 @@ public enum RequestOperation: Hashable, Sendable {
     case put(PutRequest)
     case deleteRange(DeleteRangeRequest)
     indirect case txn(TxnRequest)
+    /// An operation that names no request, as a client of the wire may send it; it is refused.
+    case missing
 }
 
 /// The answer to a ``TxnRequest``.

@@ -10,8 +10,11 @@ extension Store {
     /// Figures of the engine since it was opened.
     public func metrics() -> Metrics {
         Metrics(
-            commits: committer.counters.snapshot(), feed: feed.counters.snapshot(), leases: lessor.totals(),
-            leaseCount: lessor.count)
+            commits: committer.counters.snapshot(),
+            feed: feed.counters.snapshot(),
+            leases: lessor.totals(),
+            leaseCount: lessor.count
+        )
     }
 
     /// The backend's name, such as `sqlite`.

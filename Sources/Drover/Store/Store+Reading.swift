@@ -71,13 +71,19 @@ extension Store {
         defer { reader.endSnapshot() }
         let meta = try reader.beginSnapshot()
         let execution = RangeExecution(
-            currentRevision: meta.revision, compactedRevision: meta.compacted,
+            currentRevision: meta.revision,
+            compactedRevision: meta.compacted,
             scan: { try reader.scan($0, at: $1, values: $2, $3) },
-            count: { try self.count($0, at: $1, meta: meta, reader) })
+            count: { try self.count($0, at: $1, meta: meta, reader) }
+        )
         let response = try execution.collect(request)
         if response.more && request.hasDefaultOrder && !request.hasRevisionFilter, let last = response.kvs.last {
             learnContinuation(
-                request, after: last.key, meta: meta, left: response.count - Int64(response.kvs.count))
+                request,
+                after: last.key,
+                meta: meta,
+                left: response.count - Int64(response.kvs.count)
+            )
         }
         return response
     }
@@ -92,7 +98,10 @@ extension Store {
 
     /// The number of keys of a range in a snapshot, without walking it when that is known.
     public func count(
-        _ range: KeyRange, at revision: Int64?, meta: StoreMeta, _ reader: any DriverReader
+        _ range: KeyRange,
+        at revision: Int64?,
+        meta: StoreMeta,
+        _ reader: any DriverReader
     ) throws -> Int64 {
         guard let revision else {
             if let known = counts.count(range, at: meta.revision) { return known }
@@ -107,7 +116,9 @@ extension Store {
     public func learnContinuation(_ request: RangeRequest, after last: Bytes, meta: StoreMeta, left: Int64) {
         let at = request.revision <= 0 ? meta.revision : request.revision
         let rest = KeyRange(
-            lower: last.successor, upper: request.range.exclusiveEnd.map(KeyRange.Upper.before) ?? .unbounded)
+            lower: last.successor,
+            upper: request.range.exclusiveEnd.map(KeyRange.Upper.before) ?? .unbounded
+        )
         counts.learnContinuation(rest, at: at, count: left)
     }
 }

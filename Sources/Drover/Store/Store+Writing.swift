@@ -56,7 +56,9 @@ extension Store {
     /// Carries out `then` if every comparison holds, `otherwise` if not, in one revision.
     @discardableResult
     public func txn(
-        if compares: [Compare], then success: [RequestOperation], else failure: [RequestOperation] = []
+        if compares: [Compare],
+        then success: [RequestOperation],
+        else failure: [RequestOperation] = []
     ) async throws -> TxnResponse {
         try await txn(TxnRequest(compares: compares, success: success, failure: failure))
     }

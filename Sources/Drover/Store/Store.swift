@@ -51,7 +51,9 @@ public final class Store: Sendable {
         clusterID = meta.clusterID
         memberID = meta.memberID
         validator = RequestValidator(
-            maximumTxnOperations: limits.txnOperations, maximumKeyBytes: driver.maximumKeyBytes)
+            maximumTxnOperations: limits.txnOperations,
+            maximumKeyBytes: driver.maximumKeyBytes
+        )
 
         let lessor = Lessor()
         lessor.arm(try feedReader.leases())
@@ -60,14 +62,19 @@ public final class Store: Sendable {
         let feed = Feed(revision: meta.revision, limits: limits, progressInterval: interval, logger: logger)
         let queue = WriteQueue(limits: limits)
         let committer = Committer(
-            queue: queue, limits: limits, logger: logger, leaseExists: { lessor.exists($0) },
+            queue: queue,
+            limits: limits,
+            logger: logger,
+            leaseExists: { lessor.exists($0) },
             effects: .init(
                 willCommit: { counts.willCommit($0) },
                 didCommit: { changes in
                     lessor.apply(changes)
                     feed.publish(changes)
                 },
-                didNotCommit: { counts.didNotCommit($0) }))
+                didNotCommit: { counts.didNotCommit($0) }
+            )
+        )
         let housekeeper = Housekeeper(lessor: lessor, queue: queue, limits: limits)
         self.lessor = lessor
         self.counts = counts
@@ -87,16 +94,22 @@ public final class Store: Sendable {
     ///   - drivers: the drivers to choose from, such as `[SQLiteDriver.self]`.
     /// - Throws: ``DroverError`` with ``DroverError/Code/badEndpoint`` when no driver serves it.
     public static func open(
-        _ endpoint: String, using drivers: [any DriverProvider.Type], configuration: StoreConfiguration = .init()
+        _ endpoint: String,
+        using drivers: [any DriverProvider.Type],
+        configuration: StoreConfiguration = .init()
     ) throws -> Store {
         let scheme = String(endpoint.prefix { $0 != ":" })
         guard let provider = drivers.first(where: { $0.schemes.contains(scheme) }) else {
             let known = drivers.flatMap { $0.schemes }.joined(separator: ", ")
             throw DroverError(
-                .badEndpoint, message: "drover: no backend serves this endpoint's scheme; known schemes: \(known)")
+                .badEndpoint,
+                message: "drover: no backend serves this endpoint's scheme; known schemes: \(known)"
+            )
         }
         return try Store(
-            driver: provider.makeDriver(endpoint: endpoint, logger: configuration.logger), configuration: configuration)
+            driver: provider.makeDriver(endpoint: endpoint, logger: configuration.logger),
+            configuration: configuration
+        )
     }
 
     /// Finishes the writes that wait, ends watches and closes the database. Further calls fail with

@@ -44,21 +44,32 @@ extension Store {
 
     /// Watches the keys that begin with `prefix`.
     public func watch(
-        prefix: String, startRevision: Int64 = 0, wantsPrevious: Bool = false
+        prefix: String,
+        startRevision: Int64 = 0,
+        wantsPrevious: Bool = false
     ) async throws -> WatchSequence {
         try await watch(
             WatchRequest(
-                KeyRange(prefix: Bytes(prefix.utf8)), startRevision: startRevision, wantsPrevious: wantsPrevious))
+                KeyRange(prefix: Bytes(prefix.utf8)),
+                startRevision: startRevision,
+                wantsPrevious: wantsPrevious
+            )
+        )
     }
 
     /// Watches one key.
     public func watch(
-        key: String, startRevision: Int64 = 0, wantsPrevious: Bool = false
+        key: String,
+        startRevision: Int64 = 0,
+        wantsPrevious: Bool = false
     ) async throws -> WatchSequence {
         try await watch(
             WatchRequest(
-                KeyRange(lower: Bytes(key.utf8), upper: .single), startRevision: startRevision,
-                wantsPrevious: wantsPrevious))
+                KeyRange(lower: Bytes(key.utf8), upper: .single),
+                startRevision: startRevision,
+                wantsPrevious: wantsPrevious
+            )
+        )
     }
 }
 
@@ -110,7 +121,9 @@ final class WatchSubscription: Sendable {
                     }
                 case .cancelled(let compactRevision, let reason):
                     let error = DroverError(
-                        compactRevision > 0 ? .compacted : .watchCancelled, message: reason.isEmpty ? nil : reason)
+                        compactRevision > 0 ? .compacted : .watchCancelled,
+                        message: reason.isEmpty ? nil : reason
+                    )
                     state.ended = .failure(error)
                     if let waiting = state.waiting {
                         state.waiting = nil

@@ -24,7 +24,8 @@ final class WorkerThread: @unchecked Sendable {
     init(name: String, body: @escaping @Sendable () -> Void) {
         let box = Unmanaged.passRetained(Box(name: name, body: body))
         let status = pthread_create(
-            &handle, nil,
+            &handle,
+            nil,
             { raw in
                 #if canImport(Darwin)
                     let box = Unmanaged<Box>.fromOpaque(raw).takeRetainedValue()
@@ -35,7 +36,9 @@ final class WorkerThread: @unchecked Sendable {
                 #endif
                 box.body()
                 return nil
-            }, box.toOpaque())
+            },
+            box.toOpaque()
+        )
         precondition(status == 0, "a thread could not be started: the process is out of threads or memory")
     }
 

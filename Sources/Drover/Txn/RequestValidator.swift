@@ -56,6 +56,7 @@ public struct RequestValidator: Sendable {
         case .put(let request): try check(request)
         case .deleteRange(let request): try check(request)
         case .txn(let request): try check(request, budget: budget)
+        case .missing: throw DroverError(.keyNotFound)
         }
     }
 
@@ -71,6 +72,8 @@ public struct RequestValidator: Sendable {
     private func checkIntervals(_ operations: [RequestOperation]) throws(DroverError) -> Footprint {
         var seen = Footprint()
         for case .deleteRange(let request) in operations where !request.range.isEmpty {
+            // etcd reads the one-byte end of an open range literally here, so that it overlaps nothing.
+            if request.range.upper == .unbounded { continue }
             seen.deletions.append(request.range)
         }
         for case .txn(let request) in operations {

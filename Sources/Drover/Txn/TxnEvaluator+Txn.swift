@@ -8,8 +8,11 @@ extension TxnEvaluator {
         // All comparisons, nested ones too, are made before anything is applied; so are the checks that can fail.
         var path: [Bool] = []
         try choosePath(request, &path)
+        // Puts are checked before ranges, as in etcd: it decides which error a client sees.
         var position = 0
-        try check(request, path, &position)
+        try checkPuts(request, path, &position)
+        position = 0
+        try checkRanges(request, path, &position)
         position = 0
         var response = try apply(request, path, &position)
         response.revision = visibleRevision
@@ -53,29 +56,46 @@ extension TxnEvaluator {
         return compare.holds(for: KeyValue(key: []))
     }
 
-    private mutating func check(_ request: TxnRequest, _ path: [Bool], _ position: inout Int) throws {
+    private mutating func checkPuts(_ request: TxnRequest, _ path: [Bool], _ position: inout Int) throws {
+        let branch = path[position] ? request.success : request.failure
+        position += 1
+        for operation in branch {
+            switch operation {
+            case .put(let put):
+                if put.ignoresValue || put.ignoresLease {
+                    let i = try entryIndex(put.key)
+                    if entries[i].live == nil { throw DroverError(.keyNotFound) }
+                }
+                if put.lease != 0 && !hasLease(put.lease) { throw DroverError(.leaseNotFound) }
+            case .txn(let nested):
+                try checkPuts(nested, path, &position)
+            case .range, .deleteRange, .missing:
+                break
+            }
+        }
+    }
+
+    private func checkRanges(_ request: TxnRequest, _ path: [Bool], _ position: inout Int) throws {
         let branch = path[position] ? request.success : request.failure
         position += 1
         for operation in branch {
             switch operation {
             case .range(let range):
                 try RangeExecution.check(revision: range.revision, current: revision, compacted: compacted)
-            case .put(let put):
-                if put.lease != 0 && !hasLease(put.lease) { throw DroverError(.leaseNotFound) }
-                if put.ignoresValue || put.ignoresLease {
-                    let i = try entryIndex(put.key)
-                    if entries[i].live == nil { throw DroverError(.keyNotFound) }
-                }
-            case .deleteRange:
-                break
+                // Unlike a read of its own, one inside a transaction takes a negative revision for a compacted one.
+                if range.revision < 0 && (compacted > 0 || range.revision < -1) { throw DroverError(.compacted) }
             case .txn(let nested):
-                try check(nested, path, &position)
+                try checkRanges(nested, path, &position)
+            case .put, .deleteRange, .missing:
+                break
             }
         }
     }
 
     private mutating func apply(
-        _ request: TxnRequest, _ path: [Bool], _ position: inout Int
+        _ request: TxnRequest,
+        _ path: [Bool],
+        _ position: inout Int
     ) throws -> TxnResponse {
         let succeeded = path[position]
         position += 1
@@ -88,6 +108,7 @@ extension TxnEvaluator {
             case .put(let request): responses.append(.put(try put(request)))
             case .deleteRange(let request): responses.append(.deleteRange(try delete(request)))
             case .txn(let request): responses.append(.txn(try apply(request, path, &position)))
+            case .missing: throw DroverError(.keyNotFound)
             }
         }
         return TxnResponse(succeeded: succeeded, responses: responses)

@@ -49,7 +49,10 @@ struct TxnEvaluator {
     private var subs: Int64 = 0
 
     init(
-        view: any DriverView, meta: StoreMeta, sharedRows: Int = .max, leaseExists: @escaping (Int64) -> Bool
+        view: any DriverView,
+        meta: StoreMeta,
+        sharedRows: Int = .max,
+        leaseExists: @escaping (Int64) -> Bool
     ) {
         self.view = view
         self.meta = meta
@@ -176,7 +179,9 @@ extension TxnEvaluator {
         let found = try view.event(main: state.main, sub: state.sub) { value = Bytes($0.value) }
         if !found {
             throw DriverFailure(
-                .corrupt, "a live key's event is missing from the log; run `drover check` on the database")
+                .corrupt,
+                "a live key's event is missing from the log; run `drover check` on the database"
+            )
         }
         return value
     }
@@ -184,8 +189,13 @@ extension TxnEvaluator {
     func keyValue(ofEntry i: Int, values: Bool = true) throws -> KeyValue? {
         guard let state = entries[i].live else { return nil }
         return KeyValue(
-            key: entries[i].key, value: values ? try value(ofEntry: i) : [], createRevision: state.createRevision,
-            modRevision: state.main, version: state.version, lease: state.lease)
+            key: entries[i].key,
+            value: values ? try value(ofEntry: i) : [],
+            createRevision: state.createRevision,
+            modRevision: state.main,
+            version: state.version,
+            lease: state.lease
+        )
     }
 
     /// The newest state of a range: the driver's rows with the batch's changes over them, in key order.
@@ -253,8 +263,16 @@ extension TxnEvaluator {
             try kv.value.withUnsafeBytes { value in
                 try body(
                     RowView(
-                        key: key, value: value, valueLength: state.valueLength, main: state.main, sub: state.sub,
-                        createRevision: state.createRevision, version: state.version, lease: state.lease))
+                        key: key,
+                        value: value,
+                        valueLength: state.valueLength,
+                        main: state.main,
+                        sub: state.sub,
+                        createRevision: state.createRevision,
+                        version: state.version,
+                        lease: state.lease
+                    )
+                )
             }
         }
     }
@@ -276,7 +294,8 @@ extension TxnEvaluator {
             }
         }
         let execution = RangeExecution(currentRevision: visible, compactedRevision: compacted, scan: scan) {
-            range, at in
+            range,
+            at in
             var count: Int64 = 0
             try scan(range, at, false) { _ in
                 count += 1
@@ -296,9 +315,17 @@ extension TxnEvaluator {
         undo.append(Undo(index: i, now: entry.now, value: entry.value, isDirty: entry.isDirty))
         events.append(
             .init(
-                key: entry.key, value: value, main: state.main, sub: state.sub,
-                createRevision: state.createRevision, version: state.version, lease: state.lease,
-                previousMain: entry.now?.main ?? 0, previousSub: entry.now?.sub ?? 0))
+                key: entry.key,
+                value: value,
+                main: state.main,
+                sub: state.sub,
+                createRevision: state.createRevision,
+                version: state.version,
+                lease: state.lease,
+                previousMain: entry.now?.main ?? 0,
+                previousSub: entry.now?.sub ?? 0
+            )
+        )
         entries[i].now = state
         entries[i].value = value
         if !entry.isDirty {
@@ -322,10 +349,17 @@ extension TxnEvaluator {
         let previous = request.wantsPrevious ? try keyValue(ofEntry: i) : nil
         let main = revision + 1
         record(
-            i, value: value,
+            i,
+            value: value,
             state: KeyState(
-                main: main, sub: subs, createRevision: old?.createRevision ?? main, version: (old?.version ?? 0) + 1,
-                lease: lease, valueLength: value.count))
+                main: main,
+                sub: subs,
+                createRevision: old?.createRevision ?? main,
+                version: (old?.version ?? 0) + 1,
+                lease: lease,
+                valueLength: value.count
+            )
+        )
         return PutResponse(revision: main, previous: previous)
     }
 
@@ -350,7 +384,10 @@ extension TxnEvaluator {
         }
         for i in found { erase(i) }
         return DeleteRangeResponse(
-            revision: visibleRevision, deleted: Int64(found.count), previous: previous)
+            revision: visibleRevision,
+            deleted: Int64(found.count),
+            previous: previous
+        )
     }
 
     private mutating func erase(_ i: Int) {

@@ -46,7 +46,10 @@ final class Feed: Sendable {
         }
         guard !changes.events.isEmpty else { return }
         let batch = FeedBatch(
-            firstRevision: changes.base.revision + 1, lastRevision: changes.revision, events: changes.events)
+            firstRevision: changes.base.revision + 1,
+            lastRevision: changes.revision,
+            events: changes.events
+        )
         let wakes = inbox.withLock { inbox -> Bool in
             inbox.ring.append(batch, limits: limits)
             guard inbox.hasWatchers && inbox.threadWaits else { return false }

@@ -87,8 +87,11 @@ extension WatchHub {
             remove(watcher)
             watcher.consumer.watchers[watcher.id] = nil
             tell(
-                watcher.consumer, watcher.id, dispatched,
-                .cancelled(compactRevision: compacted, reason: ""))
+                watcher.consumer,
+                watcher.id,
+                dispatched,
+                .cancelled(compactRevision: compacted, reason: "")
+            )
         }
     }
 
@@ -109,9 +112,17 @@ extension WatchHub {
                 bytes += row.key.count + row.value.count
                 chunk.events.append(
                     .init(
-                        key: Bytes(row.key), value: Bytes(row.value), main: row.main, sub: row.sub,
-                        createRevision: row.createRevision, version: row.version, lease: row.lease,
-                        previousMain: row.previousMain, previousSub: row.previousSub))
+                        key: Bytes(row.key),
+                        value: Bytes(row.value),
+                        main: row.main,
+                        sub: row.sub,
+                        createRevision: row.createRevision,
+                        version: row.version,
+                        lease: row.lease,
+                        previousMain: row.previousMain,
+                        previousSub: row.previousSub
+                    )
+                )
                 return true
             }
             return chunk

@@ -2,7 +2,10 @@ extension WatchHub {
     /// Hands events to the watches of `index` that want them. A watch whose consumer has no room falls behind at the
     /// first revision it would have missed; it never gets a part of a revision.
     func dispatch(
-        _ events: ArraySlice<ChangeSet.LogEvent>, to index: WatchIndex, from first: Int64, through last: Int64
+        _ events: ArraySlice<ChangeSet.LogEvent>,
+        to index: WatchIndex,
+        from first: Int64,
+        through last: Int64
     ) {
         if index.isEmpty { return }
         var touched: [Watcher] = []
@@ -29,28 +32,40 @@ extension WatchHub {
             watcher.wasTold = true
             feed.counters.events.add(pending.count, ordering: .relaxed)
             tell(
-                watcher.consumer, watcher.id, last,
-                .events(pending, withPrevious: watcher.request.wantsPrevious))
+                watcher.consumer,
+                watcher.id,
+                last,
+                .events(pending, withPrevious: watcher.request.wantsPrevious)
+            )
         }
     }
 
     private func makeShared(_ event: ChangeSet.LogEvent, _ index: WatchIndex) -> SharedEvent {
         var previous: KeyValue?
-        if event.previousMain != 0 && event.version != 1 {
+        if event.previousMain != 0 {
             var wanted = false
             index.forEach(watching: event.key) { wanted = wanted || $0.request.wantsPrevious }
             if wanted { previous = readPrevious(event) }
         }
         if event.version == 0 {
             return SharedEvent(
-                Event(kind: .delete, kv: KeyValue(key: event.key, modRevision: event.main), previous: previous))
+                Event(kind: .delete, kv: KeyValue(key: event.key, modRevision: event.main), previous: previous)
+            )
         }
         return SharedEvent(
             Event(
                 kind: .put,
                 kv: KeyValue(
-                    key: event.key, value: event.value, createRevision: event.createRevision,
-                    modRevision: event.main, version: event.version, lease: event.lease), previous: previous))
+                    key: event.key,
+                    value: event.value,
+                    createRevision: event.createRevision,
+                    modRevision: event.main,
+                    version: event.version,
+                    lease: event.lease
+                ),
+                previous: previous
+            )
+        )
     }
 
     /// The key before the event; absent when compaction has passed the revision before it, as in etcd.
@@ -60,8 +75,18 @@ extension WatchHub {
             let meta = try reader.beginSnapshot()
             defer { reader.endSnapshot() }
             if event.main - 1 < meta.compacted { return nil }
-            _ = try reader.event(main: event.previousMain, sub: event.previousSub) { row in
-                if row.version != 0 { previous = row.keyValue() }
+            // The key as it was at the revision before, also when this revision changed it more than once.
+            var (main, sub) = (event.previousMain, event.previousSub)
+            while main != 0 {
+                let (wantedMain, wantedSub) = (main, sub)
+                main = 0
+                _ = try reader.event(main: wantedMain, sub: wantedSub) { row in
+                    if row.main == event.main {
+                        (main, sub) = (row.previousMain, row.previousSub)
+                    } else if row.version != 0 {
+                        previous = row.keyValue()
+                    }
+                }
             }
         } catch {
             feed.logger.error("a previous value could not be read", metadata: ["reason": "\(error)"])

@@ -17,8 +17,13 @@ public struct WatchRequest: Sendable, Hashable {
 
     /// A watch on `range`.
     public init(
-        _ range: KeyRange, startRevision: Int64 = 0, wantsPrevious: Bool = false, wantsProgress: Bool = false,
-        skipsPuts: Bool = false, skipsDeletions: Bool = false, id: Int64 = 0
+        _ range: KeyRange,
+        startRevision: Int64 = 0,
+        wantsPrevious: Bool = false,
+        wantsProgress: Bool = false,
+        skipsPuts: Bool = false,
+        skipsDeletions: Bool = false,
+        id: Int64 = 0
     ) {
         self.range = range
         self.startRevision = startRevision

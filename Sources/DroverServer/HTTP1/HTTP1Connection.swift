@@ -52,7 +52,9 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
             keepsAlive = head.isKeepAlive
             if head.headers["expect"].contains(where: { $0.lowercased() == "100-continue" }) {
                 context.writeAndFlush(
-                    wrapOutboundOut(.head(.init(version: head.version, status: .continue))), promise: nil)
+                    wrapOutboundOut(.head(.init(version: head.version, status: .continue))),
+                    promise: nil
+                )
             }
             let path = head.uri.prefix { $0 != "?" }
             if head.method == .POST, let route = Route.gateway(String(path)) {
@@ -100,8 +102,10 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
     func sendJSONHead() {
         guard let context else { return }
         let head = HTTPResponseHead(
-            version: .http1_1, status: .ok,
-            headers: ["content-type": "application/json", "transfer-encoding": "chunked"])
+            version: .http1_1,
+            status: .ok,
+            headers: ["content-type": "application/json", "transfer-encoding": "chunked"]
+        )
         context.write(wrapOutboundOut(.head(head)), promise: nil)
     }
 

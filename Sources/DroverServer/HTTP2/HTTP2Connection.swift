@@ -67,7 +67,9 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
         // state that would answer every further frame with another GOAWAY.
         if error is NIOHTTP2Errors.StreamError { return }
         loopContext.configuration.logger.debug(
-            "a connection was closed for an error", metadata: ["reason": "\(error)"])
+            "a connection was closed for an error",
+            metadata: ["reason": "\(error)"]
+        )
         context.flush()
         context.close(promise: nil)
     }
@@ -132,7 +134,8 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
             return sendTrailersOnly(
                 id,
                 CallStatus(code: 12, message: "drover: message encoding is not supported; send messages uncompressed"),
-                requestEnded: endStream)
+                requestEnded: endStream
+            )
         }
         if unreadReplyBytes > limits.unreadReplyBytes {
             return sendTrailersOnly(id, CallStatus(DroverError(.tooManyRequests)), requestEnded: endStream)
@@ -198,13 +201,17 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
             if flag != 0 {
                 stream.fail(
                     CallStatus(
-                        code: 12, message: "drover: message encoding is not supported; send messages uncompressed"))
+                        code: 12,
+                        message: "drover: message encoding is not supported; send messages uncompressed"
+                    )
+                )
                 return
             }
             let most = limits.requestBytes + limits.requestSlackBytes
             if length > most {
                 stream.fail(
-                    CallStatus(code: 8, message: "grpc: received message larger than max (\(length) vs. \(most))"))
+                    CallStatus(code: 8, message: "grpc: received message larger than max (\(length) vs. \(most))")
+                )
                 return
             }
             guard bytes.readableBytes >= MessageBuffer.prefixBytes + length else { break }
@@ -366,7 +373,9 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
         write(
             .init(
                 streamID: id,
-                payload: .headers(.init(headers: [":status": "200", "content-type": "application/json"]))))
+                payload: .headers(.init(headers: [":status": "200", "content-type": "application/json"]))
+            )
+        )
     }
 
     func sendDataEnd(_ id: HTTP2StreamID) {
@@ -396,7 +405,9 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
         write(
             .init(
                 streamID: .rootStream,
-                payload: .goAway(lastStreamID: highestStream, errorCode: .noError, opaqueData: nil)))
+                payload: .goAway(lastStreamID: highestStream, errorCode: .noError, opaqueData: nil)
+            )
+        )
         for stream in streams.values where stream.route.streamsReplies {
             stream.fail(DroverError(.stopped))
         }

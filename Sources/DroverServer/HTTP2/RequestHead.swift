@@ -31,7 +31,8 @@ struct RequestHead {
 
     /// Source: the protocol's "Timeout": at most eight digits and a unit.
     static func timeout(_ value: String) -> TimeAmount? {
-        guard let unit = value.utf8.last, let amount = Int64(value.dropLast()), amount >= 0, value.utf8.count <= 9 else {
+        guard let unit = value.utf8.last, let amount = Int64(value.dropLast()), amount >= 0, value.utf8.count <= 9
+        else {
             return nil
         }
         switch unit {

@@ -38,26 +38,47 @@ enum MetricsText {
         page.head("etcd_cluster_version", "gauge", "The cluster version etcd clients are told.")
         page.text += "etcd_cluster_version{cluster_version=\"\(context.information.clusterVersion)\"} 1\n"
         page.one(
-            "etcd_mvcc_db_total_size_in_bytes", "gauge", "Bytes the database takes.", size.total)
+            "etcd_mvcc_db_total_size_in_bytes",
+            "gauge",
+            "Bytes the database takes.",
+            size.total
+        )
         page.one(
-            "etcd_mvcc_db_total_size_in_use_in_bytes", "gauge", "Bytes of the database in use.", size.inUse)
+            "etcd_mvcc_db_total_size_in_use_in_bytes",
+            "gauge",
+            "Bytes of the database in use.",
+            size.inUse
+        )
         page.one("etcd_debugging_mvcc_current_revision", "gauge", "The store's revision.", meta.revision)
         page.one("etcd_debugging_mvcc_compact_revision", "gauge", "The compaction mark.", meta.compacted)
         page.one("etcd_debugging_mvcc_watcher_total", "gauge", "Watches.", figures.feed.watchers)
         page.one("etcd_debugging_mvcc_slow_watcher_total", "gauge", "Watches behind the feed.", figures.feed.slow)
         page.one("etcd_debugging_mvcc_events_total", "counter", "Events sent to watches.", figures.feed.events)
         page.one(
-            "drover_watch_passes_total", "counter", "Passes over the log for watches behind.", figures.feed.passes)
+            "drover_watch_passes_total",
+            "counter",
+            "Passes over the log for watches behind.",
+            figures.feed.passes
+        )
         page.one("etcd_debugging_lease_granted_total", "counter", "Leases granted.", figures.leases.granted)
         page.one("etcd_debugging_lease_revoked_total", "counter", "Leases revoked.", figures.leases.revoked)
         page.one("etcd_debugging_lease_renewed_total", "counter", "Renewals of leases.", figures.leases.renewed)
         page.one(
-            "etcd_debugging_server_lease_expired_total", "counter", "Leases expired.", figures.leases.expired)
+            "etcd_debugging_server_lease_expired_total",
+            "counter",
+            "Leases expired.",
+            figures.leases.expired
+        )
         page.one("drover_leases", "gauge", "Leases.", figures.leaseCount)
         operations(context, &page)
         commits(figures.commits, &page)
         calls(context, &page)
-        page.one("drover_connections", "gauge", "Client connections.", context.metrics.connections.load(ordering: .relaxed))
+        page.one(
+            "drover_connections",
+            "gauge",
+            "Client connections.",
+            context.metrics.connections.load(ordering: .relaxed)
+        )
         process(&page)
         return page.text
     }
@@ -66,13 +87,17 @@ enum MetricsText {
         let names: [(Route, String)] = [(.put, "put"), (.deleteRange, "delete"), (.range, "range"), (.txn, "txn")]
         for (route, name) in names {
             page.one(
-                "etcd_mvcc_\(name)_total", "counter", "Calls of \(name).",
-                context.metrics.calls(route).ok.load(ordering: .relaxed))
+                "etcd_mvcc_\(name)_total",
+                "counter",
+                "Calls of \(name).",
+                context.metrics.calls(route).ok.load(ordering: .relaxed)
+            )
         }
     }
 
     private static func commits(
-        _ commits: (batches: Int, calls: Int, failed: Int, seconds: Double, buckets: [Int]), _ page: inout Page
+        _ commits: (batches: Int, calls: Int, failed: Int, seconds: Double, buckets: [Int]),
+        _ page: inout Page
     ) {
         let name = "etcd_disk_backend_commit_duration_seconds"
         page.head(name, "histogram", "Seconds from the begin to the commit of a batch.")

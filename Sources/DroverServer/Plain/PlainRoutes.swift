@@ -40,7 +40,9 @@ struct PlainReply: Sendable {
 /// `GET /health /livez /readyz /version /metrics`. Source: etcd `server/etcdserver/api/etcdhttp`.
 enum PlainRoutes {
     static func answer(
-        _ request: PlainRequest, _ context: LoopContext, _ completion: @escaping (PlainReply) -> Void
+        _ request: PlainRequest,
+        _ context: LoopContext,
+        _ completion: @escaping (PlainReply) -> Void
     ) {
         let path = request.path
         let known = ["/health", "/version", "/metrics"].contains(path) || isCheck(path)
@@ -57,7 +59,9 @@ enum PlainRoutes {
                 PlainReply(
                     200,
                     "{\"etcdserver\":\"\(information.etcdVersion)\",\"etcdcluster\":\"\(information.clusterVersion)\",\"storage\":\"\(information.clusterVersion)\"}",
-                    json: true))
+                    json: true
+                )
+            )
         case "/metrics":
             read(context, completion) { reader in
                 defer { reader.endSnapshot() }
@@ -73,7 +77,11 @@ enum PlainRoutes {
                 reader.endSnapshot()
                 return PlainReply(200, "{\"health\":\"true\",\"reason\":\"\"}", json: true)
             } failure: { _ in
-                PlainReply(503, "{\"health\":\"false\",\"reason\":\"RANGE ERROR:the database cannot be read\"}", json: true)
+                PlainReply(
+                    503,
+                    "{\"health\":\"false\",\"reason\":\"RANGE ERROR:the database cannot be read\"}",
+                    json: true
+                )
             }
         default:
             check(request, context, completion)
@@ -91,7 +99,9 @@ enum PlainRoutes {
     }
 
     private static func check(
-        _ request: PlainRequest, _ context: LoopContext, _ completion: @escaping (PlainReply) -> Void
+        _ request: PlainRequest,
+        _ context: LoopContext,
+        _ completion: @escaping (PlainReply) -> Void
     ) {
         let parts = request.path.split(separator: "/")
         var checks = parts[0] == "livez" ? liveChecks : readyChecks
@@ -114,7 +124,8 @@ enum PlainRoutes {
     }
 
     private static func read(
-        _ context: LoopContext, _ completion: @escaping (PlainReply) -> Void,
+        _ context: LoopContext,
+        _ completion: @escaping (PlainReply) -> Void,
         _ body: @escaping @Sendable (any DriverReader) throws -> PlainReply,
         failure: @escaping @Sendable (any Error) -> PlainReply
     ) {

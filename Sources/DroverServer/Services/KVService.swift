@@ -25,7 +25,9 @@ enum KVService {
 
     /// A point read of the newest state does not change threads where the database is embedded.
     private static func answerInline(
-        _ stream: ServerStream, _ request: RangeRequest, _ context: LoopContext
+        _ stream: ServerStream,
+        _ request: RangeRequest,
+        _ context: LoopContext
     ) throws -> Bool {
         guard let reader = context.reader, request.range.isSingle, request.revision <= 0,
             !request.hasRevisionFilter
@@ -38,7 +40,9 @@ enum KVService {
         // their own only when there is one.
         var row = ByteBuffer()
         let meta = try reader.point(
-            request.range.lower, values: values, longest: context.configuration.limits.inlineValueBytes
+            request.range.lower,
+            values: values,
+            longest: context.configuration.limits.inlineValueBytes
         ) { view in
             found = true
             if values && view.value.count != view.valueLength {
@@ -94,7 +98,9 @@ enum KVService {
 
     /// A write was answered.
     static func complete(
-        _ stream: ServerStream, _ result: Result<WriteReply, DroverError>, _ context: LoopContext
+        _ stream: ServerStream,
+        _ result: Result<WriteReply, DroverError>,
+        _ context: LoopContext
     ) {
         if stream.ended { return }
         let header = context.header
@@ -119,7 +125,8 @@ enum KVService {
 
     /// Runs `body` on a reader thread and answers with what it returns.
     static func onReader(
-        _ stream: ServerStream, _ body: @escaping @Sendable (any DriverReader) throws -> ByteBuffer
+        _ stream: ServerStream,
+        _ body: @escaping @Sendable (any DriverReader) throws -> ByteBuffer
     ) {
         let context = stream.context
         // The stream is touched on its loop alone.

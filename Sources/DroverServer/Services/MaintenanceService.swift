@@ -30,7 +30,8 @@ enum MaintenanceService {
         let request = try PBAlarmRequest(wire: message)
         guard request.action == .get else {
             return stream.fail(
-                CallStatus(code: 12, message: "drover: alarms cannot be set or disarmed yet; none is ever raised"))
+                CallStatus(code: 12, message: "drover: alarms cannot be set or disarmed yet; none is ever raised")
+            )
         }
         let (header, allocator) = (stream.context.header, stream.allocator)
         KVService.onReader(stream) { reader in

@@ -150,7 +150,8 @@ final class RangeStreamer: @unchecked Sendable {
         if total > Int(Int32.max) {
             throw DroverError(
                 .tooManyRequests,
-                message: "drover: the list is longer than one message can be (2 GiB); ask for it in pages")
+                message: "drover: the list is longer than one message can be (2 GiB); ask for it in pages"
+            )
         }
         if full {
             rowsLeft = measured

@@ -53,19 +53,36 @@ final class WatchStream: StreamSession {
         case .created:
             if !creating.isEmpty && creating.removeFirst() { fragmenting.insert(delivery.id) }
             ResponseEncoder.appendWatch(
-                context.header, revision: delivery.revision, id: delivery.id, created: true, to: &buffer)
+                context.header,
+                revision: delivery.revision,
+                id: delivery.id,
+                created: true,
+                to: &buffer
+            )
         case .refused(let reason):
             if !creating.isEmpty { creating.removeFirst() }
             ResponseEncoder.appendWatch(
-                context.header, revision: delivery.revision, id: -1, created: true, cancelled: true, reason: reason,
-                to: &buffer)
+                context.header,
+                revision: delivery.revision,
+                id: -1,
+                created: true,
+                cancelled: true,
+                reason: reason,
+                to: &buffer
+            )
         case .progress:
             ResponseEncoder.appendWatch(context.header, revision: delivery.revision, id: delivery.id, to: &buffer)
         case .cancelled(let compactRevision, let reason):
             fragmenting.remove(delivery.id)
             ResponseEncoder.appendWatch(
-                context.header, revision: delivery.revision, id: delivery.id, cancelled: true,
-                compactRevision: compactRevision, reason: reason, to: &buffer)
+                context.header,
+                revision: delivery.revision,
+                id: delivery.id,
+                cancelled: true,
+                compactRevision: compactRevision,
+                reason: reason,
+                to: &buffer
+            )
         case .events(let events, let withPrevious):
             send(events, withPrevious, delivery)
             return
@@ -95,8 +112,12 @@ final class WatchStream: StreamSession {
             }
             var buffer = MessageBuffer.make(stream.allocator, capacity: bytes + 64)
             ResponseEncoder.appendWatch(
-                context.header, revision: delivery.revision, id: delivery.id, fragment: end < encoded.count,
-                to: &buffer)
+                context.header,
+                revision: delivery.revision,
+                id: delivery.id,
+                fragment: end < encoded.count,
+                to: &buffer
+            )
             for event in encoded[start..<end] { buffer.writeBytes(event) }
             // The footprint is given back with the last part.
             send(&buffer, footprint: end == encoded.count ? delivery.footprint : 0)

@@ -113,9 +113,7 @@ public enum RequestDecoder {
             default: try reader.skip(type, field: field)
             }
         }
-        // etcd answers an operation without any request in it with this error.
-        guard let result else { throw DroverError(.keyNotFound) }
-        return result
+        return result ?? .missing
     }
 
     private static func compare(_ bytes: UnsafeRawBufferPointer) throws -> Compare {

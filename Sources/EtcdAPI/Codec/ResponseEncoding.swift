@@ -8,7 +8,12 @@ public enum ResponseEncoder {
     /// The size of a key-value's fields, without tag and length.
     @inline(__always)
     static func size(
-        key: Int, value: Int, create: Int64, mod: Int64, version: Int64, lease: Int64
+        key: Int,
+        value: Int,
+        create: Int64,
+        mod: Int64,
+        version: Int64,
+        lease: Int64
     ) -> Int {
         WireSize.field(bytes: key) + WireSize.field(create) + WireSize.field(mod) + WireSize.field(version)
             + WireSize.field(bytes: value) + WireSize.field(lease)
@@ -16,8 +21,13 @@ public enum ResponseEncoder {
 
     static func size(_ kv: KeyValue) -> Int {
         size(
-            key: kv.key.count, value: kv.value.count, create: kv.createRevision, mod: kv.modRevision,
-            version: kv.version, lease: kv.lease)
+            key: kv.key.count,
+            value: kv.value.count,
+            create: kv.createRevision,
+            mod: kv.modRevision,
+            version: kv.version,
+            lease: kv.lease
+        )
     }
 
     static func write(_ kv: KeyValue, field: UInt8, _ writer: inout WireWriter) {
@@ -34,15 +44,26 @@ public enum ResponseEncoder {
     public static func rangeRowSize(_ row: RowView, values: Bool) -> Int {
         WireSize.message(
             size(
-                key: row.key.count, value: values ? row.valueLength : 0, create: row.createRevision, mod: row.main,
-                version: row.version, lease: row.lease))
+                key: row.key.count,
+                value: values ? row.valueLength : 0,
+                create: row.createRevision,
+                mod: row.main,
+                version: row.version,
+                lease: row.lease
+            )
+        )
     }
 
     /// Appends a row as an entry of `RangeResponse.kvs`.
     public static func appendRangeRow(_ row: RowView, to buffer: inout ByteBuffer) {
         let inner = size(
-            key: row.key.count, value: row.value.count, create: row.createRevision, mod: row.main,
-            version: row.version, lease: row.lease)
+            key: row.key.count,
+            value: row.value.count,
+            create: row.createRevision,
+            mod: row.main,
+            version: row.version,
+            lease: row.lease
+        )
         buffer.writeWire(WireSize.message(inner)) { writer in
             writer.header(2, inner)
             writer.field(1, bytes: row.key)
@@ -104,7 +125,11 @@ public enum ResponseEncoder {
 
     /// A `LeaseKeepAliveResponse` or `LeaseGrantResponse`: header, ID, TTL.
     public static func appendLease(
-        _ header: ResponseHeader, _ revision: Int64, id: Int64, ttl: Int64, to buffer: inout ByteBuffer
+        _ header: ResponseHeader,
+        _ revision: Int64,
+        id: Int64,
+        ttl: Int64,
+        to buffer: inout ByteBuffer
     ) {
         let size = headerSize(header, revision) + WireSize.field(id) + WireSize.field(ttl)
         buffer.writeWire(size) { writer in

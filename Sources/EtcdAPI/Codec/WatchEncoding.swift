@@ -20,8 +20,15 @@ extension ResponseEncoder {
 
     /// Appends a `WatchResponse` with everything but its events.
     public static func appendWatch(
-        _ header: ResponseHeader, revision: Int64, id: Int64, created: Bool = false, cancelled: Bool = false,
-        compactRevision: Int64 = 0, reason: String = "", fragment: Bool = false, to buffer: inout ByteBuffer
+        _ header: ResponseHeader,
+        revision: Int64,
+        id: Int64,
+        created: Bool = false,
+        cancelled: Bool = false,
+        compactRevision: Int64 = 0,
+        reason: String = "",
+        fragment: Bool = false,
+        to buffer: inout ByteBuffer
     ) {
         let reason = Bytes(reason.utf8)
         let size =

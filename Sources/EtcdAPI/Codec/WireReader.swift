@@ -1,6 +1,5 @@
 import Drover
 
-
 /// Why a message could not be decoded.
 public enum WireError: Error, Sendable {
     /// It ends in the middle of a field.

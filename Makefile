@@ -1,0 +1,60 @@
+# The README's two commands are `make run` and `make test`; the rest is for those who change Drover.
+
+LISTEN ?= 127.0.0.1:2379
+DATA ?= ./data
+# Release builds go to a directory of their own: their flags differ from those of the tests.
+RELEASE = --configuration release --static-swift-stdlib --scratch-path .build-release \
+	-Xswiftc -enforce-exclusivity=unchecked
+BINARY = .build-release/release/drover
+
+.PHONY: run build release test test-all lint format bench-quick examples clean packages-run packages-test toolchain
+
+run: build
+	@mkdir -p $(DATA)
+	exec $(BINARY) serve --endpoint sqlite://$(DATA)/drover.db --listen-address $(LISTEN)
+
+build: packages-run toolchain
+	swift build $(RELEASE) --product drover
+
+# A stripped executable that needs no Swift runtime on the machine it runs on.
+release: build
+	@mkdir -p release
+	strip -o release/drover $(BINARY)
+	@ls -l release/drover
+
+test: packages-test toolchain
+	swift build --build-tests
+	swift test --skip-build
+	$(MAKE) examples
+
+# The long campaigns: at most 80 minutes.
+test-all: packages-test toolchain
+	swift build --build-tests
+	DROVER_TEST_ORACLE_CALLS=100000 DROVER_TEST_KILL_ROUNDS=500 swift test --skip-build
+
+# A program outside this package that links the library alone.
+examples: packages-run toolchain
+	cd Examples/Counter && swift run counter
+
+lint: toolchain
+	swift format lint --strict --recursive Sources Tests Examples Package.swift
+
+format: toolchain
+	swift format --in-place --recursive Sources Tests Examples Package.swift
+
+# Drover beside a real etcd, driven with the same frames; prints ratios.
+bench-quick: build
+	scripts/packages bench
+	python3 Benchmarks/quick/bench_quick.py $(BINARY)
+
+packages-run:
+	@scripts/packages run
+
+packages-test:
+	@scripts/packages test
+
+toolchain:
+	@command -v swift >/dev/null || { echo "There is no swift in PATH; install a Swift 6.1 or newer toolchain first."; exit 1; }
+
+clean:
+	rm -rf .build .build-release release
