@@ -24,13 +24,13 @@ release: build
 
 test: packages-test toolchain
 	swift build --build-tests
-	swift test --skip-build
+	swift test --skip-build --no-parallel
 	$(MAKE) examples
 
 # The long campaigns: at most 80 minutes.
 test-all: packages-test toolchain
 	swift build --build-tests
-	DROVER_TEST_ORACLE_CALLS=100000 DROVER_TEST_KILL_ROUNDS=500 swift test --skip-build
+	DROVER_TEST_ORACLE_CALLS=100000 DROVER_TEST_KILL_ROUNDS=500 swift test --skip-build --no-parallel
 
 # A program outside this package that links the library alone.
 examples: packages-run toolchain

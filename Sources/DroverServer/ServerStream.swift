@@ -1,7 +1,6 @@
 import Drover
 import EtcdAPI
 import NIOCore
-import NIOHTTP2
 
 /// One call: a stream of HTTP/2, or a request of HTTP/1.1. Used on its event loop.
 final class ServerStream {
@@ -15,7 +14,7 @@ final class ServerStream {
 
     /// Where the call's bytes go.
     enum Transport {
-        case http2(HTTP2Connection, id: HTTP2StreamID)
+        case http2(HTTP2Connection, HTTP2Stream)
         case http1(HTTP1Connection)
     }
 
@@ -37,12 +36,8 @@ final class ServerStream {
     private(set) var ended = false
     /// The service's own state of a streaming call.
     var session: (any StreamSession)?
-    /// Reply bytes counted against the connection's limit until the stream is closed.
-    var replyBytes = 0
     /// A long list on its way to a JSON client, which is put into JSON as a whole.
     private var jsonPieces: [ByteBuffer] = []
-    /// Bytes received since the stream's window was last topped up.
-    var unacknowledgedBytes = 0
 
     init(_ route: Route, _ form: Form, _ transport: Transport, _ context: LoopContext) {
         self.route = route
@@ -66,8 +61,8 @@ final class ServerStream {
         if ended { return }
         markEnded(0)
         switch (form, transport) {
-        case (.wire, .http2(let connection, let id)):
-            connection.sendUnary(self, id, message)
+        case (.wire, .http2(let connection, let stream)):
+            connection.sendUnary(stream, message)
         case (.wire, .http1(let connection)):
             // The wire form needs HTTP/2; the request was refused before it came here.
             connection.close()
@@ -88,12 +83,12 @@ final class ServerStream {
             return
         }
         switch (form, transport) {
-        case (.wire, .http2(let connection, let id)):
+        case (.wire, .http2(let connection, let stream)):
             if !headSent {
                 headSent = true
-                connection.sendHead(id)
+                connection.sendHead(stream)
             }
-            connection.sendData(id, message, promise: promise)
+            connection.sendData(stream, message, promise: promise)
         case (.wire, .http1(let connection)):
             connection.close()
             promise?.succeed()
@@ -114,12 +109,12 @@ final class ServerStream {
             promise.succeed()
             return
         }
-        guard case .http2(let connection, let id) = transport else { return promise.succeed() }
+        guard case .http2(let connection, let stream) = transport else { return promise.succeed() }
         if !headSent {
             headSent = true
-            connection.sendHead(id)
+            connection.sendHead(stream)
         }
-        connection.sendData(id, piece, promise: promise)
+        connection.sendData(stream, piece, promise: promise)
     }
 
     /// Ends a streaming call well.
@@ -133,7 +128,7 @@ final class ServerStream {
         }
         markEnded(0)
         switch (form, transport) {
-        case (.wire, .http2(let connection, let id)): connection.sendEnd(self, id, .ok)
+        case (.wire, .http2(let connection, let stream)): connection.sendEnd(stream, headSent: headSent, .ok)
         default: endJSON()
         }
     }
@@ -143,8 +138,8 @@ final class ServerStream {
         if ended { return }
         markEnded(status.code)
         switch (form, transport) {
-        case (.wire, .http2(let connection, let id)):
-            connection.sendEnd(self, id, status)
+        case (.wire, .http2(let connection, let stream)):
+            connection.sendEnd(stream, headSent: headSent, status)
         case (.wire, .http1(let connection)):
             connection.close()
         case (.json, _):
@@ -177,8 +172,8 @@ final class ServerStream {
 
     private func sendJSON(_ body: ByteBuffer, status: CallStatus = .ok) {
         switch transport {
-        case .http2(let connection, let id):
-            connection.sendPlain(id, status: status.httpStatus, contentType: "application/json", body)
+        case .http2(let connection, let stream):
+            connection.sendPlain(stream, status: status.httpStatus, contentType: "application/json", body)
         case .http1(let connection):
             connection.sendPlain(status: status.httpStatus, contentType: "application/json", body)
         }
@@ -186,10 +181,10 @@ final class ServerStream {
 
     private func sendJSONPart(_ part: ByteBuffer, promise: EventLoopPromise<Void>?) {
         switch transport {
-        case .http2(let connection, let id):
-            if !headSent { connection.sendJSONHead(id) }
+        case .http2(let connection, let stream):
+            if !headSent { connection.sendJSONHead(stream) }
             headSent = true
-            connection.sendData(id, part, promise: promise)
+            connection.sendData(stream, part, promise: promise)
         case .http1(let connection):
             if !headSent { connection.sendJSONHead() }
             headSent = true
@@ -199,9 +194,9 @@ final class ServerStream {
 
     private func endJSON() {
         switch transport {
-        case .http2(let connection, let id):
-            if !headSent { connection.sendJSONHead(id) }
-            connection.sendDataEnd(id)
+        case .http2(let connection, let stream):
+            if !headSent { connection.sendJSONHead(stream) }
+            connection.sendDataEnd(stream)
         case .http1(let connection):
             if !headSent { connection.sendJSONHead() }
             connection.sendDataEnd()

@@ -3,34 +3,52 @@ import Drover
 import EtcdAPI
 import Logging
 import NIOCore
-import NIOHPACK
-import NIOHTTP2
 
-/// A connection of HTTP/2, handled on frames: no child channel, task or allocation of ours per call but its stream.
+/// A connection of HTTP/2, from bytes to calls and back.
+///
+/// The protocol is spoken here rather than by a general library because it is the larger part of what a call costs:
+/// see docs/performance.md. No child channel, task or future is made per call; frames are read where they lie in the
+/// socket's buffer, replies are written into one buffer and flushed once a round. Source: RFC 9113.
 final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
-    typealias InboundIn = HTTP2Frame
-    typealias OutboundOut = HTTP2Frame
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
 
     let loopContext: LoopContext
-    private let limits: ServerLimits
-    private var context: ChannelHandlerContext!
+    let limits: ServerLimits
+    var context: ChannelHandlerContext?
     private(set) var allocator = ByteBufferAllocator()
-    private var streams: [HTTP2StreamID: ServerStream] = [:]
-    /// Requests that are not for a route: plain paths and refused ones, until their stream is closed.
-    private var plainRequests: [HTTP2StreamID: PlainRequest] = [:]
+    var streams: [UInt32: HTTP2Stream] = [:]
     var isInFlushList = false
-    private var unacknowledgedBytes = 0
+    var isClosing = false
+
+    // Inbound.
+    private var pendingBytes: ByteBuffer?
+    private var prefaceLeft = HTTP2Frame.preface.count
+    private var sawSettings = false
+    private var decoder = HPACKDecoder()
+    private var guardian = FloodGuard()
+    private var headerBlock: (stream: UInt32, flags: UInt8, bytes: [UInt8])?
+    private var receiveWindow: Int
+    private var unacknowledged = 0
     private var bufferedRequestBytes = 0
-    private var unreadReplyBytes = 0
+    private var highestStream: UInt32 = 0
     private var hasDeadlines = false
-    /// Streams that were answered before their request ended, with the time at which they are reset.
-    private var lingering: Deque<(HTTP2StreamID, NIODeadline)> = []
-    private var isClosing = false
-    private var highestStream = HTTP2StreamID.rootStream
+    private var lingering: Deque<(UInt32, NIODeadline)> = []
+
+    // Outbound; see HTTP2Connection+Sending.
+    var out = ByteBuffer()
+    var sendWindow = 65_535
+    var initialSendWindow = 65_535
+    var urgent: Deque<HTTP2Stream> = []
+    var bulk: Deque<HTTP2Stream> = []
+    var sent: [EventLoopPromise<Void>] = []
+    var queuedBytes = 0
+    var isPumping = false
 
     init(_ loopContext: LoopContext) {
         self.loopContext = loopContext
         limits = loopContext.configuration.limits
+        receiveWindow = loopContext.configuration.limits.connectionWindowBytes
     }
 
     // MARK: - Life
@@ -38,10 +56,14 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         allocator = context.channel.allocator
+        out = allocator.buffer(capacity: 16 << 10)
         loopContext.add(self)
+        out.writeFrameHead(HTTP2Frame.Kind.settings, stream: 0, length: 18)
+        out.writeMultipleIntegers(HTTP2Frame.Setting.maxConcurrentStreams, limits.streamsPerConnection)
+        out.writeMultipleIntegers(HTTP2Frame.Setting.initialWindowSize, UInt32(limits.streamWindowBytes))
+        out.writeMultipleIntegers(HTTP2Frame.Setting.maxHeaderListSize, UInt32(limits.headerBytes))
         // The connection's window is 64 KiB until it is raised; only streams have a setting for theirs.
-        let increment = limits.connectionWindowBytes - 65_535
-        write(.init(streamID: .rootStream, payload: .windowUpdate(windowSizeIncrement: increment)))
+        writeWindowUpdate(0, limits.connectionWindowBytes - 65_535)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -58,97 +80,326 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
         loopContext.remove(self)
         let open = streams.values
         streams = [:]
-        plainRequests = [:]
-        for stream in open { stream.cancelled() }
+        urgent = []
+        bulk = []
+        for stream in open { drop(stream) }
+    }
+
+    /// Fails what waits in a stream's queue and tells its call that the client has gone.
+    private func drop(_ stream: HTTP2Stream) {
+        stream.replyEnded = true
+        queuedBytes -= stream.queuedBytes
+        stream.queuedBytes = 0
+        let queue = stream.queue
+        stream.queue = []
+        let call = stream.call
+        stream.call = nil
+        bufferedRequestBytes -= call?.inbound?.readableBytes ?? 0
+        call?.cancelled()
+        for case .data(_, let promise?, _) in queue { promise.succeed() }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // A stream's error has been answered with a reset by the handler below. Any other leaves the connection in a
-        // state that would answer every further frame with another GOAWAY.
-        if error is NIOHTTP2Errors.StreamError { return }
         loopContext.configuration.logger.debug(
             "a connection was closed for an error",
             metadata: ["reason": "\(error)"]
         )
-        context.flush()
         context.close(promise: nil)
     }
 
-    // MARK: - Frames in
+    /// Ends the connection for the client's fault.
+    private func fail(_ code: HTTP2Frame.ErrorCode, _ reason: StaticString) {
+        loopContext.configuration.logger.debug(
+            "a connection was ended for its client's fault",
+            metadata: ["reason": "\(reason)"]
+        )
+        writeGoAway(code, lastStream: highestStream)
+        flush()
+        context?.close(promise: nil)
+        isClosing = true
+    }
+
+    func writeGoAway(_ code: HTTP2Frame.ErrorCode, lastStream: UInt32) {
+        out.writeFrameHead(HTTP2Frame.Kind.goAway, stream: 0, length: 8)
+        out.writeMultipleIntegers(lastStream, code.rawValue)
+    }
+
+    // MARK: - Bytes in
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let frame = unwrapInboundIn(data)
-        switch frame.payload {
-        case .headers(let headers): receive(frame.streamID, headers)
-        case .data(let data): receive(frame.streamID, data)
-        case .rstStream: streams[frame.streamID]?.cancelled()
-        default: break
+        var bytes = unwrapInboundIn(data)
+        if var pending = pendingBytes {
+            pendingBytes = nil
+            pending.writeBuffer(&bytes)
+            bytes = pending
+        }
+        if prefaceLeft > 0 && !takePreface(&bytes) { return }
+        while bytes.readableBytes >= HTTP2Frame.headerBytes {
+            let head = bytes.withUnsafeReadableBytes { HTTP2Frame.head($0) }
+            if head.length > HTTP2Frame.maximumPayload { return fail(.frameSizeError, "a frame is too long") }
+            guard bytes.readableBytes >= HTTP2Frame.headerBytes + head.length else { break }
+            bytes.moveReaderIndex(forwardBy: HTTP2Frame.headerBytes)
+            let payload = bytes.readSlice(length: head.length)!
+            do {
+                try receive(head, payload)
+            } catch {
+                return fail(error, "the protocol was broken")
+            }
+            if self.context == nil || (isClosing && streams.isEmpty) { return }
+        }
+        if bytes.readableBytes > 0 {
+            // A copy with room: a slice would keep the socket's buffer and be copied anyway with the next bytes.
+            var pending = allocator.buffer(capacity: HTTP2Frame.maximumPayload + HTTP2Frame.headerBytes)
+            pending.writeBuffer(&bytes)
+            pendingBytes = pending
         }
     }
 
+    private func takePreface(_ bytes: inout ByteBuffer) -> Bool {
+        let seen = min(prefaceLeft, bytes.readableBytes)
+        let start = HTTP2Frame.preface.count - prefaceLeft
+        guard bytes.readableBytesView.prefix(seen).elementsEqual(HTTP2Frame.preface[start..<(start + seen)]) else {
+            context?.close(promise: nil)
+            return false
+        }
+        bytes.moveReaderIndex(forwardBy: seen)
+        prefaceLeft -= seen
+        return prefaceLeft == 0
+    }
+
     func channelReadComplete(context: ChannelHandlerContext) {
-        if unacknowledgedBytes >= limits.connectionWindowBytes / 2 {
-            let increment = unacknowledgedBytes
-            unacknowledgedBytes = 0
-            write(.init(streamID: .rootStream, payload: .windowUpdate(windowSizeIncrement: increment)))
+        if unacknowledged >= limits.connectionWindowBytes / 2 {
+            writeWindowUpdate(0, unacknowledged)
+            receiveWindow += unacknowledged
+            unacknowledged = 0
         }
         loopContext.submit()
+        if out.readableBytes > 0 { flush() }
         loopContext.flush()
         context.fireChannelReadComplete()
     }
 
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if let closed = event as? StreamClosedEvent {
-            plainRequests[closed.streamID] = nil
-            if let stream = streams.removeValue(forKey: closed.streamID) {
-                unreadReplyBytes -= stream.replyBytes
-                bufferedRequestBytes -= stream.inbound?.readableBytes ?? 0
-                stream.cancelled()
-            }
-            if isClosing && streams.isEmpty && plainRequests.isEmpty { context.close(promise: nil) }
+    // MARK: - Frames in
+
+    private func receive(_ head: HTTP2Frame.Head, _ payload: ByteBuffer) throws(HTTP2Frame.ErrorCode) {
+        if !sawSettings {
+            guard head.kind == HTTP2Frame.Kind.settings, !head.has(HTTP2Frame.Flag.ack) else { throw .protocolError }
+            sawSettings = true
         }
-        context.fireUserInboundEventTriggered(event)
+        if let block = headerBlock {
+            guard head.kind == HTTP2Frame.Kind.continuation, head.stream == block.stream else { throw .protocolError }
+            return try receiveContinuation(head, payload)
+        }
+        switch head.kind {
+        case HTTP2Frame.Kind.data: try receiveData(head, payload)
+        case HTTP2Frame.Kind.headers: try receiveHeaders(head, payload)
+        case HTTP2Frame.Kind.priority:
+            guard head.stream != 0 else { throw .protocolError }
+            guard head.length == 5 else { throw .frameSizeError }
+            try countControl()
+        case HTTP2Frame.Kind.reset:
+            guard head.stream != 0, head.stream <= highestStream else { throw .protocolError }
+            guard head.length == 4 else { throw .frameSizeError }
+            if guardian.exceeds(.reset, limits) { throw .enhanceYourCalm }
+            if let stream = streams.removeValue(forKey: head.stream) { drop(stream) }
+            closeIfDone()
+        case HTTP2Frame.Kind.settings: try receiveSettings(head, payload)
+        case HTTP2Frame.Kind.ping:
+            guard head.stream == 0 else { throw .protocolError }
+            guard head.length == 8 else { throw .frameSizeError }
+            try countControl()
+            if !head.has(HTTP2Frame.Flag.ack) {
+                var echo = payload
+                out.writeFrameHead(HTTP2Frame.Kind.ping, flags: HTTP2Frame.Flag.ack, stream: 0, length: 8)
+                out.writeBuffer(&echo)
+            }
+        case HTTP2Frame.Kind.windowUpdate: try receiveWindowUpdate(head, payload)
+        case HTTP2Frame.Kind.goAway, 10...255: break
+        default: throw .protocolError
+        }
     }
 
-    private func receive(_ id: HTTP2StreamID, _ headers: HTTP2Frame.FramePayload.Headers) {
-        if let stream = streams[id] {
-            // Trailers of the request.
-            if headers.endStream { endRequest(stream) }
+    private func countControl() throws(HTTP2Frame.ErrorCode) {
+        if guardian.exceeds(.control, limits) { throw .enhanceYourCalm }
+    }
+
+    private func receiveSettings(_ head: HTTP2Frame.Head, _ payload: ByteBuffer) throws(HTTP2Frame.ErrorCode) {
+        guard head.stream == 0 else { throw .protocolError }
+        try countControl()
+        if head.has(HTTP2Frame.Flag.ack) {
+            guard head.length == 0 else { throw .frameSizeError }
             return
         }
-        if plainRequests[id] != nil { return }
-        highestStream = id
-        let head = RequestHead(headers.headers)
-        if head.isWire {
-            begin(id, head, endStream: headers.endStream)
-        } else {
-            beginPlain(id, head, endStream: headers.endStream)
+        guard head.length % 6 == 0 else { throw .frameSizeError }
+        var payload = payload
+        while let (name, value) = payload.readMultipleIntegers(as: (UInt16, UInt32).self) {
+            switch name {
+            case HTTP2Frame.Setting.initialWindowSize:
+                guard value <= 0x7fff_ffff else { throw .flowControlError }
+                let delta = Int(value) - initialSendWindow
+                initialSendWindow = Int(value)
+                for stream in streams.values {
+                    stream.sendWindow += delta
+                    guard stream.sendWindow <= 0x7fff_ffff else { throw .flowControlError }
+                }
+            case HTTP2Frame.Setting.maxFrameSize:
+                guard value >= 16_384, value <= 16_777_215 else { throw .protocolError }
+            case HTTP2Frame.Setting.enablePush:
+                guard value <= 1 else { throw .protocolError }
+            default: break
+            }
         }
+        out.writeFrameHead(HTTP2Frame.Kind.settings, flags: HTTP2Frame.Flag.ack, stream: 0, length: 0)
+        pump()
     }
 
-    private func begin(_ id: HTTP2StreamID, _ head: RequestHead, endStream: Bool) {
-        guard head.method == "POST", let route = Route.wire(head.path) else {
-            return sendTrailersOnly(id, Self.unknown(head.path), requestEnded: endStream)
+    private func receiveWindowUpdate(_ head: HTTP2Frame.Head, _ payload: ByteBuffer) throws(HTTP2Frame.ErrorCode) {
+        guard head.length == 4 else { throw .frameSizeError }
+        let increment = Int(payload.getInteger(at: payload.readerIndex, as: UInt32.self)! & 0x7fff_ffff)
+        if head.stream == 0 {
+            guard increment > 0 else { throw .protocolError }
+            sendWindow += increment
+            guard sendWindow <= 0x7fff_ffff else { throw .flowControlError }
+        } else {
+            guard head.stream <= highestStream else { throw .protocolError }
+            guard let stream = streams[head.stream] else { return }
+            stream.sendWindow += increment
+            if increment == 0 || stream.sendWindow > 0x7fff_ffff {
+                return reset(stream, increment == 0 ? .protocolError : .flowControlError)
+            }
+            if !stream.queue.isEmpty { enlist(stream) }
         }
-        if let encoding = head.encoding, encoding != "identity" {
-            return sendTrailersOnly(
-                id,
-                CallStatus(code: 12, message: "drover: message encoding is not supported; send messages uncompressed"),
-                requestEnded: endStream
-            )
+        pump()
+    }
+
+    private func receiveHeaders(_ head: HTTP2Frame.Head, _ payload: ByteBuffer) throws(HTTP2Frame.ErrorCode) {
+        guard head.stream % 2 == 1 else { throw .protocolError }
+        var payload = payload
+        try removePadding(head, &payload)
+        if head.has(HTTP2Frame.Flag.priority) {
+            guard payload.readableBytes >= 5 else { throw .frameSizeError }
+            payload.moveReaderIndex(forwardBy: 5)
         }
-        if unreadReplyBytes > limits.unreadReplyBytes {
-            return sendTrailersOnly(id, CallStatus(DroverError(.tooManyRequests)), requestEnded: endStream)
+        if !head.has(HTTP2Frame.Flag.endHeaders) {
+            headerBlock = (head.stream, head.flags, Array(payload.readableBytesView))
+            return
         }
-        let stream = ServerStream(route, .wire, .http2(self, id: id), loopContext)
+        let request: RequestHead
+        do {
+            request = try payload.withUnsafeReadableBytes { bytes in try decode(bytes) }
+        } catch {
+            throw .compressionError
+        }
+        try receive(head.stream, request, endStream: head.has(HTTP2Frame.Flag.endStream))
+    }
+
+    private func receiveContinuation(_ head: HTTP2Frame.Head, _ payload: ByteBuffer) throws(HTTP2Frame.ErrorCode) {
+        headerBlock!.bytes += payload.readableBytesView
+        guard headerBlock!.bytes.count <= limits.headerBytes else { throw .enhanceYourCalm }
+        if payload.readableBytes == 0 && !head.has(HTTP2Frame.Flag.endHeaders) { try countControl() }
+        guard head.has(HTTP2Frame.Flag.endHeaders), let block = headerBlock else { return }
+        headerBlock = nil
+        let request: RequestHead
+        do {
+            request = try block.bytes.withUnsafeBytes { bytes in try decode(bytes) }
+        } catch {
+            throw .compressionError
+        }
+        try receive(block.stream, request, endStream: block.flags & HTTP2Frame.Flag.endStream != 0)
+    }
+
+    private func decode(_ bytes: UnsafeRawBufferPointer) throws -> RequestHead {
+        var request = RequestHead()
+        try decoder.decode(bytes, into: &request)
+        return request
+    }
+
+    private func removePadding(
+        _ head: HTTP2Frame.Head,
+        _ payload: inout ByteBuffer
+    ) throws(HTTP2Frame.ErrorCode) {
+        guard head.has(HTTP2Frame.Flag.padded) else { return }
+        guard let padding: UInt8 = payload.readInteger(), Int(padding) <= payload.readableBytes else {
+            throw .protocolError
+        }
+        payload.moveWriterIndex(to: payload.writerIndex - Int(padding))
+    }
+
+    private func receiveData(_ head: HTTP2Frame.Head, _ payload: ByteBuffer) throws(HTTP2Frame.ErrorCode) {
+        guard head.stream != 0, head.stream <= highestStream else { throw .protocolError }
+        receiveWindow -= head.length
+        guard receiveWindow >= 0 else { throw .flowControlError }
+        unacknowledged += head.length
+        var payload = payload
+        try removePadding(head, &payload)
+        let ends = head.has(HTTP2Frame.Flag.endStream)
+        if payload.readableBytes == 0 && !ends && guardian.exceeds(.empty, limits) { throw .enhanceYourCalm }
+        guard let stream = streams[head.stream] else { return }
+        if stream.requestEnded { return reset(stream, .streamClosed) }
+        stream.receiveWindow -= head.length
+        if stream.receiveWindow < 0 { return reset(stream, .flowControlError) }
+        stream.unacknowledged += head.length
+        if !ends && stream.unacknowledged >= limits.streamWindowBytes / 2 {
+            writeWindowUpdate(stream.id, stream.unacknowledged)
+            stream.receiveWindow += stream.unacknowledged
+            stream.unacknowledged = 0
+        }
+        if let call = stream.call, !call.ended {
+            if call.form == .json {
+                GatewayRequest.receive(call, payload, limits)
+            } else {
+                assemble(call, payload)
+            }
+        }
+        if ends { endRequest(stream) }
+    }
+}
+
+// MARK: - Calls
+
+extension HTTP2Connection {
+    private func receive(
+        _ id: UInt32,
+        _ head: RequestHead,
+        endStream: Bool
+    ) throws(HTTP2Frame.ErrorCode) {
+        if let stream = streams[id] {
+            // Trailers of the request.
+            if endStream { endRequest(stream) } else { reset(stream, .protocolError) }
+            return
+        }
+        // Trailers of a stream that was reset meanwhile.
+        if id <= highestStream { return }
+        highestStream = id
+        if isClosing { return writeReset(id, .refusedStream) }
+        if streams.count >= Int(limits.streamsPerConnection) { return writeReset(id, .refusedStream) }
+        if head.isMalformed || head.path.isEmpty || head.method.isEmpty { return writeReset(id, .protocolError) }
+        let stream = HTTP2Stream(id, sendWindow: initialSendWindow, receiveWindow: limits.streamWindowBytes)
         streams[id] = stream
-        if let timeout = head.timeout, !route.streamsReplies {
-            stream.deadline = .now() + timeout
-            hasDeadlines = true
-        }
-        Dispatcher.begin(stream)
+        if head.isWire { begin(stream, head) } else { beginPlain(stream, head) }
         if endStream { endRequest(stream) }
     }
+
+    private func begin(_ stream: HTTP2Stream, _ head: RequestHead) {
+        guard head.method == "POST", let route = Route.wire(head.path) else {
+            return refuse(stream, Self.unknown(head.path))
+        }
+        if !head.isIdentity { return refuse(stream, Self.compressed) }
+        if queuedBytes > limits.unreadReplyBytes { return refuse(stream, CallStatus(DroverError(.tooManyRequests))) }
+        let call = ServerStream(route, .wire, .http2(self, stream), loopContext)
+        stream.call = call
+        stream.isUrgent = route.streamsReplies
+        if let timeout = head.timeout, !route.streamsReplies {
+            call.deadline = .now() + timeout
+            hasDeadlines = true
+        }
+        Dispatcher.begin(call)
+    }
+
+    static let compressed = CallStatus(
+        code: 12,
+        message: "drover: message encoding is not supported; send messages uncompressed"
+    )
 
     /// What the wire form's reference server says of paths that it does not know.
     private static func unknown(_ path: String) -> CallStatus {
@@ -163,235 +414,119 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
             : CallStatus(code: 12, message: "unknown service \(service.prefix(100))")
     }
 
-    private func receive(_ id: HTTP2StreamID, _ data: HTTP2Frame.FramePayload.Data) {
-        guard case .byteBuffer(let bytes) = data.data else { return }
-        let length = bytes.readableBytes + (data.paddingBytes.map { $0 + 1 } ?? 0)
-        unacknowledgedBytes += length
-        guard let stream = streams[id] else {
-            if let plain = plainRequests[id] { receivePlain(id, plain, bytes, endStream: data.endStream) }
-            return
-        }
-        if stream.ended { return }
-        stream.unacknowledgedBytes += length
-        if !data.endStream && stream.unacknowledgedBytes >= limits.streamWindowBytes / 2 {
-            let increment = stream.unacknowledgedBytes
-            stream.unacknowledgedBytes = 0
-            write(.init(streamID: id, payload: .windowUpdate(windowSizeIncrement: increment)))
-        }
-        if stream.form == .json {
-            receiveJSON(stream, bytes)
+    private func beginPlain(_ stream: HTTP2Stream, _ head: RequestHead) {
+        if head.method == "POST", let route = Route.gateway(head.pathWithoutQuery) {
+            let call = ServerStream(route, .json, .http2(self, stream), loopContext)
+            stream.call = call
+            stream.isUrgent = route.streamsReplies
+            Dispatcher.begin(call)
         } else {
-            assemble(stream, bytes)
+            stream.plain = PlainRequest(method: head.method, target: head.path)
         }
-        if data.endStream { endRequest(stream) }
     }
 
-    /// Cuts the stream's bytes into messages. Mostly one frame holds one whole message, which is not copied.
-    private func assemble(_ stream: ServerStream, _ bytes: ByteBuffer) {
-        var bytes = bytes
-        if var pending = stream.inbound {
-            stream.inbound = nil
+    /// Cuts the call's bytes into messages. Mostly one frame holds one whole message, which is not copied.
+    private func assemble(_ call: ServerStream, _ payload: ByteBuffer) {
+        var bytes = payload
+        if var pending = call.inbound {
+            call.inbound = nil
             bufferedRequestBytes -= pending.readableBytes
             pending.writeBuffer(&bytes)
             bytes = pending
         }
-        while !stream.ended, bytes.readableBytes >= MessageBuffer.prefixBytes {
+        while !call.ended, bytes.readableBytes >= MessageBuffer.prefixBytes {
             let flag: UInt8 = bytes.getInteger(at: bytes.readerIndex)!
             let length = Int(bytes.getInteger(at: bytes.readerIndex + 1, as: UInt32.self)!)
-            if flag != 0 {
-                stream.fail(
-                    CallStatus(
-                        code: 12,
-                        message: "drover: message encoding is not supported; send messages uncompressed"
-                    )
-                )
-                return
-            }
+            if flag != 0 { return call.fail(Self.compressed) }
             let most = limits.requestBytes + limits.requestSlackBytes
             if length > most {
-                stream.fail(
+                return call.fail(
                     CallStatus(code: 8, message: "grpc: received message larger than max (\(length) vs. \(most))")
                 )
-                return
             }
             guard bytes.readableBytes >= MessageBuffer.prefixBytes + length else { break }
             bytes.moveReaderIndex(forwardBy: MessageBuffer.prefixBytes)
             let message = bytes.readSlice(length: length)!
-            if stream.dispatched {
-                stream.fail(CallStatus(code: 13, message: "drover: a call with one request was sent two"))
-                return
+            if call.dispatched {
+                return call.fail(CallStatus(code: 13, message: "drover: a call with one request was sent two"))
             }
-            Dispatcher.message(stream, message)
+            Dispatcher.message(call, message)
         }
-        if bytes.readableBytes > 0 && !stream.ended {
+        if bytes.readableBytes > 0 && !call.ended {
             if bufferedRequestBytes + bytes.readableBytes > limits.bufferedRequestBytes {
-                return stream.fail(DroverError(.tooManyRequests))
+                return call.fail(DroverError(.tooManyRequests))
             }
             bufferedRequestBytes += bytes.readableBytes
-            // A copy with room: a slice would keep the socket's buffer, and grow by copying every time.
             var pending = allocator.buffer(capacity: max(bytes.readableBytes * 2, 1_024))
             pending.writeBuffer(&bytes)
-            stream.inbound = pending
+            call.inbound = pending
         }
     }
 
-    private func endRequest(_ stream: ServerStream) {
+    private func endRequest(_ stream: HTTP2Stream) {
         if stream.requestEnded { return }
         stream.requestEnded = true
-        if stream.ended { return }
-        if stream.form == .json { return endJSON(stream) }
-        if let session = stream.session {
-            session.requestEnded()
-        } else if !stream.dispatched {
-            stream.fail(CallStatus(code: 13, message: "drover: the request ended without a message"))
+        if stream.replyEnded {
+            streams[stream.id] = nil
+            return closeIfDone()
         }
-    }
-
-    // MARK: - JSON and plain paths
-
-    private func beginPlain(_ id: HTTP2StreamID, _ head: RequestHead, endStream: Bool) {
-        if head.method == "POST", let route = Route.gateway(head.pathWithoutQuery) {
-            let stream = ServerStream(route, .json, .http2(self, id: id), loopContext)
-            streams[id] = stream
-            Dispatcher.begin(stream)
-            if endStream { endRequest(stream) }
-            return
-        }
-        let request = PlainRequest(method: head.method, target: head.path)
-        plainRequests[id] = request
-        if endStream { answer(id, request) }
-    }
-
-    private func receivePlain(_ id: HTTP2StreamID, _ plain: PlainRequest, _ bytes: ByteBuffer, endStream: Bool) {
-        // No plain path takes a body: it is dropped.
-        if endStream && !plain.isRefused { answer(id, plain) }
-    }
-
-    private func answer(_ id: HTTP2StreamID, _ request: PlainRequest) {
-        PlainRoutes.answer(request, loopContext) { reply in
-            self.sendPlain(id, status: reply.status, contentType: reply.contentType, reply.body)
-            self.loopContext.flush()
-        }
-    }
-
-    private func receiveJSON(_ stream: ServerStream, _ bytes: ByteBuffer) {
-        GatewayRequest.receive(stream, bytes, limits)
-    }
-
-    private func endJSON(_ stream: ServerStream) {
-        GatewayRequest.end(stream)
-    }
-
-    // MARK: - Frames out
-
-    private static let wireHead: HPACKHeaders = [":status": "200", "content-type": "application/grpc"]
-    private static let okTrailers: HPACKHeaders = ["grpc-status": "0", "grpc-message": ""]
-
-    private func write(_ frame: HTTP2Frame, promise: EventLoopPromise<Void>? = nil) {
-        guard let context else {
-            promise?.fail(ChannelError.ioOnClosedChannel)
-            return
-        }
-        context.write(wrapOutboundOut(frame), promise: promise)
-        loopContext.needsFlush(self)
-    }
-
-    func flush() {
-        context?.flush()
-    }
-
-    func sendUnary(_ stream: ServerStream, _ id: HTTP2StreamID, _ message: ByteBuffer) {
-        guard streams[id] != nil else { return }
-        stream.replyBytes = message.readableBytes
-        unreadReplyBytes += message.readableBytes
-        write(.init(streamID: id, payload: .headers(.init(headers: Self.wireHead))))
-        write(.init(streamID: id, payload: .data(.init(data: .byteBuffer(message)))))
-        write(.init(streamID: id, payload: .headers(.init(headers: Self.okTrailers, endStream: true))))
-        if !stream.requestEnded { resetAfterReply(id) }
-    }
-
-    func sendHead(_ id: HTTP2StreamID) {
-        guard streams[id] != nil else { return }
-        write(.init(streamID: id, payload: .headers(.init(headers: Self.wireHead))))
-    }
-
-    func sendData(_ id: HTTP2StreamID, _ bytes: ByteBuffer, promise: EventLoopPromise<Void>?) {
-        guard streams[id] != nil else {
-            promise?.succeed()
-            return
-        }
-        write(.init(streamID: id, payload: .data(.init(data: .byteBuffer(bytes)))), promise: promise)
-    }
-
-    func sendEnd(_ stream: ServerStream, _ id: HTTP2StreamID, _ status: CallStatus) {
-        guard streams[id] != nil else { return }
-        if !stream.headSent { return sendTrailersOnly(id, status, requestEnded: stream.requestEnded) }
-        let trailers: HPACKHeaders =
-            status.code == 0
-            ? Self.okTrailers : ["grpc-status": "\(status.code)", "grpc-message": status.encodedMessage]
-        write(.init(streamID: id, payload: .headers(.init(headers: trailers, endStream: true))))
-        if !stream.requestEnded { resetAfterReply(id) }
-    }
-
-    private func sendTrailersOnly(_ id: HTTP2StreamID, _ status: CallStatus, requestEnded: Bool) {
-        var headers = Self.wireHead
-        headers.add(name: "grpc-status", value: "\(status.code)")
-        headers.add(name: "grpc-message", value: status.encodedMessage, indexing: .nonIndexable)
-        if status.code == 12 { headers.add(name: "grpc-accept-encoding", value: "identity") }
-        write(.init(streamID: id, payload: .headers(.init(headers: headers, endStream: true))))
-        if !requestEnded {
-            if streams[id] == nil { plainRequests[id] = .refused }
-            resetAfterReply(id)
-        }
-    }
-
-    // The reply is whole, but the client may go on sending: it is told not to (RFC 9113, 8.1). Not at once: a reset
-    // overtakes data that waits for its window, and mostly the end of the request is on its way already.
-    private func resetAfterReply(_ id: HTTP2StreamID) {
-        lingering.append((id, .now() + .seconds(1)))
-    }
-
-    private func resetLingering(_ now: NIODeadline) {
-        while let (id, deadline) = lingering.first, deadline <= now {
-            lingering.removeFirst()
-            if streams[id] != nil || plainRequests[id] != nil {
-                write(.init(streamID: id, payload: .rstStream(.noError)))
+        if let plain = stream.plain {
+            return PlainRoutes.answer(plain, loopContext) { reply in
+                self.sendPlain(stream, status: reply.status, contentType: reply.contentType, reply.body)
+                self.loopContext.flush()
             }
         }
+        guard let call = stream.call, !call.ended else { return }
+        call.requestEnded = true
+        if call.form == .json { return GatewayRequest.end(call) }
+        if let session = call.session {
+            session.requestEnded()
+        } else if !call.dispatched {
+            call.fail(CallStatus(code: 13, message: "drover: the request ended without a message"))
+        }
     }
 
-    func sendPlain(_ id: HTTP2StreamID, status: Int, contentType: String, _ body: ByteBuffer) {
-        guard streams[id] != nil || plainRequests[id] != nil else { return }
-        let headers: HPACKHeaders = [
-            ":status": "\(status)", "content-type": contentType, "content-length": "\(body.readableBytes)",
-        ]
-        write(.init(streamID: id, payload: .headers(.init(headers: headers))))
-        write(.init(streamID: id, payload: .data(.init(data: .byteBuffer(body), endStream: true))))
+    /// A frame that ends the reply is out.
+    func replyDidEnd(_ stream: HTTP2Stream) {
+        stream.replyEnded = true
+        stream.call = nil
+        if stream.requestEnded {
+            streams[stream.id] = nil
+            closeIfDone()
+        } else {
+            // The client may go on sending and is told not to (RFC 9113, 8.1), but not at once: mostly the end of the
+            // request is on its way already.
+            lingering.append((stream.id, .now() + .seconds(1)))
+        }
     }
 
-    func sendJSONHead(_ id: HTTP2StreamID) {
-        write(
-            .init(
-                streamID: id,
-                payload: .headers(.init(headers: [":status": "200", "content-type": "application/json"]))
-            )
-        )
+    func reset(_ stream: HTTP2Stream, _ code: HTTP2Frame.ErrorCode) {
+        writeReset(stream.id, code)
+        streams[stream.id] = nil
+        drop(stream)
+        closeIfDone()
     }
 
-    func sendDataEnd(_ id: HTTP2StreamID) {
-        guard streams[id] != nil else { return }
-        write(.init(streamID: id, payload: .data(.init(data: .byteBuffer(ByteBuffer()), endStream: true))))
+    private func closeIfDone() {
+        if isClosing && streams.isEmpty {
+            flush()
+            context?.close(promise: nil)
+        }
     }
 
     // MARK: - ServerConnection
 
     func expire(_ now: NIODeadline) {
-        resetLingering(now)
+        while let (id, deadline) = lingering.first, deadline <= now {
+            lingering.removeFirst()
+            if let stream = streams[id] { reset(stream, .noError) }
+        }
         if !hasDeadlines { return }
         var left = false
-        for stream in streams.values where stream.deadline != .distantFuture && !stream.ended {
-            if stream.deadline <= now {
-                stream.fail(CallStatus(code: 4, message: "context deadline exceeded"))
+        for stream in streams.values {
+            guard let call = stream.call, call.deadline != .distantFuture, !call.ended else { continue }
+            if call.deadline <= now {
+                call.fail(CallStatus(code: 4, message: "context deadline exceeded"))
             } else {
                 left = true
             }
@@ -400,19 +535,14 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     }
 
     func shutDownGracefully() {
-        guard let context, !isClosing else { return }
+        guard !isClosing else { return }
         isClosing = true
-        write(
-            .init(
-                streamID: .rootStream,
-                payload: .goAway(lastStreamID: highestStream, errorCode: .noError, opaqueData: nil)
-            )
-        )
-        for stream in streams.values where stream.route.streamsReplies {
-            stream.fail(DroverError(.stopped))
+        writeGoAway(.noError, lastStream: highestStream)
+        for stream in streams.values {
+            if let call = stream.call, call.route.streamsReplies { call.fail(DroverError(.stopped)) }
         }
-        context.flush()
-        if streams.isEmpty && plainRequests.isEmpty { context.close(promise: nil) }
+        flush()
+        closeIfDone()
     }
 
     func close() {

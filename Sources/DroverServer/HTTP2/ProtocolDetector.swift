@@ -1,6 +1,5 @@
 import NIOCore
 import NIOHTTP1
-import NIOHTTP2
 
 /// Tells HTTP/2 by prior knowledge from HTTP/1.1 by a connection's first bytes, however few come at a time.
 final class ProtocolDetector: ChannelInboundHandler, RemovableChannelHandler {
@@ -8,7 +7,7 @@ final class ProtocolDetector: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundOut = ByteBuffer
 
     /// The beginning of HTTP/2's preface; no method of HTTP/1.1 begins so.
-    private static let preface = Array("PRI ".utf8)
+    private static let preface = Array(HTTP2Frame.preface.prefix(4))
 
     private let loopContext: LoopContext
     private var pending: ByteBuffer?
@@ -72,36 +71,10 @@ final class ProtocolDetector: ChannelInboundHandler, RemovableChannelHandler {
     private func install(_ context: ChannelHandlerContext, isHTTP2: Bool) throws {
         let pipeline = context.pipeline.syncOperations
         if isHTTP2 {
-            try pipeline.addHandler(HTTP2Handlers.handler(loopContext.configuration.limits))
             try pipeline.addHandler(HTTP2Connection(loopContext))
         } else {
             try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: true)
             try pipeline.addHandler(HTTP1Connection(loopContext))
         }
-    }
-}
-
-/// The handler of HTTP/2 with limits that etcd's clients can live with.
-enum HTTP2Handlers {
-    static func handler(_ limits: ServerLimits) -> NIOHTTP2Handler {
-        var connection = NIOHTTP2Handler.ConnectionConfiguration()
-        connection.initialSettings = [
-            HTTP2Setting(parameter: .maxConcurrentStreams, value: Int(limits.streamsPerConnection)),
-            HTTP2Setting(parameter: .initialWindowSize, value: limits.streamWindowBytes),
-            HTTP2Setting(parameter: .maxHeaderListSize, value: limits.headerBytes),
-        ]
-        // The defaults end a connection for good after 200 pings in 30 seconds, which the wire form's clients send
-        // whenever data flows, and after 200 cancelled calls. A short window with a count stops floods alone; the
-        // limiters keep a deadline for each counted frame, so the count must stay small.
-        connection.controlFrameRateLimit.maximumCount = limits.controlFramesPerTenth
-        connection.controlFrameRateLimit.windowLength = .milliseconds(100)
-        connection.maximumConnectionGlitches = 1_000
-        connection.maximumSequentialEmptyDataFrames = 16
-        var stream = NIOHTTP2Handler.StreamConfiguration()
-        stream.streamResetFrameRateLimit.maximumCount = limits.resetsPerTenth
-        stream.streamResetFrameRateLimit.windowLength = .milliseconds(100)
-        stream.streamErrorRateLimit.maximumCount = limits.resetsPerTenth
-        stream.streamErrorRateLimit.windowLength = .milliseconds(100)
-        return NIOHTTP2Handler(mode: .server, connectionConfiguration: connection, streamConfiguration: stream)
     }
 }

@@ -1,29 +1,83 @@
 import NIOCore
-import NIOHPACK
 
-/// What a request's headers say, read in one pass.
+/// A header as far as it concerns us, understood once when it enters the compression table and not with every request.
+enum HeaderField: Sendable {
+    case path(String)
+    case method(String)
+    /// Whether the content is the wire form.
+    case contentType(isWire: Bool)
+    case timeout(TimeAmount?)
+    case encoding(isIdentity: Bool)
+    /// Any other pseudo-header, such as the scheme.
+    case otherPseudo
+    case other
+
+    /// The names that mean something here.
+    enum Name: Sendable {
+        case path, method, contentType, timeout, encoding, otherPseudo, other
+
+        init(_ name: UnsafeRawBufferPointer) {
+            self = Self.known[String(decoding: name, as: UTF8.self)] ?? (name.first == 0x3a ? .otherPseudo : .other)
+        }
+
+        private static let known: [String: Name] = [
+            ":path": .path, ":method": .method, "content-type": .contentType, "grpc-timeout": .timeout,
+            "grpc-encoding": .encoding,
+        ]
+    }
+
+    init(_ name: Name, _ value: UnsafeRawBufferPointer) {
+        func text() -> String { String(decoding: value, as: UTF8.self) }
+        switch name {
+        case .path: self = .path(text())
+        case .method: self = .method(text())
+        case .contentType: self = .contentType(isWire: RequestHead.isWire(text()))
+        case .timeout: self = .timeout(RequestHead.timeout(text()))
+        case .encoding: self = .encoding(isIdentity: text() == "identity")
+        case .otherPseudo: self = .otherPseudo
+        case .other: self = .other
+        }
+    }
+}
+
+/// What a request's headers say.
 struct RequestHead {
     var method = ""
     var path = ""
-    var encoding: String?
+    /// Whether messages are sent as they are.
+    var isIdentity = true
     var timeout: TimeAmount?
     /// Whether it is the wire form.
     var isWire = false
+    /// Whether a pseudo-header came after another, which RFC 9113 (8.3) forbids.
+    var isMalformed = false
+    private var sawOther = false
 
-    init(_ headers: HPACKHeaders) {
-        for (name, value, _) in headers {
-            switch name {
-            case ":path": path = value
-            case ":method": method = value
-            case "content-type": isWire = Self.isWire(value)
-            case "grpc-timeout": timeout = Self.timeout(value)
-            case "grpc-encoding": encoding = value
-            default: break
-            }
+    mutating func take(_ field: HeaderField) {
+        switch field {
+        case .path(let value):
+            isMalformed = isMalformed || sawOther
+            path = value
+        case .method(let value):
+            isMalformed = isMalformed || sawOther
+            method = value
+        case .otherPseudo:
+            isMalformed = isMalformed || sawOther
+        case .contentType(let wire):
+            sawOther = true
+            isWire = wire
+        case .timeout(let value):
+            sawOther = true
+            timeout = value
+        case .encoding(let identity):
+            sawOther = true
+            isIdentity = identity
+        case .other:
+            sawOther = true
         }
     }
 
-    private static func isWire(_ contentType: String) -> Bool {
+    static func isWire(_ contentType: String) -> Bool {
         guard contentType.hasPrefix("application/grpc") else { return false }
         let rest = contentType.dropFirst("application/grpc".count)
         return rest.isEmpty || rest == "+proto" || rest.first == ";"

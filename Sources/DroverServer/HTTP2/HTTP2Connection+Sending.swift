@@ -1,0 +1,222 @@
+import DequeModule
+import EtcdAPI
+import NIOCore
+
+/// Frames out: one buffer for a round's frames, and flow control.
+///
+/// A reply that fits its windows goes into the buffer at once. Anything else waits in its stream's queue and is sent a
+/// frame at a time, streams in turn and watches before lists, as windows open and the socket takes bytes: nothing piles
+/// up behind a slow client but what its queue holds, and that is counted.
+extension HTTP2Connection {
+    /// Bytes that may wait for the socket before data frames do.
+    private static let roundBytes = 256 << 10
+
+    func writeWindowUpdate(_ stream: UInt32, _ increment: Int) {
+        out.writeFrameHead(HTTP2Frame.Kind.windowUpdate, stream: stream, length: 4)
+        out.writeInteger(UInt32(increment))
+        loopContext.needsFlush(self)
+    }
+
+    func writeReset(_ stream: UInt32, _ code: HTTP2Frame.ErrorCode) {
+        out.writeFrameHead(HTTP2Frame.Kind.reset, stream: stream, length: 4)
+        out.writeInteger(code.rawValue)
+        loopContext.needsFlush(self)
+    }
+
+    private func writeHeaders(_ stream: UInt32, _ block: [UInt8], endStream: Bool) {
+        var flags = HTTP2Frame.Flag.endHeaders
+        if endStream { flags |= HTTP2Frame.Flag.endStream }
+        out.writeFrameHead(HTTP2Frame.Kind.headers, flags: flags, stream: stream, length: block.count)
+        out.writeBytes(block)
+        loopContext.needsFlush(self)
+    }
+
+    func flush() {
+        guard let context, out.readableBytes > 0 else { return }
+        let bytes = out
+        out = allocator.buffer(capacity: 16 << 10)
+        context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+        if !(urgent.isEmpty && bulk.isEmpty) { pump() }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable {
+            pump()
+            loopContext.flush()
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    // MARK: - Replies
+
+    func sendUnary(_ stream: HTTP2Stream, _ message: ByteBuffer) {
+        if stream.replyEnded { return }
+        writeHeaders(stream.id, HeaderBlock.wireHead, endStream: false)
+        let length = message.readableBytes
+        if length <= HTTP2Frame.maximumPayload, length <= stream.sendWindow, length <= sendWindow, mayWriteData {
+            stream.sendWindow -= length
+            sendWindow -= length
+            var message = message
+            out.writeFrameHead(HTTP2Frame.Kind.data, stream: stream.id, length: length)
+            out.writeBuffer(&message)
+            writeHeaders(stream.id, HeaderBlock.okTrailers, endStream: true)
+            replyDidEnd(stream)
+        } else {
+            enqueue(stream, .data(message, nil, endStream: false))
+            enqueue(stream, .trailers(HeaderBlock.okTrailers))
+            pump()
+        }
+    }
+
+    func sendHead(_ stream: HTTP2Stream) {
+        if stream.replyEnded { return }
+        writeHeaders(stream.id, HeaderBlock.wireHead, endStream: false)
+    }
+
+    func sendData(_ stream: HTTP2Stream, _ bytes: ByteBuffer, promise: EventLoopPromise<Void>?) {
+        if stream.replyEnded {
+            promise?.succeed()
+            return
+        }
+        enqueue(stream, .data(bytes, promise, endStream: false))
+        pump()
+    }
+
+    func sendEnd(_ stream: HTTP2Stream, headSent: Bool, _ status: CallStatus) {
+        if stream.replyEnded { return }
+        if !headSent { return refuse(stream, status) }
+        let block =
+            status.code == 0 ? HeaderBlock.okTrailers : HeaderBlock.trailers(status.code, status.encodedMessage)
+        if stream.queue.isEmpty {
+            writeHeaders(stream.id, block, endStream: true)
+            replyDidEnd(stream)
+        } else {
+            enqueue(stream, .trailers(block))
+        }
+    }
+
+    /// Ends a call before its reply has begun: head and status in one frame.
+    func refuse(_ stream: HTTP2Stream, _ status: CallStatus) {
+        let block =
+            HeaderBlock.wireHead + HeaderBlock.trailers(status.code, String(status.encodedMessage.prefix(4_096)))
+        writeHeaders(stream.id, block, endStream: true)
+        replyDidEnd(stream)
+    }
+
+    func sendPlain(_ stream: HTTP2Stream, status: Int, contentType: String, _ body: ByteBuffer) {
+        if stream.replyEnded { return }
+        let block = HeaderBlock.plain(status, contentType: contentType, length: body.readableBytes)
+        writeHeaders(stream.id, block, endStream: false)
+        enqueue(stream, .data(body, nil, endStream: true))
+        pump()
+    }
+
+    func sendJSONHead(_ stream: HTTP2Stream) {
+        if stream.replyEnded { return }
+        writeHeaders(
+            stream.id,
+            HeaderBlock.plain(200, contentType: "application/json", length: nil),
+            endStream: false
+        )
+    }
+
+    func sendDataEnd(_ stream: HTTP2Stream) {
+        if stream.replyEnded { return }
+        enqueue(stream, .data(ByteBuffer(), nil, endStream: true))
+        pump()
+    }
+
+    // MARK: - Flow control
+
+    private var mayWriteData: Bool {
+        out.readableBytes < Self.roundBytes && (context?.channel.isWritable ?? false)
+    }
+
+    private func enqueue(_ stream: HTTP2Stream, _ item: HTTP2Stream.Outbound) {
+        if case .data(let bytes, _, _) = item {
+            stream.queuedBytes += bytes.readableBytes
+            queuedBytes += bytes.readableBytes
+        }
+        stream.queue.append(item)
+        enlist(stream)
+    }
+
+    /// Gives the stream a turn.
+    func enlist(_ stream: HTTP2Stream) {
+        if stream.isInPumpList { return }
+        stream.isInPumpList = true
+        if stream.isUrgent { urgent.append(stream) } else { bulk.append(stream) }
+    }
+
+    /// Sends what windows and socket allow.
+    func pump() {
+        if isPumping { return }
+        isPumping = true
+        while mayWriteData, let stream = urgent.popFirst() ?? bulk.popFirst() {
+            stream.isInPumpList = false
+            // A stream without room is given its turn again when its window opens.
+            if sendOne(stream), !stream.queue.isEmpty { enlist(stream) }
+            if sendWindow <= 0 && !hasFreeItem { break }
+        }
+        isPumping = false
+        if out.readableBytes > 0 { loopContext.needsFlush(self) }
+        if sent.isEmpty { return }
+        let done = sent
+        sent = []
+        for promise in done { promise.succeed() }
+    }
+
+    /// Whether a stream in turn has something to send that needs no window.
+    private var hasFreeItem: Bool {
+        for stream in urgent + bulk {
+            switch stream.queue.first {
+            case .trailers?: return true
+            case .data(let bytes, _, _)? where bytes.readableBytes == 0: return true
+            default: continue
+            }
+        }
+        return false
+    }
+
+    /// Sends the stream's next frame; false when it has no room.
+    private func sendOne(_ stream: HTTP2Stream) -> Bool {
+        guard let item = stream.queue.first else { return false }
+        switch item {
+        case .trailers(let block):
+            stream.queue.removeFirst()
+            writeHeaders(stream.id, block, endStream: true)
+            replyDidEnd(stream)
+            return false
+        case .data(var bytes, let promise, let endStream):
+            let room = min(stream.sendWindow, sendWindow, HTTP2Frame.maximumPayload)
+            if bytes.readableBytes > 0 && room <= 0 {
+                // The connection's window opens for all: keep the place in the turn.
+                if stream.sendWindow > 0 { enlist(stream) }
+                return false
+            }
+            let length = min(room, bytes.readableBytes)
+            let isLast = length == bytes.readableBytes
+            stream.sendWindow -= length
+            sendWindow -= length
+            stream.queuedBytes -= length
+            queuedBytes -= length
+            let ends = isLast && endStream
+            out.writeFrameHead(
+                HTTP2Frame.Kind.data,
+                flags: ends ? HTTP2Frame.Flag.endStream : 0,
+                stream: stream.id,
+                length: length
+            )
+            var slice = bytes.readSlice(length: length)!
+            out.writeBuffer(&slice)
+            if isLast {
+                stream.queue.removeFirst()
+                if let promise { sent.append(promise) }
+                if ends { replyDidEnd(stream) }
+            } else {
+                stream.queue[0] = .data(bytes, promise, endStream: endStream)
+            }
+            return !ends
+        }
+    }
+}
