@@ -126,7 +126,8 @@ let package = Package(
         .testTarget(
             name: "DroverServerTests",
             dependencies: [
-                "DroverServer", "DroverClient", "EtcdAPI", "TestSupport",
+                "DroverServer", "DroverClient", "Drover", "EtcdAPI", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
                 .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -62,6 +62,24 @@ final class SQLiteConnection {
         return try statement.step() ? statement.integer(0) : nil
     }
 
+    /// SQLITE_IOERR_WRITE, whose macro Swift does not import.
+    static let writeError = SQLITE_IOERR | 3 << 8
+
+    /// SQLite tells a full disk from other failures of a write, but not a limit on the size of files, and by the time
+    /// it can be asked the system's error number is gone.
+    private var isOutOfSpace: Bool {
+        var limit = rlimit()
+        #if canImport(Darwin)
+            let known = getrlimit(RLIMIT_FSIZE, &limit) == 0
+        #else
+            let known = getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0
+        #endif
+        if known && limit.rlim_cur < rlim_t(Int64.max) { return true }
+        guard let path = sqlite3_db_filename(handle, "main") else { return false }
+        var system = statvfs()
+        return statvfs(path, &system) == 0 && UInt64(system.f_bavail) * UInt64(system.f_frsize) < 1 << 20
+    }
+
     /// What SQLite's result code means for a batch.
     func failure(_ status: Int32) -> DriverFailure {
         let code = sqlite3_extended_errcode(handle)
@@ -75,7 +93,7 @@ final class SQLiteConnection {
                 "the disk is full; free some space and writing goes on",
                 engineCode: Int(extended)
             )
-        case SQLITE_IOERR where [ENOSPC, EDQUOT, EFBIG].contains(system):
+        case SQLITE_IOERR where extended == Self.writeError && (isOutOfSpace || [EDQUOT, EFBIG].contains(system)):
             return DriverFailure(
                 .noSpace,
                 "the disk, the quota or the file size limit is full; raise it and writing goes on",

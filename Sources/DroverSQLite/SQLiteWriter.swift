@@ -168,7 +168,9 @@ final class SQLiteWriter: DriverWriter {
             revisions.remove(above: changes.base.revision)
             // A failed write of the log leaves no commit record behind. Anything else that goes wrong at COMMIT may
             // have come after the record was written.
-            if committing && failure.kind == .unavailable {
+            if committing && failure.kind == .unavailable
+                && failure.engineCode != Int(SQLiteConnection.writeError)
+            {
                 throw DriverFailure(.unknownOutcome, failure.message, engineCode: failure.engineCode)
             }
             rollback()

@@ -3,6 +3,7 @@ import EtcdAPI
 import Logging
 import NIOCore
 import NIOPosix
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -21,6 +22,7 @@ public final class Server: Sendable {
     private let channel: any Channel
     private let contexts: [LoopContext]
     private let configuration: ServerConfiguration
+    private let isDown = Atomic<Bool>(false)
 
     private init(
         address: ServerConfiguration.Address,
@@ -155,8 +157,9 @@ public final class Server: Sendable {
     }
 
     /// Takes no more connections and calls, lets those in flight finish, ends watches so that clients reconnect, and
-    /// closes. The store stays open.
+    /// closes. The store stays open. Does nothing the second time.
     public func shutDown() async {
+        if isDown.exchange(true, ordering: .sequentiallyConsistent) { return }
         try? await channel.close()
         for context in contexts {
             try? await context.loop.submit {

@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""Drives drover and a real etcd in turn with the same frames and prints ratios.
+
+usage: bench_quick.py PATH_TO_DROVER [--etcd PATH] [--rounds N] [--json FILE]
+
+Both serve on loopback with their data on the same disk, durable. h2load (Debian: nghttp2-client) sends one and the same
+call over and over; rounds alternate (A B A B), and the median of each is shown with the ratio of the medians.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+
+def varint(number):
+    out = b""
+    while number > 127:
+        out += bytes([number & 127 | 128])
+        number >>= 7
+    return out + bytes([number])
+
+
+def field(number, content):
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def integer(number, value):
+    return varint(number << 3) + varint(value)
+
+
+def frame(message):
+    return b"\0" + struct.pack(">I", len(message)) + message
+
+
+PREFIX = b"/registry/pods/default/pod-"
+VALUE = b"x" * 1024
+
+
+def pod(number):
+    return PREFIX + b"%06d" % number
+
+
+def put(key, value=VALUE):
+    return field(1, key) + field(2, value)
+
+
+def txn(compare, key):
+    return field(1, compare) + field(2, field(2, put(key))) + field(3, field(1, field(1, key)))
+
+
+CREATE_COMPARE = integer(2, 2) + field(3, b"/registry/pods/default/none") + integer(6, 0)
+UPDATE_COMPARE = integer(1, 1) + integer(2, 2) + field(3, pod(1)) + integer(6, 0)
+
+CALLS = {
+    "put": ("/etcdserverpb.KV/Put", put(pod(1))),
+    "range": ("/etcdserverpb.KV/Range", field(1, pod(1)) + integer(3, 1)),
+    "page of 500": ("/etcdserverpb.KV/Range", field(1, PREFIX) + field(2, PREFIX[:-1] + b".") + integer(3, 500)),
+    "whole list": ("/etcdserverpb.KV/Range", field(1, PREFIX) + field(2, PREFIX[:-1] + b".")),
+    "txn create": ("/etcdserverpb.KV/Txn", txn(CREATE_COMPARE, pod(2))),
+    "txn update": ("/etcdserverpb.KV/Txn", txn(UPDATE_COMPARE, pod(1))),
+}
+
+# (name, call, connections, streams, calls)
+RUNS = [
+    ("put 1x1", "put", 1, 1, 2_000),
+    ("put 10x10", "put", 10, 10, 30_000),
+    ("put 50x10", "put", 50, 10, 60_000),
+    ("range 1x1", "range", 1, 1, 5_000),
+    ("range 10x10", "range", 10, 10, 60_000),
+    ("range 50x10", "range", 50, 10, 60_000),
+    ("txn create 50x10", "txn create", 50, 10, 40_000),
+    ("txn update 50x10", "txn update", 50, 10, 40_000),
+    ("page of 500 50x10", "page of 500", 50, 10, 2_000),
+    ("list of 10,000 50x1", "whole list", 50, 1, 200),
+]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(port, process):
+    for _ in range(500):
+        if process.poll() is not None:
+            sys.exit("a server ended before it listened")
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    sys.exit("a server did not listen within ten seconds")
+
+
+def load(port, path, message, connections, streams, calls, directory):
+    data = os.path.join(directory, "frame")
+    with open(data, "wb") as out:
+        out.write(frame(message))
+    # Windows wide enough for a whole list, so that the client does not throttle the servers.
+    command = ["h2load", "-n", str(calls), "-c", str(connections), "-m", str(streams), "-w", "24", "-W", "28",
+               "-d", data, "-H", "content-type: application/grpc", "-H", "te: trailers",
+               f"http://127.0.0.1:{port}{path}"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rate = None
+    for line in result.splitlines():
+        if line.startswith("finished in"):
+            rate = float(line.split(",")[1].split()[0])
+        if line.startswith("requests:") and f"{calls} succeeded" not in line:
+            sys.exit(f"calls failed: {line}")
+    return rate
+
+
+def fill(port, directory):
+    """10,000 keys of 1 KiB, 100 in a transaction."""
+    import http.client
+    import base64
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    value = base64.b64encode(VALUE).decode()
+    for start in range(0, 10_000, 100):
+        operations = [{"request_put": {"key": base64.b64encode(pod(i)).decode(), "value": value}}
+                      for i in range(start, start + 100)]
+        connection.request("POST", "/v3/kv/txn", json.dumps({"success": operations}),
+                           {"content-type": "application/json"})
+        reply = connection.getresponse()
+        body = reply.read()
+        if reply.status != 200:
+            sys.exit(f"the store could not be filled: {body[:200]}")
+
+
+def memory(pid):
+    """Peak resident memory in MiB, and processor seconds."""
+    with open(f"/proc/{pid}/status") as status:
+        for line in status:
+            if line.startswith("VmHWM"):
+                peak = int(line.split()[1]) / 1024
+    with open(f"/proc/{pid}/stat") as stat:
+        parts = stat.read().rsplit(")", 1)[1].split()
+    return peak, (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("drover")
+    parser.add_argument("--etcd", default=os.environ.get("DROVER_TEST_ETCD") or shutil.which("etcd"))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json")
+    options = parser.parse_args()
+    if not options.etcd:
+        sys.exit("there is no etcd; install etcd-server or name one with --etcd")
+    version = subprocess.run([options.etcd, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
+    directory = tempfile.mkdtemp(prefix="drover-bench-")
+    servers = []
+    try:
+        ports = {"drover": free_port(), "etcd": free_port()}
+        peer = free_port()
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        servers.append(subprocess.Popen(
+            [options.drover, "serve", "--endpoint", f"sqlite://{directory}/drover.db", "--listen-address",
+             f"127.0.0.1:{ports['drover']}"], **quiet))
+        client, peers = f"http://127.0.0.1:{ports['etcd']}", f"http://127.0.0.1:{peer}"
+        servers.append(subprocess.Popen(
+            [options.etcd, "--data-dir", f"{directory}/etcd", "--listen-client-urls", client,
+             "--advertise-client-urls", client, "--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers,
+             "--initial-cluster", f"default={peers}", "--quota-backend-bytes", "8589934592", "--log-level", "error"],
+            **quiet))
+        for name, process in zip(ports, servers):
+            wait_for(ports[name], process)
+        time.sleep(1)
+        print(f"drover (SQLite, durable) beside {version}, {os.cpu_count()} cores, {options.rounds} rounds")
+        for port in ports.values():
+            fill(port, directory)
+        print(f"{'':22}{'drover/s':>12}{'etcd/s':>12}{'ratio':>8}")
+        results = {}
+        for name, call, connections, streams, calls in RUNS:
+            path, message = CALLS[call]
+            rates = {"drover": [], "etcd": []}
+            for _ in range(options.rounds):
+                for server, port in ports.items():
+                    rates[server].append(load(port, path, message, connections, streams, calls, directory))
+            ours, theirs = statistics.median(rates["drover"]), statistics.median(rates["etcd"])
+            results[name] = {"drover": ours, "etcd": theirs, "ratio": ours / theirs}
+            print(f"{name:22}{ours:12,.0f}{theirs:12,.0f}{ours / theirs:8.2f}", flush=True)
+        (our_peak, our_cpu), (their_peak, their_cpu) = (memory(process.pid) for process in servers)
+        print(f"{'peak memory MiB':22}{our_peak:12,.0f}{their_peak:12,.0f}{our_peak / their_peak:8.2f}")
+        print(f"{'processor seconds':22}{our_cpu:12,.0f}{their_cpu:12,.0f}{our_cpu / their_cpu:8.2f}")
+        results["peak memory MiB"] = {"drover": our_peak, "etcd": their_peak}
+        if options.json:
+            with open(options.json, "w") as out:
+                json.dump(results, out, indent=2)
+    finally:
+        for process in servers:
+            process.terminate()
+        for process in servers:
+            process.wait()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

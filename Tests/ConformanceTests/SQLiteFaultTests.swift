@@ -1,0 +1,108 @@
+import Drover
+import DroverSQLite
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("faults of the SQLite backend", .serialized, .timeLimit(.minutes(5)))
+struct SQLiteFaultTests {
+    private func open(_ path: String) throws -> Store {
+        var configuration = StoreConfiguration()
+        configuration.logger = quietLogger
+        return try Store.open(sqlite: SQLiteConfiguration(path: path), configuration: configuration)
+    }
+
+    private func message(_ path: String) -> String {
+        do {
+            let store = try open(path)
+            store.closeBlocking()
+            return ""
+        } catch {
+            return (error as? DroverError)?.message ?? "\(error)"
+        }
+    }
+
+    @Test("a file of another application is refused and left as it is")
+    func foreign() async throws {
+        try await withTemporaryDirectory { directory in
+            let path = "\(directory)/text.db"
+            try
+                "this is no database, but somebody's notes, and long enough to have a header of a hundred bytes or more\n"
+                .write(toFile: path, atomically: true, encoding: .utf8)
+            let before = try Data(contentsOf: URL(fileURLWithPath: path))
+            #expect(message(path).contains("no database"))
+            #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
+
+            let other = "\(directory)/other.db"
+            let sqlite = find("sqlite3")
+            if let sqlite {
+                _ = try run(sqlite, [other, "CREATE TABLE theirs (a); INSERT INTO theirs VALUES (1)"])
+                #expect(message(other).contains("another application"))
+                #expect(try run(sqlite, [other, "SELECT a FROM theirs"]).output == "1\n")
+            }
+        }
+    }
+
+    @Test("a newer schema is refused with what to do")
+    func newerSchema() async throws {
+        try await withTemporaryDirectory { directory in
+            let path = "\(directory)/new.db"
+            let store = try open(path)
+            try await store.put("a", "1")
+            await store.close()
+            // `PRAGMA user_version` lies at offset 60 of the file's header, big-endian.
+            let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+            try file.seek(toOffset: 60)
+            try file.write(contentsOf: Data([0, 0, 0, 99]))
+            try file.close()
+            let text = message(path)
+            #expect(text.contains("schema 99") && text.contains("Upgrade"))
+        }
+    }
+
+    @Test("a directory that cannot be made, and a file that cannot be written")
+    func unwritable() async throws {
+        try await withTemporaryDirectory { directory in
+            try "".write(toFile: "\(directory)/file", atomically: true, encoding: .utf8)
+            #expect(!message("\(directory)/file/store.db").isEmpty)
+            #expect(!message("/proc/nowhere/store.db").isEmpty)
+            // Missing directories on the way are made.
+            #expect(message("\(directory)/a/b/store.db").isEmpty)
+        }
+    }
+
+    @Test("a second process, or a second store, is kept out")
+    func secondProcess() async throws {
+        try await withTemporaryDirectory { directory in
+            let path = "\(directory)/store.db"
+            let store = try open(path)
+            #expect(message(path).contains("another process"))
+            try await store.put("still", "works")
+            await store.close()
+            #expect(message(path).isEmpty)
+        }
+    }
+
+    @Test("a closed store refuses calls")
+    func closed() async throws {
+        try await withTemporaryDirectory { directory in
+            let store = try open("\(directory)/store.db")
+            await store.close()
+            await #expect { try await store.put("a", "1") } throws: { ($0 as? DroverError)?.code == .stopped }
+            await #expect { try await store.get("a") } throws: { ($0 as? DroverError)?.code == .stopped }
+        }
+    }
+
+    @Test("endpoints")
+    func endpoints() {
+        #expect(SQLiteConfiguration(endpoint: "sqlite").path == "./db/state.db")
+        #expect(SQLiteConfiguration(endpoint: "sqlite://").path == "./db/state.db")
+        #expect(SQLiteConfiguration(endpoint: "sqlite://relative.db").path == "relative.db")
+        #expect(
+            SQLiteConfiguration(endpoint: "sqlite:///abs/olute.db?_journal=WAL&cache=shared").path == "/abs/olute.db"
+        )
+        #expect { try Store.open("nosuch://x", using: [SQLiteDriver.self]) } throws: {
+            ($0 as? DroverError)?.code == .badEndpoint
+        }
+    }
+}

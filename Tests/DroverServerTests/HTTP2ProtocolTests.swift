@@ -1,0 +1,327 @@
+import Drover
+import DroverClient
+import DroverSQLite
+import EtcdAPI
+import Foundation
+import Logging
+import TestSupport
+import Testing
+
+@testable import DroverServer
+
+/// Runs `body` with a server on a store of its own.
+func withServer<R>(
+    _ configure: (inout ServerConfiguration) -> Void = { _ in },
+    _ body: (Server, Int) async throws -> R
+) async throws -> R {
+    try await withTemporaryDirectory { directory in
+        var quiet = Logger(label: "test")
+        quiet.logLevel = .critical
+        var storeConfiguration = StoreConfiguration()
+        storeConfiguration.logger = quiet
+        let store = try Store.open(
+            sqlite: SQLiteConfiguration(path: "\(directory)/s.db"),
+            configuration: storeConfiguration
+        )
+        var configuration = ServerConfiguration()
+        configuration.address = .tcp(host: "127.0.0.1", port: 0)
+        configuration.logger = quiet
+        configuration.shutdownGraceSeconds = 1
+        configure(&configuration)
+        let server = try await Server.start(store, configuration: configuration)
+        guard case .tcp(_, let port) = server.address else { fatalError() }
+        do {
+            let result = try await body(server, port)
+            await server.shutDown()
+            await store.close()
+            return result
+        } catch {
+            await server.shutDown()
+            await store.close()
+            throw error
+        }
+    }
+}
+
+@Suite("HTTP/2, spoken well and badly", .serialized, .timeLimit(.minutes(5)))
+struct HTTP2ProtocolTests {
+    private let range = "/etcdserverpb.KV/Range"
+    private let getA: [UInt8] = [0x0a, 1, 0x61]
+
+    private func text(_ frames: [(kind: UInt8, flags: UInt8, stream: UInt32, payload: [UInt8])]) -> String {
+        String(decoding: frames.flatMap(\.payload), as: UTF8.self)
+    }
+
+    /// The error code of the GOAWAY that ended the connection.
+    private func goAway(_ bytes: [UInt8]) -> UInt8? {
+        Frames.parse(bytes).last { $0.kind == 7 }?.payload[7]
+    }
+
+    private func expectAlive(_ port: Int) async throws {
+        let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
+        _ = try await connection.unary(range, getA)
+        await connection.close()
+    }
+
+    @Test("a call whose bytes come one at a time")
+    func byteByByte() async throws {
+        try await withServer { _, port in
+            let raw = try RawConnection(port: port)
+            for byte in Frames.hello + Frames.call(1, range, getA) { raw.send([byte]) }
+            let reply = raw.receive { String(decoding: $0, as: UTF8.self).contains("grpc-status\u{1}0") }
+            let frames = Frames.parse(reply)
+            #expect(frames.contains { $0.kind == 0 && $0.stream == 1 })
+            #expect(text(frames).contains("grpc-status\u{1}0"))
+        }
+    }
+
+    @Test(
+        "calls that cannot be answered get a status",
+        arguments: [
+            ("/etcdserverpb.KV/Nothing", "unknown method Nothing for service etcdserverpb.KV", "12"),
+            ("/nobody.Home/Range", "unknown service nobody.Home", "12"),
+            ("/nonsense", "malformed method name", "12"),
+        ]
+    )
+    func unknown(path: String, message: String, code: String) async throws {
+        try await withServer { _, port in
+            let raw = try RawConnection(port: port)
+            raw.send(Frames.hello + Frames.call(1, path, getA))
+            let reply = raw.receive { String(decoding: $0, as: UTF8.self).contains("grpc-message") }
+            #expect(text(Frames.parse(reply)).contains(message))
+            #expect(text(Frames.parse(reply)).contains(code))
+        }
+    }
+
+    @Test("compressed messages, cut messages, messages that are too long")
+    func badMessages() async throws {
+        try await withServer { _, port in
+            func ask(_ bytes: [UInt8]) throws -> String {
+                let raw = try RawConnection(port: port)
+                raw.send(Frames.hello + bytes)
+                return text(Frames.parse(raw.receive { String(decoding: $0, as: UTF8.self).contains("grpc-message") }))
+            }
+            let gzip = Frames.literal("grpc-encoding", "gzip")
+            #expect(try ask(Frames.call(1, range, getA, extra: gzip)).contains("grpc-accept-encoding"))
+            let flagged = Frames.frame(1, 4, 1, Frames.request(range)) + Frames.frame(0, 1, 1, [1, 0, 0, 0, 3] + getA)
+            #expect(try ask(flagged).contains("not supported"))
+            let cut = Frames.frame(1, 4, 1, Frames.request(range)) + Frames.frame(0, 1, 1, [0, 0, 0, 0, 9] + getA)
+            #expect(try ask(cut).contains("ended without a message"))
+            let garbage = Frames.call(1, range, [0x0a, 0xff, 0xff])
+            #expect(try ask(garbage).contains("not valid protobuf"))
+            let long = Frames.frame(1, 4, 1, Frames.request(range)) + Frames.frame(0, 0, 1, [0, 0x7f, 0, 0, 0])
+            #expect(try ask(long).contains("larger than max"))
+            try await expectAlive(port)
+        }
+    }
+
+    @Test("a request over the limit but within what is read gets etcd's error")
+    func tooLarge() async throws {
+        try await withServer { _, port in
+            let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
+            var put = PBPutRequest()
+            put.key = Data("big".utf8)
+            put.value = Data(repeating: 0, count: 1_600_000)
+            await #expect(throws: ClientError(code: 3, message: "etcdserver: request is too large")) {
+                let _: PBPutResponse = try await connection.unary("/etcdserverpb.KV/Put", put)
+            }
+            put.value = Data(repeating: 0, count: 1_500_000)
+            let reply: PBPutResponse = try await connection.unary("/etcdserverpb.KV/Put", put)
+            #expect(reply.header.revision == 2)
+            await connection.close()
+        }
+    }
+
+    @Test(
+        "broken frames end the connection with the right code, and no other",
+        arguments: [
+            ("data on stream 0", Frames.frame(0, 0, 0, [1]), UInt8(1)),
+            ("data on an idle stream", Frames.frame(0, 0, 5, [1]), UInt8(1)),
+            ("headers on an even stream", Frames.frame(1, 5, 2, Frames.request("/x")), UInt8(1)),
+            ("a ping of seven bytes", Frames.frame(6, 0, 0, Array(repeating: 0, count: 7)), UInt8(6)),
+            ("a window update of zero", Frames.frame(8, 0, 0, [0, 0, 0, 0]), UInt8(1)),
+            ("a window that overflows", Frames.frame(8, 0, 0, [0x7f, 0xff, 0xff, 0xff]), UInt8(3)),
+            ("settings of five bytes", Frames.frame(4, 0, 0, [0, 0, 0, 0, 0]), UInt8(6)),
+            ("a frame that is too long", [0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1], UInt8(6)),
+            ("a continuation of nothing", Frames.frame(9, 4, 1, []), UInt8(1)),
+            (
+                "headers broken by another frame",
+                Frames.frame(1, 0, 1, [0x88]) + Frames.frame(6, 0, 0, Array(repeating: 0, count: 8)), UInt8(1)
+            ),
+            ("a header index that does not exist", Frames.frame(1, 5, 1, [0xff, 0x7f]), UInt8(9)),
+            (
+                "a huffman code that does not exist",
+                Frames.frame(1, 5, 1, [0x00, 0x84, 0xff, 0xff, 0xff, 0xff, 0x00]), UInt8(9)
+            ),
+            ("a table larger than allowed", Frames.frame(1, 5, 1, [0x3f, 0xe2, 0x1f]), UInt8(9)),
+            ("a push promise", Frames.frame(5, 4, 1, [0, 0, 0, 2]), UInt8(1)),
+            ("a reset of an idle stream", Frames.frame(3, 0, 9, [0, 0, 0, 8]), UInt8(1)),
+            ("padding longer than the frame", Frames.frame(1, 0x0d, 1, [200, 0x88]), UInt8(1)),
+        ] as [(String, [UInt8], UInt8)]
+    )
+    func brokenFrames(name: String, bytes: [UInt8], code: UInt8) async throws {
+        try await withServer { _, port in
+            let raw = try RawConnection(port: port)
+            raw.send(Frames.hello + bytes)
+            #expect(goAway(raw.receive()) == code, "\(name)")
+            try await expectAlive(port)
+        }
+    }
+
+    @Test("floods are cut off: pings, resets, empty data, header bombs")
+    func floods() async throws {
+        try await withServer { _, port in
+            func flood(_ unit: [UInt8], start: [UInt8] = []) throws -> UInt8? {
+                let raw = try RawConnection(port: port)
+                raw.send(Frames.hello + start)
+                let chunk = Array(repeating: unit, count: 500).flatMap { $0 }
+                for _ in 0..<400 where !raw.send(chunk) { break }
+                return goAway(raw.receive())
+            }
+            // The connection may be gone before its last words are read: then the reset says it.
+            let ping = try flood(Frames.frame(6, 0, 0, Array(repeating: 0, count: 8)))
+            #expect(ping == 11 || ping == nil)
+            let settings = try flood(Frames.frame(4, 0, 0, []))
+            #expect(settings == 11 || settings == nil)
+            let open = Frames.frame(1, 4, 1, Frames.request("/etcdserverpb.Watch/Watch"))
+            let empty = try flood(Frames.frame(0, 0, 1, []), start: open)
+            #expect(empty == 11 || empty == nil)
+            let bomb = try flood(
+                Frames.frame(9, 0, 1, Array(repeating: 0x82, count: 1_000)),
+                start: Frames.frame(1, 0, 1, [])
+            )
+            #expect(bomb == 11 || bomb == nil)
+            let raw = try RawConnection(port: port)
+            raw.send(Frames.hello)
+            var stream: UInt32 = 1
+            var alive = true
+            for _ in 0..<200 where alive {
+                var chunk: [UInt8] = []
+                for _ in 0..<200 {
+                    chunk += Frames.frame(1, 4, stream, Frames.request("/etcdserverpb.Watch/Watch"))
+                    chunk += Frames.frame(3, 0, stream, [0, 0, 0, 8])
+                    stream += 2
+                }
+                alive = raw.send(chunk)
+            }
+            #expect(!alive || goAway(raw.receive()) == 11)
+            try await expectAlive(port)
+        }
+    }
+
+    @Test("a thousand half-open connections do not keep others out, and are closed in time")
+    func halfOpen() async throws {
+        try await withServer {
+            $0.limits.greetingSeconds = 1
+        } _: { _, port in
+            var idle: [RawConnection] = []
+            for i in 0..<1_000 {
+                let raw = try RawConnection(port: port)
+                if i % 2 == 0 { raw.send(Array(Frames.preface.prefix(i % 4))) }
+                idle.append(raw)
+            }
+            try await expectAlive(port)
+            #expect(idle[0].receive().isEmpty)
+            #expect(idle[999].receive().isEmpty)
+        }
+    }
+
+    @Test("a client that opens no window keeps its reply waiting and nobody else's")
+    func closedWindow() async throws {
+        try await withServer { _, port in
+            let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
+            var put = PBPutRequest()
+            put.key = Data("a".utf8)
+            put.value = Data(repeating: 7, count: 200_000)
+            let _: PBPutResponse = try await connection.unary("/etcdserverpb.KV/Put", put)
+            let raw = try RawConnection(port: port)
+            // A window of ten bytes for every stream.
+            raw.send(Frames.preface + Frames.frame(4, 0, 0, [0, 4, 0, 0, 0, 10]))
+            raw.send(Frames.call(1, range, getA))
+            var got = raw.receive { Frames.parse($0).contains { $0.kind == 0 } }
+            #expect(Frames.parse(got).filter { $0.kind == 0 }.reduce(0) { $0 + $1.payload.count } == 10)
+            for _ in 0..<20 { _ = try await connection.unary(range, getA) }
+            // The window opens, for the stream and the connection: the rest comes.
+            raw.send(Frames.frame(8, 0, 1, [0, 0x10, 0, 0]) + Frames.frame(8, 0, 0, [0, 0x10, 0, 0]))
+            got += raw.receive { String(decoding: $0.suffix(64), as: UTF8.self).contains("grpc-status") }
+            let data = Frames.parse(got).filter { $0.kind == 0 }.reduce(0) { $0 + $1.payload.count }
+            #expect(data > 200_000)
+            await connection.close()
+        }
+    }
+
+    @Test("shutting down lets calls finish and ends watches so that clients reconnect")
+    func shutdown() async throws {
+        try await withServer { server, port in
+            let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
+            let call = try await connection.open("/etcdserverpb.Watch/Watch")
+            var create = PBWatchRequest()
+            create.createRequest.key = Data("a".utf8)
+            try await call.send(create)
+            var messages = call.messages.makeAsyncIterator()
+            let first = try #require(try await messages.next())
+            #expect(try PBWatchResponse(serializedBytes: Array(first.readableBytesView)).created)
+            async let down: Void = server.shutDown()
+            do {
+                _ = try await messages.next()
+                Issue.record("the watch ended without an error")
+            } catch let error as ClientError {
+                #expect(error.code == 14)
+            }
+            await down
+        }
+    }
+
+    @Test("a whole list streams, equal to its pages")
+    func wholeList() async throws {
+        try await withServer { _, port in
+            let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
+            for batch in 0..<60 {
+                var txn = PBTxnRequest()
+                for i in 0..<100 {
+                    var operation = PBRequestOp()
+                    operation.requestPut.key = Data("list/\(batch)/\(i)".utf8)
+                    operation.requestPut.value = Data(repeating: UInt8(i), count: 1_000)
+                    txn.success.append(operation)
+                }
+                let _: PBTxnResponse = try await connection.unary("/etcdserverpb.KV/Txn", txn)
+            }
+            var request = PBRangeRequest()
+            request.key = Data("list/".utf8)
+            request.rangeEnd = Data("list0".utf8)
+            let writer = Task {
+                var i = 0
+                while !Task.isCancelled {
+                    var put = PBPutRequest()
+                    put.key = Data("list/\(i % 60)/\(i % 100)".utf8)
+                    put.value = Data(repeating: 0xff, count: 500 + i % 1_000)
+                    let _: PBPutResponse = try await connection.unary("/etcdserverpb.KV/Put", put)
+                    i += 1
+                }
+            }
+            for _ in 0..<5 {
+                request.limit = 0
+                request.revision = 0
+                let whole: PBRangeResponse = try await connection.unary(range, request)
+                #expect(whole.count == 6_000 && whole.kvs.count == 6_000 && !whole.more)
+                var paged: [PBKeyValue] = []
+                request.limit = 1_700
+                request.revision = whole.header.revision
+                var start = request.key
+                while true {
+                    var page = request
+                    page.key = start
+                    let reply: PBRangeResponse = try await connection.unary(range, page)
+                    paged += reply.kvs
+                    #expect(reply.count == Int64(6_000 - paged.count + reply.kvs.count))
+                    guard reply.more, let last = reply.kvs.last else { break }
+                    start = last.key + Data([0])
+                }
+                #expect(paged == whole.kvs)
+            }
+            writer.cancel()
+            _ = try? await writer.value
+            await connection.close()
+        }
+    }
+}
