@@ -7,7 +7,7 @@ RELEASE = --configuration release --static-swift-stdlib --scratch-path .build-re
 	-Xswiftc -enforce-exclusivity=unchecked
 BINARY = .build-release/release/drover
 
-.PHONY: run build release test test-all lint format bench-quick examples clean packages-run packages-test toolchain
+.PHONY: run build release test test-all lint format bench-quick examples fuzz clean packages-run packages-test toolchain
 
 run: build
 	@mkdir -p $(DATA)
@@ -30,17 +30,17 @@ test: packages-test toolchain
 # The long campaigns: at most 80 minutes.
 test-all: packages-test toolchain
 	swift build --build-tests
-	DROVER_TEST_ORACLE_CALLS=100000 DROVER_TEST_KILL_ROUNDS=500 swift test --skip-build --no-parallel
+	DROVER_TEST_ORACLE_CALLS=100000 DROVER_TEST_KILL_ROUNDS=500 DROVER_TEST_STALL_SECONDS=300 swift test --skip-build --no-parallel
 
 # A program outside this package that links the library alone.
 examples: packages-run toolchain
 	cd Examples/Counter && swift run counter
 
 lint: toolchain
-	swift format lint --strict --recursive Sources Tests Examples Package.swift
+	swift format lint --strict --recursive Sources Tests Fuzz Examples Package.swift
 
 format: toolchain
-	swift format --in-place --recursive Sources Tests Examples Package.swift
+	swift format --in-place --recursive Sources Tests Fuzz Examples Package.swift
 
 # Drover beside a real etcd, driven with the same frames; prints ratios.
 bench-quick: build

@@ -97,6 +97,14 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .target(
+            name: "FuzzTargets",
+            dependencies: [
+                "Drover", "EtcdAPI", "DroverServer", .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            path: "Fuzz/Targets",
+            swiftSettings: swiftSettings
+        ),
+        .target(
             name: "TestSupport",
             dependencies: ["Drover", "DroverClient", "EtcdAPI"],
             path: "Tests/TestSupport",
@@ -126,7 +134,7 @@ let package = Package(
         .testTarget(
             name: "DroverServerTests",
             dependencies: [
-                "DroverServer", "DroverClient", "Drover", "EtcdAPI", "TestSupport",
+                "DroverServer", "DroverClient", "Drover", "EtcdAPI", "TestSupport", "FuzzTargets",
                 .product(name: "Logging", package: "swift-log"),
                 .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -146,3 +154,15 @@ let package = Package(
         ),
     ]
 )
+
+// The fuzzer links libFuzzer, which only a build with its sanitizer has: `make fuzz`.
+if Context.environment["DROVER_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "drover-fuzz",
+            dependencies: ["FuzzTargets"],
+            path: "Fuzz/Driver",
+            swiftSettings: swiftSettings
+        )
+    )
+}

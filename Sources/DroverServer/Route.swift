@@ -1,5 +1,5 @@
 /// A call of etcd's API, with its paths in both forms.
-enum Route: String, CaseIterable, Sendable {
+package enum Route: String, CaseIterable, Sendable {
     case range, put, deleteRange, txn, compact
     case watch
     case leaseGrant, leaseRevoke, leaseKeepAlive, leaseTimeToLive, leaseLeases

@@ -36,8 +36,8 @@ final class ServerStream {
     private(set) var ended = false
     /// The service's own state of a streaming call.
     var session: (any StreamSession)?
-    /// A long list on its way to a JSON client, which is put into JSON as a whole.
-    private var jsonPieces: [ByteBuffer] = []
+    /// A long list on its way to a JSON client.
+    private var jsonList: GatewayListJSON?
 
     init(_ route: Route, _ form: Form, _ transport: Transport, _ context: LoopContext) {
         self.route = route
@@ -104,9 +104,17 @@ final class ServerStream {
 
     /// Sends a piece of one long message, whose length its first piece carries.
     func sendRaw(_ piece: ByteBuffer, promise: EventLoopPromise<Void>) {
-        if ended || form == .json {
-            if !ended { jsonPieces.append(piece) }
-            promise.succeed()
+        if ended { return promise.succeed() }
+        if form == .json {
+            do {
+                var list = jsonList ?? GatewayListJSON()
+                let text = try list.piece(piece)
+                jsonList = list
+                sendJSONPart(text, promise: promise)
+            } catch {
+                promise.succeed()
+                fail(CallStatus(code: 13, message: "drover: the reply could not be put into JSON"))
+            }
             return
         }
         guard case .http2(let connection, let stream) = transport else { return promise.succeed() }
@@ -120,12 +128,7 @@ final class ServerStream {
     /// Ends a streaming call well.
     func finish() {
         if ended { return }
-        if !jsonPieces.isEmpty {
-            var whole = jsonPieces.removeFirst()
-            for var piece in jsonPieces { whole.writeBuffer(&piece) }
-            jsonPieces = []
-            return reply(whole)
-        }
+        if let list = jsonList { sendJSONPart(list.end(), promise: nil) }
         markEnded(0)
         switch (form, transport) {
         case (.wire, .http2(let connection, let stream)): connection.sendEnd(stream, headSent: headSent, .ok)

@@ -321,6 +321,18 @@ struct HTTP2ProtocolTests {
             }
             writer.cancel()
             _ = try? await writer.value
+            // The same list in JSON, put together as it is read.
+            request.limit = 0
+            request.revision = 0
+            let whole: PBRangeResponse = try await connection.unary(range, request)
+            for version in ["--http1.1", "--http2-prior-knowledge"] {
+                let body = #"{"key":"bGlzdC8=","range_end":"bGlzdDA="}"#
+                let text = try run(
+                    find("curl")!,
+                    ["-sS", version, "http://127.0.0.1:\(port)/v3/kv/range", "-d", body]
+                ).output
+                #expect(try PBRangeResponse(jsonString: text) == whole)
+            }
             await connection.close()
         }
     }

@@ -6,4 +6,6 @@ enum TestScale {
     static let oracleCalls = Int(environment("DROVER_TEST_ORACLE_CALLS") ?? "") ?? 20_000
     /// Kills of a server under load.
     static let killRounds = Int(environment("DROVER_TEST_KILL_ROUNDS") ?? "") ?? 50
+    /// Seconds that lists stay unread.
+    static let stallSeconds = Double(environment("DROVER_TEST_STALL_SECONDS") ?? "") ?? 5
 }

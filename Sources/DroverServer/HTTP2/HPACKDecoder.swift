@@ -4,8 +4,10 @@ import DequeModule
 ///
 /// Table entries hold what a header means, not its text: a client that repeats its headers, as all do, costs one lookup
 /// a header and no allocation.
-struct HPACKDecoder {
-    struct Malformed: Error {}
+package struct HPACKDecoder {
+    package struct Malformed: Error {}
+
+    package init() {}
 
     private struct Entry {
         var name: HeaderField.Name
@@ -72,7 +74,7 @@ struct HPACKDecoder {
     }
 
     /// Decodes a whole block.
-    mutating func decode(_ block: UnsafeRawBufferPointer, into head: inout RequestHead) throws(Malformed) {
+    package mutating func decode(_ block: UnsafeRawBufferPointer, into head: inout RequestHead) throws(Malformed) {
         var reader = Reader(bytes: block)
         var mayResize = true
         while let first = reader.byte() {

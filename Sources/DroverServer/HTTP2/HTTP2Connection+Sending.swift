@@ -10,6 +10,8 @@ import NIOCore
 extension HTTP2Connection {
     /// Bytes that may wait for the socket before data frames do.
     private static let roundBytes = 256 << 10
+    /// Bytes of frames for a client that does not read, above which its connection is closed.
+    private static let unreadBytes = 4 << 20
 
     func writeWindowUpdate(_ stream: UInt32, _ increment: Int) {
         out.writeFrameHead(HTTP2Frame.Kind.windowUpdate, stream: stream, length: 4)
@@ -33,6 +35,12 @@ extension HTTP2Connection {
 
     func flush() {
         guard let context, out.readableBytes > 0 else { return }
+        if !context.channel.isWritable {
+            // The client does not read. What is owed to it besides data, answers to its pings and resets, must not
+            // pile up either.
+            if out.readableBytes > Self.unreadBytes { context.close(promise: nil) }
+            return
+        }
         let bytes = out
         out = allocator.buffer(capacity: 16 << 10)
         context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
@@ -41,6 +49,7 @@ extension HTTP2Connection {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable {
+            flush()
             pump()
             loopContext.flush()
         }

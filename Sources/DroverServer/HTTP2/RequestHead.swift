@@ -41,7 +41,9 @@ enum HeaderField: Sendable {
 }
 
 /// What a request's headers say.
-struct RequestHead {
+package struct RequestHead {
+    package init() {}
+
     var method = ""
     var path = ""
     /// Whether messages are sent as they are.

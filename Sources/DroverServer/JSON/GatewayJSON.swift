@@ -1,12 +1,12 @@
 import EtcdAPI
-import NIOCore
+package import NIOCore
 import SwiftProtobuf
 
 /// Between the wire form and the gateway's JSON.
 ///
 /// Every call has one implementation, on wire messages; JSON is put on before and after it. Source: etcd
 /// `server/embed/serve.go` (proto names, defaults left out, unknown fields ignored).
-enum GatewayJSON {
+package enum GatewayJSON {
     private static let decoding: JSONDecodingOptions = {
         var options = JSONDecodingOptions()
         options.ignoreUnknownFields = true
@@ -21,7 +21,7 @@ enum GatewayJSON {
     }()
 
     /// The wire message of a JSON request. An empty body is an empty request.
-    static func request(_ route: Route, _ json: ByteBuffer) throws -> ByteBuffer {
+    package static func request(_ route: Route, _ json: ByteBuffer) throws -> ByteBuffer {
         let isEmpty = !json.readableBytesView.contains { $0 > 0x20 }
         let text = isEmpty ? Array("{}".utf8) : Array(json.readableBytesView)
         func wire(_ type: (some Message).Type) throws -> ByteBuffer {
@@ -69,6 +69,11 @@ enum GatewayJSON {
         case .alarm: return try text(PBAlarmResponse.self)
         case .healthCheck, .healthWatch: return try text(PBHealthCheckResponse.self)
         }
+    }
+
+    /// The JSON of a message.
+    static func text(_ message: some Message) throws -> [UInt8] {
+        try message.jsonUTF8Bytes(options: encoding)
     }
 
     /// The JSON of a sealed reply.

@@ -1,6 +1,6 @@
 import Drover
 import EtcdAPI
-import NIOCore
+package import NIOCore
 
 /// The request side of the JSON form: one document of a unary call, any number of a streaming one.
 enum GatewayRequest {
@@ -52,10 +52,10 @@ enum GatewayRequest {
 }
 
 /// Finds the end of the first JSON document in bytes that may hold several, or part of one.
-enum JSONSplitter {
+package enum JSONSplitter {
     /// The length of the first object with the white space before it; nil when it is not complete. Bytes that cannot
     /// begin an object are returned with it, to be refused by the decoder.
-    static func firstDocument(_ bytes: ByteBufferView) -> Int? {
+    package static func firstDocument(_ bytes: ByteBufferView) -> Int? {
         var depth = 0
         var inString = false
         var escaped = false

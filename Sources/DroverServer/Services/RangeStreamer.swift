@@ -15,6 +15,8 @@ final class RangeStreamer: @unchecked Sendable {
     private var lastKey: Bytes = []
     private var rowsLeft = Int64.max
     private var tail = ByteBuffer()
+    /// The keys that a limit leaves for the next page, and the snapshot that counted them; nil when nothing is left.
+    private var left: (count: Int64, meta: StoreMeta)?
 
     private let stream: NIOLoopBound<ServerStream>
     private let context: LoopContext
@@ -155,6 +157,7 @@ final class RangeStreamer: @unchecked Sendable {
         }
         if full {
             rowsLeft = measured
+            if more { left = (count - shown, meta) }
             MessageBuffer.seal(&buffer, length: total)
             return Piece(buffer: buffer, isLast: false, isOnly: false)
         }
@@ -183,7 +186,12 @@ final class RangeStreamer: @unchecked Sendable {
             }
             return true
         }
-        if rowsLeft == 0 { buffer.writeBuffer(&tail) }
+        if rowsLeft == 0 {
+            buffer.writeBuffer(&tail)
+            if let left {
+                context.store.learnContinuation(request, after: lastKey, meta: left.meta, left: left.count)
+            }
+        }
         if rowsLeft > 0 && buffer.readableBytes < limit {
             throw DroverError(.internalFault, message: "drover: a list at a revision changed while it was read")
         }

@@ -1,10 +1,10 @@
 import Foundation
 
 /// A socket that sends what it is told, however wrong, and collects what comes back.
-final class RawConnection {
+public final class RawConnection {
     private let descriptor: Int32
 
-    init(port: Int) throws {
+    public init(port: Int) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -24,7 +24,7 @@ final class RawConnection {
 
     /// Sends; false when the other side has closed.
     @discardableResult
-    func send(_ bytes: [UInt8]) -> Bool {
+    public func send(_ bytes: [UInt8]) -> Bool {
         var rest = bytes[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
@@ -35,7 +35,7 @@ final class RawConnection {
     }
 
     /// What has come by the time the other side closes, or `until` is content, or five seconds are over.
-    func receive(until isEnough: ([UInt8]) -> Bool = { _ in false }) -> [UInt8] {
+    public func receive(until isEnough: ([UInt8]) -> Bool = { _ in false }) -> [UInt8] {
         var all: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while !isEnough(all) {
@@ -48,33 +48,34 @@ final class RawConnection {
 }
 
 /// Frames of HTTP/2, right and wrong.
-enum Frames {
-    static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
-    static let hello = preface + frame(4, 0, 0, [])
+public enum Frames {
+    public static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
+    public static let hello = preface + frame(4, 0, 0, [])
 
-    static func frame(_ kind: UInt8, _ flags: UInt8, _ stream: UInt32, _ payload: [UInt8]) -> [UInt8] {
+    public static func frame(_ kind: UInt8, _ flags: UInt8, _ stream: UInt32, _ payload: [UInt8]) -> [UInt8] {
         let length = payload.count
         return [UInt8(length >> 16 & 255), UInt8(length >> 8 & 255), UInt8(length & 255), kind, flags]
             + [UInt8(stream >> 24), UInt8(stream >> 16 & 255), UInt8(stream >> 8 & 255), UInt8(stream & 255)] + payload
     }
 
-    static func literal(_ name: String, _ value: String) -> [UInt8] {
+    public static func literal(_ name: String, _ value: String) -> [UInt8] {
         [0, UInt8(name.utf8.count)] + Array(name.utf8) + [UInt8(value.utf8.count)] + Array(value.utf8)
     }
 
-    static func request(_ path: String, contentType: String = "application/grpc", extra: [UInt8] = []) -> [UInt8] {
+    public static func request(_ path: String, contentType: String = "application/grpc", extra: [UInt8] = []) -> [UInt8]
+    {
         literal(":method", "POST") + literal(":scheme", "http") + literal(":path", path)
             + literal(":authority", "x") + literal("content-type", contentType) + extra
     }
 
     /// A call with one message.
-    static func call(_ stream: UInt32, _ path: String, _ message: [UInt8], extra: [UInt8] = []) -> [UInt8] {
+    public static func call(_ stream: UInt32, _ path: String, _ message: [UInt8], extra: [UInt8] = []) -> [UInt8] {
         let prefix: [UInt8] = [0, 0, 0, UInt8(message.count >> 8), UInt8(message.count & 255)]
         return frame(1, 4, stream, request(path, extra: extra)) + frame(0, 1, stream, prefix + message)
     }
 
     /// Kind, flags, stream and payload of each whole frame.
-    static func parse(_ bytes: [UInt8]) -> [(kind: UInt8, flags: UInt8, stream: UInt32, payload: [UInt8])] {
+    public static func parse(_ bytes: [UInt8]) -> [(kind: UInt8, flags: UInt8, stream: UInt32, payload: [UInt8])] {
         var result: [(UInt8, UInt8, UInt32, [UInt8])] = []
         var at = 0
         while at + 9 <= bytes.count {

@@ -1,0 +1,82 @@
+import DroverClient
+import EtcdAPI
+import Foundation
+import TestSupport
+import Testing
+
+extension SystemTests {
+    @Suite("clients that stop reading")
+    struct SlowReaders {
+        @Test("ten lists that nobody reads hold up neither writers nor the log, and stay small in memory")
+        func stalledLists() async throws {
+            try await withTemporaryDirectory { directory in
+                let server = try await TestServer.drover(directory: directory)
+                let connection = try await server.connect()
+                for batch in 0..<200 {
+                    var txn = PBTxnRequest()
+                    for i in 0..<100 {
+                        var operation = PBRequestOp()
+                        operation.requestPut.key = Data("big/\(batch)/\(i)".utf8)
+                        operation.requestPut.value = Data(repeating: UInt8(i), count: 4_000)
+                        txn.success.append(operation)
+                    }
+                    let _: PBTxnResponse = try await connection.unary("/etcdserverpb.KV/Txn", txn)
+                }
+                let list: [UInt8] = [0x0a, 1, 0, 0x12, 1, 0]
+                var stalled: [RawConnection] = []
+                for _ in 0..<10 {
+                    let raw = try RawConnection(port: server.port)
+                    // Windows for the whole list: what holds it back is the socket alone.
+                    raw.send(Frames.preface + Frames.frame(4, 0, 0, [0, 4, 0x40, 0, 0, 0]))
+                    raw.send(Frames.frame(8, 0, 0, [0x40, 0, 0, 0]))
+                    raw.send(Frames.call(1, "/etcdserverpb.KV/Range", list))
+                    stalled.append(raw)
+                }
+                let end = Date().addingTimeInterval(TestScale.stallSeconds)
+                let latencies = await withTaskGroup(of: [Double].self) { group in
+                    for lane in 0..<8 {
+                        group.addTask {
+                            var times: [Double] = []
+                            var i = 0
+                            while Date() < end {
+                                var put = PBPutRequest()
+                                put.key = Data("big/\(lane)/\(i % 100)".utf8)
+                                put.value = Data(repeating: 9, count: 4_000)
+                                i += 1
+                                let start = Date()
+                                let reply: PBPutResponse? = try? await connection.unary("/etcdserverpb.KV/Put", put)
+                                #expect(reply != nil)
+                                times.append(Date().timeIntervalSince(start))
+                            }
+                            return times
+                        }
+                    }
+                    return await group.reduce(into: [Double]()) { $0 += $1 }.sorted()
+                }
+                #expect(latencies.count > 1_000)
+                #expect(latencies[latencies.count * 99 / 100] < 0.25)
+                let attributes = try FileManager.default.attributesOfItem(atPath: "\(directory)/drover.db-wal")
+                let wal = (attributes[.size] as? NSNumber)?.intValue ?? 0
+                #expect(wal < 300 << 20)
+                #expect(resident(server.process.identifier) < 200 << 20)
+
+                // Whoever reads again gets the whole list as it was at its revision.
+                let reply = stalled[0].receive {
+                    String(decoding: $0.suffix(64), as: UTF8.self).contains("grpc-status")
+                }
+                let data = Frames.parse(reply).filter { $0.kind == 0 }.flatMap(\.payload)
+                let response = try PBRangeResponse(serializedBytes: Array(data.dropFirst(5)))
+                #expect(response.count == 20_000 && response.kvs.count == 20_000)
+                #expect(response.kvs.allSatisfy { $0.modRevision <= response.header.revision })
+                await connection.close()
+                server.process.stop()
+            }
+        }
+
+        private func resident(_ process: Int32) -> Int {
+            let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
+            let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS") }
+            return (line?.split(separator: " ").compactMap { Int($0) }.first ?? 0) << 10
+        }
+    }
+}
