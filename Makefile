@@ -31,6 +31,15 @@ test: packages-test toolchain
 test-all: packages-test toolchain
 	swift build --build-tests
 	DROVER_TEST_ORACLE_CALLS=100000 DROVER_TEST_KILL_ROUNDS=500 DROVER_TEST_STALL_SECONDS=300 swift test --skip-build --no-parallel
+	$(MAKE) fuzz FUZZ_SECONDS=600
+
+# Feeds mutated inputs to every decoder; what crashes one is left in Fuzz/Found, to be kept in Fuzz/Corpus.
+FUZZ_SECONDS ?= 60
+fuzz: packages-run toolchain
+	DROVER_FUZZ=1 swift build --sanitize=fuzzer --scratch-path .build-fuzz --product drover-fuzz
+	@mkdir -p Fuzz/Found .build-fuzz/corpus
+	.build-fuzz/debug/drover-fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=2048 -max_len=4096 \
+		-artifact_prefix=Fuzz/Found/ .build-fuzz/corpus Fuzz/Corpus
 
 # A program outside this package that links the library alone.
 examples: packages-run toolchain

@@ -1,22 +1,8 @@
 import FuzzTargets
 
-/// libFuzzer's entry, for programs that bring their own `main`.
-@_silgen_name("LLVMFuzzerRunDriver")
-func runFuzzer(
-    _ count: UnsafeMutablePointer<Int32>,
-    _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>>,
-    _ callback: @convention(c) (UnsafePointer<UInt8>?, Int) -> Int32
-) -> Int32
-
-/// `make fuzz` builds and runs this.
-@main
-struct Fuzz {
-    static func main() {
-        var count = CommandLine.argc
-        var arguments = CommandLine.unsafeArgv
-        _ = runFuzzer(&count, &arguments) { bytes, length in
-            FuzzTargets.run(UnsafeRawBufferPointer(start: bytes, count: length))
-            return 0
-        }
-    }
+/// libFuzzer's entry: `make fuzz` builds and runs this.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ length: Int) -> CInt {
+    FuzzTargets.run(UnsafeRawBufferPointer(start: bytes, count: length))
+    return 0
 }
