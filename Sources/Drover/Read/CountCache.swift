@@ -25,6 +25,8 @@ final class CountCache: Sendable {
     }
 
     private struct State {
+        var measures: [ListMeasure.Subject: ListMeasure] = [:]
+        var measureOrder: Deque<ListMeasure.Subject> = []
         var entries: [KeyRange: Entry] = [:]
         var continuations: [Continuation: Int64] = [:]
         var continuationOrder: Deque<Continuation> = []
@@ -133,5 +135,21 @@ final class CountCache: Sendable {
     /// The count of a continuation at an older revision, or nil when it is not known.
     func continuation(_ range: KeyRange, at revision: Int64) -> Int64? {
         state.withLock { $0.continuations[Continuation(range: range, revision: revision)] }
+    }
+
+    /// What a long list at a revision comes to, when it was measured before. A list at a revision never changes, so
+    /// many clients that list the same at once have it measured once.
+    func measure(of subject: ListMeasure.Subject) -> ListMeasure? {
+        state.withLock { $0.measures[subject] }
+    }
+
+    /// A long list was measured.
+    func learn(_ measure: ListMeasure, of subject: ListMeasure.Subject) {
+        state.withLock { state in
+            if state.measures.updateValue(measure, forKey: subject) == nil { state.measureOrder.append(subject) }
+            while state.measureOrder.count > limits.countedRanges {
+                state.measures[state.measureOrder.removeFirst()] = nil
+            }
+        }
     }
 }

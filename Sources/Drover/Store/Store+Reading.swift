@@ -121,4 +121,10 @@ extension Store {
         )
         counts.learnContinuation(rest, at: at, count: left)
     }
+
+    /// What a long list comes to, when it was measured before. For servers.
+    public func measure(of subject: ListMeasure.Subject) -> ListMeasure? { counts.measure(of: subject) }
+
+    /// Remembers what a long list comes to. For servers.
+    public func learn(_ measure: ListMeasure, of subject: ListMeasure.Subject) { counts.learn(measure, of: subject) }
 }

@@ -127,19 +127,15 @@ final class RangeStreamer: @unchecked Sendable {
                 return true
             }
         }
-        var total = buffer.readableBytes - MessageBuffer.prefixBytes
+        let headerBytes = ResponseEncoder.headerSize(context.header, meta.revision)
+        let firstBytes = buffer.readableBytes - MessageBuffer.prefixBytes - headerBytes
+        var total = headerBytes + firstBytes
         var measured: Int64 = 0
         if full {
-            let rest = KeyRange(lower: lastKey.successor, upper: upperBound)
-            try reader.scan(rest, at: at, values: false) { row in
-                if rows + measured == limit {
-                    more = true
-                    return false
-                }
-                measured += 1
-                total += ResponseEncoder.rangeRowSize(row, values: values)
-                return true
-            }
+            let measure = try measure(at: at, after: ListMeasure(rows: rows, bytes: firstBytes, more: false), reader)
+            measured = measure.rows - rows
+            total = headerBytes + measure.bytes
+            more = measure.more
         }
         let shown = rows + measured
         let count = more ? try store.count(request.range, at: at, meta: meta, reader) : shown
@@ -164,6 +160,30 @@ final class RangeStreamer: @unchecked Sendable {
         buffer.writeBuffer(&tail)
         MessageBuffer.seal(&buffer)
         return Piece(buffer: buffer, isLast: true, isOnly: true)
+    }
+
+    /// Rows and bytes of the whole list, from a pass over the lengths of what comes after the first rows.
+    private func measure(
+        at: Int64?,
+        after first: ListMeasure,
+        _ reader: any DriverReader
+    ) throws -> ListMeasure {
+        let subject = ListMeasure.Subject(request, revision: revision)
+        if let known = context.store.measure(of: subject) { return known }
+        let limit = request.limit > 0 ? request.limit : Int64.max
+        var measure = first
+        let rest = KeyRange(lower: lastKey.successor, upper: upperBound)
+        try reader.scan(rest, at: at, values: false) { row in
+            if measure.rows == limit {
+                measure.more = true
+                return false
+            }
+            measure.rows += 1
+            measure.bytes += ResponseEncoder.rangeRowSize(row, values: !request.keysOnly)
+            return true
+        }
+        context.store.learn(measure, of: subject)
+        return measure
     }
 
     private var upperBound: KeyRange.Upper {
