@@ -84,6 +84,31 @@ struct SnapshotTests {
         }
     }
 
+    @Test("the sweep holds writers up for less than 50 ms at a time", arguments: Backend.allCases)
+    func shortSteps(backend: Backend) async throws {
+        try await backend.withStore { store in
+            await withTaskGroup(of: Void.self) { group in
+                for lane in 0..<200 {
+                    group.addTask {
+                        for i in 0..<250 { _ = try? await store.put("p/\(lane)/\(i % 5)", "\(i)") }
+                    }
+                }
+            }
+            let compaction = Task { try await store.compact(to: store.revision(), physical: true) }
+            var longest = 0.0
+            for i in 0..<300 {
+                let start = ContinuousClock.now
+                try await store.put("during", "\(i)")
+                let taken = start.duration(to: .now)
+                longest = max(longest, Double(taken.components.attoseconds) / 1e18 + Double(taken.components.seconds))
+            }
+            try await compaction.value
+            #expect(store.metrics().longestSweepSeconds < 0.05)
+            #expect(longest < 0.2)
+            #expect(try await store.list(prefix: "p/").count == 1_000)
+        }
+    }
+
     @Test("a sweep cut off in the middle goes on after a restart", arguments: Backend.allCases)
     func interruptedSweep(backend: Backend) async throws {
         try await withTemporaryDirectory { directory in

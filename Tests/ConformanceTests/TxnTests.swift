@@ -106,6 +106,9 @@ struct TxnTests {
         #expect(code(TxnRequest(success: [.put("a", "1")], failure: [.put("a", "2")])) == nil)
         #expect(code(TxnRequest(success: [.put("a", "1"), .delete("a")])) == .duplicateKey)
         #expect(code(TxnRequest(success: [.delete("a"), .delete("a")])) == nil)
+        // etcd reads the end of an open range literally in this check, and lets such a put pass.
+        let open = RequestOperation.deleteRange(DeleteRangeRequest(KeyRange(key: Bytes("a".utf8), rangeEnd: [0])))
+        #expect(code(TxnRequest(success: [open, .put("b", "1")])) == nil)
         let either = TxnRequest(success: [.put("n", "1")], failure: [.put("n", "2")])
         #expect(code(TxnRequest(success: [.txn(either)])) == nil)
         #expect(code(TxnRequest(success: [.txn(either), .put("n", "3")])) == .duplicateKey)

@@ -272,6 +272,41 @@ struct HTTP2ProtocolTests {
         }
     }
 
+    @Test("a watch that asked for fragments gets long responses in parts, others in one")
+    func fragments() async throws {
+        try await withServer({ $0.limits.watchFragmentBytes = 10_000 }) { _, port in
+            let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
+            for fragment in [true, false] {
+                var txn = PBTxnRequest()
+                for i in 0..<50 {
+                    var operation = PBRequestOp()
+                    operation.requestPut.key = Data("f/\(i)".utf8)
+                    operation.requestPut.value = Data(repeating: 1, count: 1_000)
+                    txn.success.append(operation)
+                }
+                let written: PBTxnResponse = try await connection.unary("/etcdserverpb.KV/Txn", txn)
+                let call = try await connection.open("/etcdserverpb.Watch/Watch")
+                var create = PBWatchRequest()
+                create.createRequest.key = Data("f/".utf8)
+                create.createRequest.rangeEnd = Data("f0".utf8)
+                create.createRequest.startRevision = written.header.revision
+                create.createRequest.fragment = fragment
+                try await call.send(create)
+                var parts: [PBWatchResponse] = []
+                for try await message in call.messages {
+                    parts.append(try PBWatchResponse(serializedBytes: Array(message.readableBytesView)))
+                    if parts.reduce(0, { $0 + $1.events.count }) == 50 { break }
+                }
+                #expect(parts[0].created && parts[0].events.isEmpty)
+                let events = parts.dropFirst()
+                #expect(events.count == (fragment ? 6 : 1))
+                #expect(events.dropLast().allSatisfy { $0.fragment } && events.last?.fragment == false)
+                await call.cancel()
+            }
+            await connection.close()
+        }
+    }
+
     @Test("a whole list streams, equal to its pages")
     func wholeList() async throws {
         try await withServer { _, port in

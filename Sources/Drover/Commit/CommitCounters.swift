@@ -11,6 +11,7 @@ public final class CommitCounters: Sendable {
     let calls = Atomic<Int>(0)
     let failedBatches = Atomic<Int>(0)
     let sweepNanoseconds = Atomic<Int>(0)
+    let longestSweepNanoseconds = Atomic<Int>(0)
     let totalNanoseconds = Atomic<Int>(0)
     private let histogram = Mutex<[Int]>(Array(repeating: 0, count: bounds.count + 1))
 
@@ -22,6 +23,9 @@ public final class CommitCounters: Sendable {
         let bucket = Self.bounds.firstIndex { seconds <= $0 } ?? Self.bounds.count
         histogram.withLock { $0[bucket] += 1 }
     }
+
+    /// The longest step of the sweep, in seconds.
+    public var longestSweepSeconds: Double { Double(longestSweepNanoseconds.load(ordering: .relaxed)) / 1e9 }
 
     /// Batches committed, their calls, and the seconds they took, with the count of each bucket.
     public func snapshot() -> (batches: Int, calls: Int, failed: Int, seconds: Double, buckets: [Int]) {

@@ -26,7 +26,11 @@ final class Committer: Sendable {
     /// How long an unknown outcome is asked for before the calls are told that they timed out, in nanoseconds.
     private static let settleNanoseconds: Int64 = 7_000_000_000
 
+    /// How long a step of the sweep should take at most, in nanoseconds.
+    private static let sweepNanoseconds: Int64 = 15_000_000
+
     let queue: WriteQueue
+    private let sweepRows: Atomic<Int>
     let counters = CommitCounters()
     private let limits: Limits
     private let leaseExists: @Sendable (Int64) -> Bool
@@ -46,6 +50,7 @@ final class Committer: Sendable {
         self.logger = logger
         self.leaseExists = leaseExists
         self.effects = effects
+        sweepRows = Atomic(min(limits.sweepRows, 256))
     }
 
     /// The thread's body; `writer` belongs to it until it returns.
@@ -223,8 +228,17 @@ final class Committer: Sendable {
     private func sweep(_ writer: any DriverWriter) {
         let started = Monotonic.now()
         do {
-            let finished = try writer.sweep(rows: limits.sweepRows)
-            counters.sweepNanoseconds.add(Int(Monotonic.now() - started), ordering: .relaxed)
+            let rows = sweepRows.load(ordering: .relaxed)
+            let finished = try writer.sweep(rows: rows)
+            let taken = Monotonic.now() - started
+            counters.sweepNanoseconds.add(Int(taken), ordering: .relaxed)
+            counters.longestSweepNanoseconds.max(Int(taken), ordering: .relaxed)
+            // Writers wait for a step: it is kept well below 50 ms whatever the disk.
+            if taken > Self.sweepNanoseconds {
+                sweepRows.store(max(16, rows / 2), ordering: .relaxed)
+            } else if taken < Self.sweepNanoseconds / 4 {
+                sweepRows.store(min(limits.sweepRows, rows + rows / 4 + 1), ordering: .relaxed)
+            }
             writer.upkeep(idle: false)
             if !finished {
                 queue.requestSweep()

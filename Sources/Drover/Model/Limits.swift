@@ -40,8 +40,8 @@ public struct Limits: Sendable {
     public var leases = 10_000_000
     /// Leases revoked for expiry in one round of 500 ms. etcd: 1,000 revokes a second.
     public var expiriesPerRound = 500
-    /// The most log rows that one step of the sweep looks at.
-    public var sweepRows = 1_000
+    /// The most log rows that one step of the sweep looks at; fewer where a step would take longer than 15 ms.
+    public var sweepRows = 4_000
     /// The bytes of rows that a streamed list reads at a time.
     public var listChunkBytes = 256 << 10
     /// The bytes of a list that are produced without a pass over its lengths.

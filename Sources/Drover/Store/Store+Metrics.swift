@@ -5,6 +5,7 @@ extension Store {
         public var feed: (watchers: Int, slow: Int, events: Int, passes: Int, chunks: Int)
         public var leases: (granted: Int, revoked: Int, renewed: Int, expired: Int)
         public var leaseCount: Int
+        public var longestSweepSeconds: Double
     }
 
     /// Figures of the engine since it was opened.
@@ -13,7 +14,8 @@ extension Store {
             commits: committer.counters.snapshot(),
             feed: feed.counters.snapshot(),
             leases: lessor.totals(),
-            leaseCount: lessor.count
+            leaseCount: lessor.count,
+            longestSweepSeconds: committer.counters.longestSweepSeconds
         )
     }
 

@@ -69,6 +69,12 @@ enum MetricsText {
             "Leases expired.",
             figures.leases.expired
         )
+        page.one(
+            "drover_sweep_step_longest_seconds",
+            "gauge",
+            "The longest step of compaction's physical part.",
+            figures.longestSweepSeconds
+        )
         page.one("drover_leases", "gauge", "Leases.", figures.leaseCount)
         operations(context, &page)
         commits(figures.commits, &page)
