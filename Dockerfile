@@ -1,0 +1,17 @@
+# Builds the executable and leaves it alone in a small image.
+FROM swift:6.1-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends libsqlite3-dev pkg-config make
+WORKDIR /drover
+COPY . .
+RUN make release
+
+FROM debian:bookworm-slim
+RUN apt-get update && apt-get install -y --no-install-recommends libsqlite3-0 libstdc++6 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --create-home --home-dir /var/lib/drover drover
+COPY --from=build /drover/release/drover /usr/local/bin/drover
+USER drover
+VOLUME /var/lib/drover
+EXPOSE 2379
+ENTRYPOINT ["drover"]
+CMD ["serve", "--endpoint", "sqlite:///var/lib/drover/state.db", "--listen-address", "0.0.0.0:2379"]

@@ -1,0 +1,198 @@
+import DequeModule
+import Drover
+import EtcdAPI
+import NIOCore
+
+/// From requests to calls: heads, messages, ends and deadlines.
+extension HTTP2Connection {
+    func receive(
+        _ id: UInt32,
+        _ head: RequestHead,
+        endStream: Bool
+    ) throws(HTTP2Frame.ErrorCode) {
+        if let stream = streams[id] {
+            // Trailers of the request.
+            if endStream { endRequest(stream) } else { reset(stream, .protocolError) }
+            return
+        }
+        // Trailers of a stream that was reset meanwhile.
+        if id <= highestStream { return }
+        highestStream = id
+        if isClosing { return writeReset(id, .refusedStream) }
+        if streams.count >= Int(limits.streamsPerConnection) { return writeReset(id, .refusedStream) }
+        if head.isMalformed || head.path.isEmpty || head.method.isEmpty { return writeReset(id, .protocolError) }
+        let stream = HTTP2Stream(id, sendWindow: initialSendWindow, receiveWindow: limits.streamWindowBytes)
+        streams[id] = stream
+        if head.isWire { begin(stream, head) } else { beginPlain(stream, head) }
+        if endStream { endRequest(stream) }
+    }
+
+    func begin(_ stream: HTTP2Stream, _ head: RequestHead) {
+        guard head.method == "POST", let route = Route.wire(head.path) else {
+            return refuse(stream, Self.unknown(head.path))
+        }
+        if !head.isIdentity { return refuse(stream, Self.compressed) }
+        if queuedBytes > limits.unreadReplyBytes { return refuse(stream, CallStatus(DroverError(.tooManyRequests))) }
+        let call = ServerStream(route, .wire, .http2(self, stream), loopContext)
+        stream.call = call
+        stream.isUrgent = route.streamsReplies
+        if let timeout = head.timeout, !route.streamsReplies {
+            call.deadline = .now() + timeout
+            hasDeadlines = true
+        }
+        Dispatcher.begin(call)
+    }
+
+    static let compressed = CallStatus(
+        code: 12,
+        message: "drover: message encoding is not supported; send messages uncompressed"
+    )
+
+    /// What the wire form's reference server says of paths that it does not know.
+    private static func unknown(_ path: String) -> CallStatus {
+        let parts = path.dropFirst().split(separator: "/", maxSplits: 1)
+        guard parts.count == 2 else {
+            return CallStatus(code: 12, message: "malformed method name: \"\(path.prefix(200))\"")
+        }
+        let service = parts[0]
+        let known = Route.allCases.contains { $0.serviceAndMethod.service == service }
+        return known
+            ? CallStatus(code: 12, message: "unknown method \(parts[1].prefix(100)) for service \(service)")
+            : CallStatus(code: 12, message: "unknown service \(service.prefix(100))")
+    }
+
+    func beginPlain(_ stream: HTTP2Stream, _ head: RequestHead) {
+        if head.method == "POST", let route = Route.gateway(head.pathWithoutQuery) {
+            let call = ServerStream(route, .json, .http2(self, stream), loopContext)
+            stream.call = call
+            stream.isUrgent = route.streamsReplies
+            Dispatcher.begin(call)
+        } else {
+            stream.plain = PlainRequest(method: head.method, target: head.path)
+        }
+    }
+
+    /// Cuts the call's bytes into messages. Mostly one frame holds one whole message, which is not copied.
+    func assemble(_ call: ServerStream, _ payload: ByteBuffer) {
+        var bytes = payload
+        if var pending = call.inbound {
+            call.inbound = nil
+            bufferedRequestBytes -= pending.readableBytes
+            pending.writeBuffer(&bytes)
+            bytes = pending
+        }
+        while !call.ended, bytes.readableBytes >= MessageBuffer.prefixBytes {
+            let flag: UInt8 = bytes.getInteger(at: bytes.readerIndex)!
+            let length = Int(bytes.getInteger(at: bytes.readerIndex + 1, as: UInt32.self)!)
+            if flag != 0 { return call.fail(Self.compressed) }
+            let most = limits.requestBytes + limits.requestSlackBytes
+            if length > most {
+                return call.fail(
+                    CallStatus(code: 8, message: "grpc: received message larger than max (\(length) vs. \(most))")
+                )
+            }
+            guard bytes.readableBytes >= MessageBuffer.prefixBytes + length else { break }
+            bytes.moveReaderIndex(forwardBy: MessageBuffer.prefixBytes)
+            let message = bytes.readSlice(length: length)!
+            if call.dispatched {
+                return call.fail(CallStatus(code: 13, message: "drover: a call with one request was sent two"))
+            }
+            Dispatcher.message(call, message)
+        }
+        if bytes.readableBytes > 0 && !call.ended {
+            if bufferedRequestBytes + bytes.readableBytes > limits.bufferedRequestBytes {
+                return call.fail(DroverError(.tooManyRequests))
+            }
+            bufferedRequestBytes += bytes.readableBytes
+            var pending = allocator.buffer(capacity: max(bytes.readableBytes * 2, 1_024))
+            pending.writeBuffer(&bytes)
+            call.inbound = pending
+        }
+    }
+
+    func endRequest(_ stream: HTTP2Stream) {
+        if stream.requestEnded { return }
+        stream.requestEnded = true
+        if stream.replyEnded {
+            streams[stream.id] = nil
+            return closeIfDone()
+        }
+        if let plain = stream.plain {
+            return PlainRoutes.answer(plain, loopContext) { reply in
+                self.sendPlain(stream, status: reply.status, contentType: reply.contentType, reply.body)
+                self.loopContext.flush()
+            }
+        }
+        guard let call = stream.call, !call.ended else { return }
+        call.requestEnded = true
+        if call.form == .json { return GatewayRequest.end(call) }
+        if let session = call.session {
+            session.requestEnded()
+        } else if !call.dispatched {
+            call.fail(CallStatus(code: 13, message: "drover: the request ended without a message"))
+        }
+    }
+
+    /// A frame that ends the reply is out.
+    func replyDidEnd(_ stream: HTTP2Stream) {
+        stream.replyEnded = true
+        stream.call = nil
+        if stream.requestEnded {
+            streams[stream.id] = nil
+            closeIfDone()
+        } else {
+            // The client may go on sending and is told not to (RFC 9113, 8.1), but not at once: mostly the end of the
+            // request is on its way already.
+            lingering.append((stream.id, .now() + .seconds(1)))
+        }
+    }
+
+    func reset(_ stream: HTTP2Stream, _ code: HTTP2Frame.ErrorCode) {
+        writeReset(stream.id, code)
+        streams[stream.id] = nil
+        drop(stream)
+        closeIfDone()
+    }
+
+    func closeIfDone() {
+        if isClosing && streams.isEmpty {
+            flush()
+            context?.close(promise: nil)
+        }
+    }
+
+    // MARK: - ServerConnection
+
+    func expire(_ now: NIODeadline) {
+        while let (id, deadline) = lingering.first, deadline <= now {
+            lingering.removeFirst()
+            if let stream = streams[id] { reset(stream, .noError) }
+        }
+        if !hasDeadlines { return }
+        var left = false
+        for stream in streams.values {
+            guard let call = stream.call, call.deadline != .distantFuture, !call.ended else { continue }
+            if call.deadline <= now {
+                call.fail(CallStatus(code: 4, message: "context deadline exceeded"))
+            } else {
+                left = true
+            }
+        }
+        hasDeadlines = left
+    }
+
+    func shutDownGracefully() {
+        guard !isClosing else { return }
+        isClosing = true
+        writeGoAway(.noError, lastStream: highestStream)
+        for stream in streams.values {
+            if let call = stream.call, call.route.streamsReplies { call.fail(DroverError(.stopped)) }
+        }
+        flush()
+        closeIfDone()
+    }
+
+    func close() {
+        context?.close(promise: nil)
+    }
+}
