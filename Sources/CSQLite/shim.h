@@ -22,8 +22,4 @@ static inline int drover_disable_memory_statistics(void) {
     return sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
-static inline int drover_persist_wal(sqlite3 *db, int on) {
-    return sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
-}
-
 #endif

@@ -329,11 +329,9 @@ final class SQLiteWriter: DriverWriter {
         let status = sqlite3_wal_checkpoint_v2(open.connection.handle, nil, mode, &total, &done)
         if status == SQLITE_OK && done == total {
             // The next batch begins the log anew, unless a reader still needs it.
-            checkpointAt = 0
             open.frames.checkpointed = total
         }
-        // A snapshot kept part of the log from being moved, or from being begun anew: trying at every batch would not
-        // help.
+        // Where a snapshot keeps part of the log, trying at every batch would not help.
         checkpointAt = open.frames.count + 1_000
         if status != SQLITE_OK && status != SQLITE_BUSY {
             driver.logger.warning(

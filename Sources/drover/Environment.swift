@@ -18,6 +18,11 @@ enum Environment {
         return nil
     }
 
+    static func integer(_ name: String) -> Int? { value(name).flatMap { Int($0) } }
+
+    /// Parts divided by commas.
+    static func list(_ name: String) -> [String] { value(name)?.split(separator: ",").map(String.init) ?? [] }
+
     static func flag(_ name: String) -> Bool {
         ["1", "true", "yes"].contains(value(name)?.lowercased() ?? "")
     }

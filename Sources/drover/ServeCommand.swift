@@ -32,7 +32,7 @@ struct ServeCommand: AsyncParsableCommand {
     var listenAddress: String = Environment.value("LISTEN_ADDRESS") ?? "127.0.0.1:2379"
 
     @Option(help: "The URL that member lists show, when it is not the listen address. May be repeated.")
-    var advertiseClientUrls: [String] = []
+    var advertiseClientUrls: [String] = Environment.list("ADVERTISE_CLIENT_URLS")
 
     @Option(help: "Interval of watch progress notifications, such as 10m, 5s or 500ms.")
     var watchProgressNotifyInterval: String = Environment.value("WATCH_PROGRESS_NOTIFY_INTERVAL") ?? "10m"
@@ -41,13 +41,13 @@ struct ServeCommand: AsyncParsableCommand {
     var emulatedEtcdVersion: String = Environment.value("EMULATED_ETCD_VERSION") ?? DroverVersion.etcd
 
     @Option(help: "The most bytes of a request.")
-    var maxRequestBytes: Int = 1_572_864
+    var maxRequestBytes: Int = Environment.integer("MAX_REQUEST_BYTES") ?? 1_572_864
 
     @Option(help: "The most operations in a transaction.")
-    var maxTxnOps: Int = 128
+    var maxTxnOps: Int = Environment.integer("MAX_TXN_OPS") ?? 128
 
     @Option(help: "Event loops that serve connections; 0 is half the cores.")
-    var eventLoops: Int = 0
+    var eventLoops: Int = Environment.integer("EVENT_LOOPS") ?? 0
 
     @OptionGroup var log: LogOptions
 
@@ -86,7 +86,6 @@ struct ServeCommand: AsyncParsableCommand {
         var storeConfiguration = StoreConfiguration()
         storeConfiguration.logger = logger
         storeConfiguration.progressInterval = Duration.seconds(of: watchProgressNotifyInterval)!
-        storeConfiguration.limits.requestBytes = maxRequestBytes
         storeConfiguration.limits.txnOperations = maxTxnOps
         let store = try Store.open(endpoint, using: Backends.all, configuration: storeConfiguration)
 

@@ -16,14 +16,10 @@ public struct Limits: Sendable {
     public var readerThreads = 4
     /// The most operations in each list of a transaction. etcd: `--max-txn-ops`.
     public var txnOperations = 128
-    /// The most bytes of one request. etcd: `--max-request-bytes`.
-    public var requestBytes = 1_572_864
     /// The most events that the feed keeps in memory for watches to resume from.
     public var feedEvents = 65_536
     /// The most bytes of keys and values that the feed keeps in memory.
     public var feedBytes = 32 << 20
-    /// The most bytes of committed events that wait for the feed thread; above it the feed reads them from the log.
-    public var feedBacklogBytes = 32 << 20
     /// The most bytes that may wait at one watch consumer before its watches fall back to the log.
     public var watchBacklogBytes = 2 << 20
     /// The most rows that one pass over the log reads before live events get their turn.

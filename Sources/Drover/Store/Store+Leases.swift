@@ -4,16 +4,18 @@ extension Store {
     /// - Parameters:
     ///   - ttl: seconds; less than 2 becomes 2, as in etcd.
     ///   - id: the id to use; 0 lets the store choose.
-    /// - Throws: ``DroverError`` with `leaseTTLTooLarge` or `leaseExists`.
+    /// - Throws: ``DroverError`` with `leaseTTLTooLarge`, `leaseExists`, or `tooManyRequests` when there are as many as
+    ///   ``Limits`` allows.
     public func grantLease(ttl: Int64, id: Int64 = 0) async throws -> LeaseRecord {
-        let operation = try Store.leaseGrantOperation(id: id, ttl: ttl)
+        let operation = try leaseGrantOperation(id: id, ttl: ttl)
         guard case .leaseGrant(_, let lease) = try await write(operation) else { throw DroverError(.internalFault) }
         return lease
     }
 
     /// A grant within etcd's bounds. For servers.
-    public static func leaseGrantOperation(id: Int64, ttl: Int64) throws(DroverError) -> WriteOperation {
+    public func leaseGrantOperation(id: Int64, ttl: Int64) throws(DroverError) -> WriteOperation {
         if ttl > Lessor.maximumTTL { throw DroverError(.leaseTTLTooLarge) }
+        if lessor.count >= limits.leases { throw DroverError(.tooManyRequests) }
         let chosen = id == 0 ? Int64.random(in: 1...Int64.max) : id
         return .leaseGrant(id: chosen, ttl: max(ttl, Lessor.minimumTTL))
     }

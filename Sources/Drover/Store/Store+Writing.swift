@@ -4,7 +4,7 @@ extension Store {
     /// Writes one key.
     ///
     /// - Throws: ``DroverError`` with etcd's codes: `emptyKey`, `keyNotFound`, `valueProvided`, `leaseProvided`,
-    ///   `leaseNotFound`, `requestTooLarge`, `noSpace`, and `keyTooLong`. `timeout` means that the outcome is not known.
+    ///   `leaseNotFound`, `noSpace`, and `keyTooLong`. `timeout` means that the outcome is not known.
     @discardableResult
     public func put(_ request: PutRequest) async throws -> PutResponse {
         try validator.check(request)

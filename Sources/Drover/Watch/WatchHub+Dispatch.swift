@@ -8,6 +8,8 @@ extension WatchHub {
         through last: Int64
     ) {
         if index.isEmpty { return }
+        // Previous values of one dispatch are read in one snapshot.
+        defer { endPreviousSnapshot() }
         var touched: [Watcher] = []
         for event in events where event.main >= first {
             var shared: SharedEvent?
@@ -72,8 +74,8 @@ extension WatchHub {
     private func readPrevious(_ event: ChangeSet.LogEvent) -> KeyValue? {
         var previous: KeyValue?
         do {
-            let meta = try reader.beginSnapshot()
-            defer { reader.endSnapshot() }
+            let meta = try previousSnapshot ?? reader.beginSnapshot()
+            previousSnapshot = meta
             if event.main - 1 < meta.compacted { return nil }
             // The key as it was at the revision before, also when this revision changed it more than once.
             var (main, sub) = (event.previousMain, event.previousSub)
@@ -92,6 +94,12 @@ extension WatchHub {
             feed.logger.error("a previous value could not be read", metadata: ["reason": "\(error)"])
         }
         return previous
+    }
+
+    private func endPreviousSnapshot() {
+        if previousSnapshot == nil { return }
+        previousSnapshot = nil
+        reader.endSnapshot()
     }
 
     /// The ring has lost revisions that were not dispatched yet: they are read from the log.

@@ -12,6 +12,8 @@ final class WatchHub {
     /// Deliveries of the present round, by target.
     var outbox: [(target: any WatchTarget, deliveries: [WatchDelivery])] = []
     var watcherCount = 0
+    /// The snapshot that the present dispatch reads previous values in.
+    var previousSnapshot: StoreMeta?
     var progressConsumers: [ObjectIdentifier: WatchConsumer] = [:]
     private var nextProgress: Int64
 

@@ -6,7 +6,10 @@ import NIOCore
 enum LeaseService {
     static func grant(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBLeaseGrantRequest(wire: message)
-        stream.context.enqueue(try Store.leaseGrantOperation(id: request.id, ttl: request.ttl), for: stream)
+        stream.context.enqueue(
+            try stream.context.store.leaseGrantOperation(id: request.id, ttl: request.ttl),
+            for: stream
+        )
     }
 
     static func revoke(_ stream: ServerStream, _ message: ByteBuffer) throws {
