@@ -6,8 +6,14 @@ public struct SQLiteConfiguration: Sendable {
     public var writerCacheKiB = 16 << 10
     /// The page cache of each reading connection in KiB. Default 4 MiB.
     public var readerCacheKiB = 4 << 10
-    /// Pages in the write-ahead log above which it is checkpointed. Default 10,000, 40 MiB.
-    public var checkpointPages = 10_000
+    /// Bytes of the write-ahead log above which it is checkpointed. Default 40 MiB.
+    public var checkpointBytes: Int64 = 40 << 20
+    /// Bytes of the write-ahead log's file that are written out in advance, while there is nothing else to do: a commit
+    /// need not make the file longer then, which is a quarter of a lone write's time. Default 40 MiB; 0 does without.
+    public var reservedWALBytes: Int64 = 40 << 20
+    /// Bytes of a page of a new file; an older one keeps its own. Default 8 KiB: seven values of 1 KiB fill a page to
+    /// 96 %, where a page of 4 KiB takes three and is full to 83 %.
+    public var pageBytes = 8 << 10
     /// Bytes of the write-ahead log above which readers pause until it is reset. Default 256 MiB.
     public var walLimitBytes: Int64 = 256 << 20
 

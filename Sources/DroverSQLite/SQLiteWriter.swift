@@ -18,6 +18,7 @@ final class SQLiteWriter: DriverWriter {
     private var inBatch = false
     /// Where the sweep is inside a revision; not stored, since doing a revision again is harmless.
     private var sweepCursor: Int64 = 0
+    private var reserve: WALReserve
 
     /// A connection with its statements.
     final class Open {
@@ -34,6 +35,8 @@ final class SQLiteWriter: DriverWriter {
         init(_ driver: SQLiteDriver) throws {
             let connection = try SQLiteConnection(path: driver.configuration.path, create: true)
             self.connection = connection
+            // Has an effect on an empty file alone.
+            try connection.execute("PRAGMA page_size = \(driver.configuration.pageBytes)")
             let mode = try connection.prepare("PRAGMA journal_mode = WAL")
             guard try mode.step(), String(decoding: mode.bytes(0), as: UTF8.self) == "wal" else {
                 throw DriverFailure(
@@ -103,6 +106,10 @@ final class SQLiteWriter: DriverWriter {
     init(_ driver: SQLiteDriver) throws {
         self.driver = driver
         revisions = driver.revisions
+        reserve = WALReserve(
+            databasePath: driver.configuration.path,
+            bytes: driver.configuration.reservedWALBytes
+        )
         try connect()
     }
 
@@ -311,8 +318,9 @@ final class SQLiteWriter: DriverWriter {
 
     func upkeep(idle: Bool) {
         guard let open else { return }
+        if idle { reserve.grow() }
         let frames = open.frames.count
-        let threshold = Int32(clamping: driver.configuration.checkpointPages)
+        let threshold = Int32(clamping: driver.configuration.checkpointBytes / open.pageBytes)
         if frames < (idle ? threshold / 4 : max(threshold, checkpointAt)) || frames <= open.frames.checkpointed {
             return
         }

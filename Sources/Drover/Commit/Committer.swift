@@ -26,6 +26,9 @@ final class Committer: Sendable {
     /// How long an unknown outcome is asked for before the calls are told that they timed out, in nanoseconds.
     private static let settleNanoseconds: Int64 = 7_000_000_000
 
+    /// How long the committer looks for the next call of a lone client before it sleeps, in nanoseconds. Measured: 1.1
+    /// times the puts of one client with one call at a time, for at most 0.4 ms of a core after each.
+    private static let loneCallSpinNanoseconds: Int64 = 400_000
     /// How long a step of the sweep should take at most, in nanoseconds.
     private static let sweepNanoseconds: Int64 = 15_000_000
 
@@ -56,9 +59,13 @@ final class Committer: Sendable {
     /// The thread's body; `writer` belongs to it until it returns.
     func run(_ writer: any DriverWriter) {
         var sweepsFirst = false
+        // Where there is another core for the client and the event loop.
+        let loneCallSpin = sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 ? Self.loneCallSpinNanoseconds : 0
+        var spin: Int64 = 0
         while true {
-            switch queue.next(sweepsFirst: sweepsFirst, idleAfterNanoseconds: 200_000_000) {
+            switch queue.next(sweepsFirst: sweepsFirst, idleAfterNanoseconds: 200_000_000, spinNanoseconds: spin) {
             case .calls(let calls):
+                spin = calls.count == 1 ? loneCallSpin : 0
                 process(calls[...], writer)
                 writer.upkeep(idle: false)
                 sweepsFirst = true
@@ -66,6 +73,7 @@ final class Committer: Sendable {
                 sweep(writer)
                 sweepsFirst = false
             case .idle:
+                spin = 0
                 writer.upkeep(idle: true)
             case .stop:
                 for waiter in physicalWaiters.withLock({ $0 }) {

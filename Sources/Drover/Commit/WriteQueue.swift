@@ -1,4 +1,5 @@
 import DequeModule
+import Synchronization
 
 /// The calls that wait for the committer, with limits in calls and bytes.
 final class WriteQueue: Sendable {
@@ -19,6 +20,8 @@ final class WriteQueue: Sendable {
     }
 
     private let state = Condition(State())
+    /// Moves with every append.
+    private let arrivals = Atomic<UInt64>(0)
     private let limits: Limits
 
     init(limits: Limits) {
@@ -42,6 +45,7 @@ final class WriteQueue: Sendable {
                 return false
             }
             state.calls.append(contentsOf: calls)
+            arrivals.add(1, ordering: .releasing)
             state.bytes += bytes
             let wakes = state.committerWaits
             state.committerWaits = false
@@ -80,7 +84,11 @@ final class WriteQueue: Sendable {
 
     /// The next work for the committer. `sweepsFirst` lets a step of the sweep pass before waiting calls, so that a
     /// steady load does not keep it from ever being done.
-    func next(sweepsFirst: Bool, idleAfterNanoseconds: Int64) -> Work {
+    ///
+    /// For `spinNanoseconds` it looks again and again before it sleeps: waking a thread on an idle core takes longer
+    /// than a lone client needs to send its next call.
+    func next(sweepsFirst: Bool, idleAfterNanoseconds: Int64, spinNanoseconds: Int64) -> Work {
+        if spinNanoseconds > 0 { spin(spinNanoseconds) }
         let work = state.wait(nanoseconds: idleAfterNanoseconds) { state -> Work? in
             if state.sweepRequested && (sweepsFirst || state.calls.isEmpty) && !state.stopping {
                 state.sweepRequested = false
@@ -109,5 +117,15 @@ final class WriteQueue: Sendable {
             return nil
         }
         return work ?? .idle
+    }
+}
+
+extension WriteQueue {
+    private func spin(_ nanoseconds: Int64) {
+        let seen = arrivals.load(ordering: .acquiring)
+        let hasWork = state.withLock { !$0.calls.isEmpty || $0.sweepRequested || $0.stopping }
+        if hasWork { return }
+        let end = Monotonic.now() + nanoseconds
+        while arrivals.load(ordering: .acquiring) == seen && Monotonic.now() < end {}
     }
 }
