@@ -7,7 +7,7 @@ RELEASE = --configuration release --static-swift-stdlib --scratch-path .build-re
 	-Xswiftc -enforce-exclusivity=unchecked
 BINARY = .build-release/release/drover
 
-.PHONY: run build release test test-all lint format bench-quick examples fuzz clean packages-run packages-test toolchain
+.PHONY: run build release test test-all lint format bench-quick examples fuzz clean packages-run packages-test packages-all toolchain
 
 run: build
 	@mkdir -p $(DATA)
@@ -28,7 +28,7 @@ test: packages-test toolchain
 	$(MAKE) examples
 
 # The long campaigns: at most 80 minutes.
-test-all: packages-test toolchain
+test-all: packages-all toolchain
 	swift build --build-tests
 	DROVER_TEST_ORACLE_CALLS=100000 DROVER_TEST_KILL_ROUNDS=500 DROVER_TEST_STALL_SECONDS=300 swift test --skip-build --no-parallel
 	$(MAKE) fuzz FUZZ_SECONDS=600
@@ -58,6 +58,9 @@ bench-quick: build
 
 packages-run:
 	@scripts/packages run
+
+packages-all:
+	@scripts/packages all
 
 packages-test:
 	@scripts/packages test

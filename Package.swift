@@ -105,8 +105,19 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .target(
+            name: "CFaultVFS",
+            dependencies: ["CSQLite"],
+            path: "Tests/CFaultVFS"
+        ),
+        .target(
             name: "TestSupport",
-            dependencies: ["Drover", "DroverClient", "EtcdAPI"],
+            dependencies: [
+                "Drover", "DroverClient", "EtcdAPI",
+                .target(name: "CFaultVFS", condition: .when(traits: ["SQLite"])),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
             path: "Tests/TestSupport",
             swiftSettings: swiftSettings
         ),
@@ -118,7 +129,9 @@ let package = Package(
         .testTarget(
             name: "ConformanceTests",
             dependencies: [
-                "Drover", "TestSupport", .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
+                "Drover", "TestSupport",
+                .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: swiftSettings
         ),

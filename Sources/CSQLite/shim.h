@@ -2,6 +2,9 @@
 #define DROVER_CSQLITE_SHIM_H
 
 #include <sqlite3.h>
+#ifdef __linux__
+#include <sys/vfs.h>
+#endif
 
 /* SQLITE_STATIC is a cast, which Swift does not import. The bytes stay valid
    until the statement is stepped and reset. */
@@ -14,6 +17,17 @@ static inline int drover_bind_blob_static(sqlite3_stmt *stmt, int index, const v
 /* sqlite3_file_control is not variadic, but its void* argument is awkward here. */
 static inline int drover_set_no_checkpoint_on_close(sqlite3 *db) {
     return sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)0);
+}
+
+/* The kind of the file system that holds a path, as statfs(2) numbers it; 0 where that is not known. Swift's own view
+   of the C library leaves statfs out. */
+static inline long drover_file_system_kind(const char *path) {
+#ifdef __linux__
+    struct statfs status;
+    if (statfs(path, &status) == 0) return (long)status.f_type;
+#endif
+    (void)path;
+    return 0;
 }
 
 /* Counting every allocation takes a lock that all threads share. Must come before the library is first used; it is

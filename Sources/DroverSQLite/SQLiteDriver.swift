@@ -42,8 +42,9 @@ public final class SQLiteDriver: Driver, DriverProvider {
             try lock.withLock { lock in
                 if lock == nil { lock = try FileLock(path: configuration.path + ".lock") }
             }
-            warnOfVersion()
-            return try SQLiteWriter(self)
+            let writer = try SQLiteWriter(self)
+            warnOfHazards()
+            return writer
         } catch let failure as DriverFailure {
             throw DroverError(.database, message: "drover: \(failure.message)", cause: failure)
         }
@@ -77,13 +78,11 @@ public final class SQLiteDriver: Driver, DriverProvider {
         }
     }
 
-    private func warnOfVersion() {
-        // 3.51.3 fixed a corruption that needs two connections to write or checkpoint at once; only the writer does
-        // either here, and the lock keeps other processes out.
-        if sqlite3_libversion_number() < 3_051_003 {
-            logger.debug(
-                "this SQLite has the WAL-reset bug; Drover's single writer is not affected, other tools must not write to the file while it is open",
-                metadata: ["version": "\(String(cString: sqlite3_libversion()))"]
+    private func warnOfHazards() {
+        for warning in SQLiteHazards.warnings(path: configuration.path) {
+            logger.warning(
+                "\(warning)",
+                metadata: ["sqlite": "\(String(cString: sqlite3_libversion()))"]
             )
         }
     }

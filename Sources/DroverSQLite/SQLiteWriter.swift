@@ -313,6 +313,9 @@ final class SQLiteWriter: DriverWriter {
 
     // MARK: - Upkeep
 
+    /// Bytes by which the log grows before a checkpoint that a snapshot has cut short is tried again.
+    private static let checkpointRetryBytes: Int64 = 4 << 20
+
     /// Frames in the write-ahead log at which the next checkpoint is due.
     private var checkpointAt: Int32 = 0
 
@@ -325,7 +328,10 @@ final class SQLiteWriter: DriverWriter {
             return
         }
         if Int64(frames) * open.pageBytes > driver.configuration.walLimitBytes {
-            driver.gate.closed { checkpoint(open, SQLITE_CHECKPOINT_RESTART) }
+            // After a RESTART it would be left to the next batch to begin the log anew, and a snapshot that is opened
+            // before that batch can keep it from doing so.
+            driver.gate.closed { checkpoint(open, SQLITE_CHECKPOINT_TRUNCATE) }
+            reserve.isDone = false
         } else {
             checkpoint(open, SQLITE_CHECKPOINT_PASSIVE)
         }
@@ -338,9 +344,10 @@ final class SQLiteWriter: DriverWriter {
         if status == SQLITE_OK && done == total {
             // The next batch begins the log anew, unless a reader still needs it.
             open.frames.checkpointed = total
+            if mode == SQLITE_CHECKPOINT_TRUNCATE { open.frames.report(0) }
         }
         // Where a snapshot keeps part of the log, trying at every batch would not help.
-        checkpointAt = open.frames.count + 1_000
+        checkpointAt = open.frames.count + Int32(Self.checkpointRetryBytes / open.pageBytes)
         if status != SQLITE_OK && status != SQLITE_BUSY {
             driver.logger.warning(
                 "a checkpoint of the write-ahead log failed and will be tried again",

@@ -19,7 +19,8 @@ struct WALReserve {
 
     private let path: String
     private let target: Int64
-    private var isDone = false
+    /// Whether the file is long enough, or the disk too full.
+    var isDone = false
 
     init(databasePath: String, bytes: Int64) {
         path = databasePath + "-wal"

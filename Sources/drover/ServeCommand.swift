@@ -74,6 +74,7 @@ struct ServeCommand: AsyncParsableCommand {
         // A client that goes away, or a file size limit, must end in an error, not the process.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
+        OpenFiles.raiseLimit()
         do {
             try await serve(logger)
         } catch let error as DroverError {

@@ -104,6 +104,42 @@ extension SystemTests {
             }
         }
 
+        private func source(_ name: String) -> String {
+            URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+                .appendingPathComponent("Clients/\(name)").path
+        }
+
+        @Test("gRPC's C core: a watch, thousands of calls and cancellations on one channel")
+        func grpcCore() async throws {
+            try await withTemporaryDirectory { directory in
+                let server = try await TestServer.drover(directory: directory)
+                // Debian's Python is the one that Debian's package is for.
+                let result = try run("/usr/bin/python3", [source("grpc_core.py"), "127.0.0.1:\(server.port)", "8000"])
+                #expect(result.output == "events 8000 answered 8000 cancelled 2000\n", "\(result.error)")
+                server.process.stop()
+            }
+        }
+
+        @Test("grpc-java: a watch, thousands of calls and cancellations on one channel")
+        func grpcJava() async throws {
+            // A Java kit is large: `make test-all` installs one, `make test` uses the one that is there.
+            guard let compiler = find("javac"), let java = find("java"),
+                access("/usr/share/java/grpc-netty.jar", R_OK) == 0
+            else {
+                print("grpc-java is not on this machine; make test-all installs it")
+                return
+            }
+            try await withTemporaryDirectory { directory in
+                let server = try await TestServer.drover(directory: directory)
+                let path = "/usr/share/java/*:\(directory)"
+                let compiled = try run(compiler, ["-cp", path, "-d", directory, source("GrpcJava.java")])
+                #expect(compiled.status == 0, "\(compiled.error)")
+                let result = try run(java, ["-cp", path, "GrpcJava", "127.0.0.1", "\(server.port)", "8000"])
+                #expect(result.output == "events 8000 answered 8000 cancelled 2000\n", "\(result.error)")
+                server.process.stop()
+            }
+        }
+
         @Test("curl, over both versions of HTTP")
         func curl() async throws {
             try await withTemporaryDirectory { directory in

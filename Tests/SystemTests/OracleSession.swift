@@ -18,9 +18,18 @@ final class OracleSession {
     private var nextLease: Int64 = 1_000
     private var watches: [(ours: WatchLog, theirs: WatchLog)] = []
 
-    init(ours: EtcdConnection, theirs: EtcdConnection, seed: UInt64) {
+    /// The gateways of both servers, when calls go in the JSON form.
+    private let gateways: (ours: GatewayConnection, theirs: GatewayConnection)?
+
+    init(
+        ours: EtcdConnection,
+        theirs: EtcdConnection,
+        gateways: (ours: GatewayConnection, theirs: GatewayConnection)? = nil,
+        seed: UInt64
+    ) {
         self.ours = ours
         self.theirs = theirs
+        self.gateways = gateways
         random = SeededGenerator(seed: seed)
     }
 
@@ -209,10 +218,21 @@ final class OracleSession {
         _ request: some Message,
         _ type: Reply.Type
     ) async throws {
-        let (ours, theirs) = (ours, theirs)
-        async let mine = Self.answer(ours, path, request, type)
-        async let other = Self.answer(theirs, path, request, type)
-        let (a, b) = (await mine, await other)
+        let (a, b): (Answer<Reply>, Answer<Reply>)
+        if let gateways, let gatewayPath = OracleJSON.paths[path] {
+            async let mine = Self.answer(gateways.ours, gatewayPath, request, type)
+            async let other = Self.answer(gateways.theirs, gatewayPath, request, type)
+            let (first, second) = (await mine, await other)
+            (a, b) = (first.answer, second.answer)
+            if a == b && first.shape != second.shape {
+                differences.append("\(path) in JSON: \(first.shape.symmetricDifference(second.shape)) for \(request)")
+            }
+        } else {
+            let (ours, theirs) = (ours, theirs)
+            async let mine = Self.answer(ours, path, request, type)
+            async let other = Self.answer(theirs, path, request, type)
+            (a, b) = (await mine, await other)
+        }
         if case .reply(let reply) = b { revision = max(revision, Self.headerRevision(reply)) }
         compared += 1
         if a != b, differences.count < 1_000 {
@@ -238,6 +258,23 @@ final class OracleSession {
             return .error(error)
         } catch {
             return .error(ClientError(code: -1, message: "\(error)"))
+        }
+    }
+
+    private static func answer<Reply: Message & Equatable>(
+        _ gateway: GatewayConnection,
+        _ path: String,
+        _ request: some Message,
+        _ type: Reply.Type
+    ) async -> (answer: Answer<Reply>, shape: Set<String>) {
+        do {
+            let reply = try await gateway.post(path, OracleJSON.body(request))
+            if let error = OracleJSON.error(reply) { return (.error(error), []) }
+            // Names that are not in the protocol fail here.
+            let message = try Reply(jsonString: reply.body)
+            return (.reply(normalized(message, of: request)), OracleJSON.shape(reply.body))
+        } catch {
+            return (.error(ClientError(code: -1, message: "\(error)")), [])
         }
     }
 

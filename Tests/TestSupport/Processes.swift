@@ -44,6 +44,19 @@ public final class ChildProcess: @unchecked Sendable {
     public var isRunning: Bool { process.isRunning }
     public var log: String { (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? "" }
 
+    /// Resident memory in bytes, now and at its peak.
+    public var residentBytes: Int { statusField("VmRSS") }
+    public var peakResidentBytes: Int { statusField("VmHWM") }
+
+    private func statusField(_ name: String) -> Int {
+        let status = (try? String(contentsOfFile: "/proc/\(identifier)/status", encoding: .utf8)) ?? ""
+        for line in status.split(separator: "\n") where line.hasPrefix(name + ":") {
+            let fields = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
+            return fields.count > 1 ? (Int(fields[1]) ?? 0) * 1_024 : 0
+        }
+        return 0
+    }
+
     /// Sends a signal.
     public func signal(_ number: Int32) { kill(process.processIdentifier, number) }
 

@@ -34,6 +34,16 @@ public final class RawConnection {
         return true
     }
 
+    /// Whether the other side has closed; what it sent before is thrown away.
+    public var isClosedByPeer: Bool {
+        var buffer = [UInt8](repeating: 0, count: 4_096)
+        while true {
+            let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
+            if count == 0 { return true }
+            if count < 0 { return errno != EAGAIN && errno != EWOULDBLOCK }
+        }
+    }
+
     /// What has come by the time the other side closes, or `until` is content, or five seconds are over.
     public func receive(until isEnough: ([UInt8]) -> Bool = { _ in false }) -> [UInt8] {
         var all: [UInt8] = []

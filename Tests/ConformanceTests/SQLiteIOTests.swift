@@ -1,0 +1,147 @@
+import Drover
+import Foundation
+import Logging
+import TestSupport
+import Testing
+
+@testable import DroverSQLite
+
+/// Errors of the disk, injected beneath SQLite, and the write-ahead log's limit.
+@Suite("the disk beneath the SQLite backend", .serialized, .timeLimit(.minutes(5)))
+struct SQLiteIOTests {
+    private func open(_ path: String, _ change: (inout SQLiteConfiguration) -> Void = { _ in }) throws -> Store {
+        var configuration = SQLiteConfiguration(path: path)
+        change(&configuration)
+        var store = StoreConfiguration()
+        store.logger = quietLogger
+        return try Store.open(sqlite: configuration, configuration: store)
+    }
+
+    private func withFaults(_ body: (String) async throws -> Void) async throws {
+        try await DiskFaults.use { try await withTemporaryDirectory { try await body($0) } }
+    }
+
+    @Test(
+        "an error at COMMIT is settled: what is acknowledged is there, and once",
+        arguments: [DiskFaults.Kind.walSyncBefore, .walSyncAfter]
+    )
+    func unknownOutcome(kind: DiskFaults.Kind) async throws {
+        try await withFaults { directory in
+            let path = "\(directory)/store.db"
+            let store = try open(path)
+            for i in 0..<20 { try await store.put("before/\(i)", "\(i)") }
+            for round in 0..<10 {
+                DiskFaults.arm(kind, count: 1, path: path)
+                // The answer may be late, but it must be the truth.
+                let reply = try await store.put("round/\(round)", "\(round)")
+                #expect(DiskFaults.failures == 1)
+                #expect(reply.revision == Int64(22 + round))
+                #expect(try await store.get("round/\(round)")?.version == 1)
+            }
+            await store.close()
+            DiskFaults.disarm()
+            let again = try open(path)
+            #expect(try await again.revision() == 31)
+            let list = try await again.list(prefix: "")
+            #expect(list.kvs.count == 30)
+            #expect(list.kvs.allSatisfy { $0.version == 1 })
+            await again.close()
+        }
+    }
+
+    @Test("a disk that fails for longer: calls are told, nothing is half done, and it recovers by itself")
+    func longFault() async throws {
+        try await withFaults { directory in
+            let path = "\(directory)/store.db"
+            let store = try open(path)
+            try await store.put("a", "1")
+            DiskFaults.arm(.walWrite, path: path)
+            await #expect { try await store.put("a", "2") } throws: {
+                [.timeout, .noSpace].contains(($0 as? DroverError)?.code)
+            }
+            #expect(try await store.get("a")?.valueString == "1")
+            #expect(try await store.revision() == 2)
+            DiskFaults.disarm()
+            #expect(try await store.put("a", "3").revision == 3)
+            #expect(try await store.get("a")?.version == 2)
+            await store.close()
+        }
+    }
+
+    @Test("a read that fails is told, and the next one works")
+    func readFault() async throws {
+        try await withFaults { directory in
+            let path = "\(directory)/store.db"
+            var store = try open(path)
+            for i in 0..<3_000 where i % 100 == 0 {
+                try await store.txn(
+                    if: [],
+                    then: (0..<100).map { .put("k/\(i + $0)", String(repeating: "v", count: 500)) }
+                )
+            }
+            await store.close()
+            store = try open(path) { $0.readerCacheKiB = 64 }
+            DiskFaults.arm(.read, path: path)
+            await #expect(throws: DroverError.self) { _ = try await store.list(prefix: "k/") }
+            DiskFaults.disarm()
+            #expect(try await store.list(prefix: "k/").count == 3_000)
+            await store.close()
+        }
+    }
+
+    @Test("the write-ahead log stays under its limit though some snapshot is always open")
+    func logLimit() async throws {
+        try await withTemporaryDirectory { directory in
+            let path = "\(directory)/store.db"
+            let limit: Int64 = 8 << 20
+            let store = try open(path) {
+                $0.checkpointBytes = 1 << 20
+                $0.walLimitBytes = limit
+                $0.reservedWALBytes = 0
+            }
+            for i in 0..<200 { try await store.put("r/\(i)", String(repeating: "x", count: 2_000)) }
+            // Snapshots that overlap: without a pause the log could never begin anew.
+            let snapshots = (0..<3).map { number in
+                Task {
+                    while !Task.isCancelled {
+                        let refused = store.read { reader in
+                            _ = try? reader.beginSnapshot()
+                            usleep(UInt32(20_000 + number * 7_000))
+                            reader.endSnapshot()
+                        }
+                        #expect(refused == nil)
+                        try? await Task.sleep(nanoseconds: 15_000_000)
+                    }
+                }
+            }
+            var largest: Int64 = 0
+            for i in 0..<2_000 {
+                try await store.txn(
+                    if: [],
+                    then: (0..<10).map { .put("w/\($0)", String(repeating: "\(i % 10)", count: 3_000)) }
+                )
+                if i % 20 == 0 {
+                    var status = stat()
+                    if stat("\(path)-wal", &status) == 0 { largest = max(largest, Int64(status.st_size)) }
+                }
+            }
+            for task in snapshots { task.cancel() }
+            for task in snapshots { await task.value }
+            // 60 MB went through it; a batch or two may pass before the writer looks again.
+            #expect(largest < 2 * limit, "the log grew to \(largest) bytes")
+            await store.close()
+        }
+    }
+
+    @Test("unsafe file systems and versions are named")
+    func hazards() {
+        #expect(SQLiteHazards.warnings(version: 3_051_003, fileSystem: 0xef53).isEmpty)
+        #expect(SQLiteHazards.warnings(version: 3_040_001, fileSystem: 0xef53).count == 1)
+        let network = SQLiteHazards.warnings(version: 3_052_000, fileSystem: 0x6969)
+        #expect(network.count == 1 && network[0].contains("NFS"))
+        for kind in [0xff53_4d42, 0xfe53_4d42, 0x0102_1997, 0x6573_5546] {
+            #expect(SQLiteHazards.warnings(version: 3_052_000, fileSystem: kind).count == 1)
+        }
+        #expect(SQLiteHazards.warnings(version: 3_052_000, fileSystem: 0x0102_1994)[0].contains("memory"))
+    }
+}
