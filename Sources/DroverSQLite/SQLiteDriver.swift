@@ -18,7 +18,7 @@ public final class SQLiteDriver: Driver, DriverProvider {
     public let name = "sqlite"
     /// etcd has no limit but the request's; a key in SQLite's index may be as long.
     public let maximumKeyBytes = 1 << 20
-    public let readsInline = true
+    public let isShared = false
 
     let configuration: SQLiteConfiguration
     let logger: Logger

@@ -22,6 +22,11 @@ final class SQLiteReader: DriverReader {
         end = try connection.prepare("COMMIT")
     }
 
+    func readMeta() throws -> StoreMeta {
+        gate.pass()
+        return try view.readMeta()
+    }
+
     func beginSnapshot() throws -> StoreMeta {
         gate.pass()
         try begin.run()
@@ -46,14 +51,18 @@ final class SQLiteReader: DriverReader {
         return try view.point(key, values: values, longest: longest, body)
     }
 
-    func leases() throws -> [LeaseRecord] {
-        let statement = try view.connection.prepare("SELECT id, ttl FROM drover_lease")
-        var leases: [LeaseRecord] = []
-        while try statement.step() {
-            leases.append(LeaseRecord(id: statement.integer(0), grantedTTL: statement.integer(1)))
+    func points(_ keys: [Bytes], _ body: (Int, RowView) throws -> Void) throws -> StoreMeta {
+        defer { endSnapshot() }
+        let meta = try beginSnapshot()
+        for (place, key) in keys.enumerated() {
+            _ = try view.point(key, values: true, longest: .max) { try body(place, $0) }
         }
-        return leases
+        return meta
     }
+
+    func leases() throws -> [(id: Int64, state: LeaseState)] { try view.leases() }
+
+    func instances() throws -> [InstanceRecord] { [] }
 
     func size() throws -> (total: Int64, inUse: Int64) {
         let page = try view.connection.integer("PRAGMA page_size") ?? 0
@@ -62,7 +71,13 @@ final class SQLiteReader: DriverReader {
         return (page * pages, page * (pages - free))
     }
 
-    func scan(_ range: KeyRange, at revision: Int64?, values: Bool, _ body: (RowView) throws -> Bool) throws {
+    func scan(
+        _ range: KeyRange,
+        at revision: Int64?,
+        values: Bool,
+        expecting: Int,
+        _ body: (RowView) throws -> Bool
+    ) throws {
         try view.scan(range, at: revision, values: values, body)
     }
 
@@ -72,9 +87,17 @@ final class SQLiteReader: DriverReader {
         try view.event(main: main, sub: sub, body)
     }
 
-    func log(from main: Int64, _ body: (RowView) throws -> Bool) throws { try view.log(from: main, body) }
+    func events(_ positions: [LogPosition], _ body: (Int, RowView) throws -> Void) throws {
+        try view.events(positions, body)
+    }
+
+    func log(from main: Int64, values: Bool, _ body: (RowView) throws -> Bool) throws {
+        try view.log(from: main, values: values, body)
+    }
 
     func state(of key: Bytes) throws -> KeyState? { try view.state(of: key) }
+
+    func lease(_ id: Int64) throws -> LeaseState? { try view.lease(id) }
 
     func keys(attachedTo lease: Int64) throws -> [Bytes] { try view.keys(attachedTo: lease) }
 }

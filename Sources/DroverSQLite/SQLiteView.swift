@@ -15,6 +15,7 @@ final class SQLiteView {
     private let logByID: SQLiteStatement
     private let chain: SQLiteStatement
     private let byLease: SQLiteStatement
+    private let leaseByID: SQLiteStatement
     // Scans may nest, as when a transaction reads inside a read: a scan in use is not used again.
     private var scans: [String: [SQLiteStatement]] = [:]
 
@@ -53,6 +54,7 @@ final class SQLiteView {
             SELECT id FROM chain WHERE id <= ?2 LIMIT 1
             """
         )
+        leaseByID = try connection.prepare("SELECT ttl FROM drover_lease WHERE id = ?1")
         byLease = try connection.prepare("SELECT key FROM drover_current WHERE lease = ?1 AND lease <> 0 ORDER BY key")
     }
 
@@ -162,9 +164,16 @@ final class SQLiteView {
         return true
     }
 
-    func log(from main: Int64, _ body: (RowView) throws -> Bool) throws {
+    func events(_ positions: [LogPosition], _ body: (Int, RowView) throws -> Void) throws {
+        for (place, position) in positions.enumerated() {
+            _ = try event(main: position.main, sub: position.sub) { try body(place, $0) }
+        }
+    }
+
+    func log(from main: Int64, values: Bool, _ body: (RowView) throws -> Bool) throws {
+        let value = values ? "value" : "zeroblob(0)"
         try withScan(
-            "SELECT id, key, value, created, version, lease, previous FROM drover_log WHERE id >= ?1 ORDER BY id"
+            "SELECT id, key, \(value), created, version, lease, previous FROM drover_log WHERE id >= ?1 ORDER BY id"
         ) { statement in
             statement.bind(1, revisions.id(main, 0))
             while try statement.step() {
@@ -189,6 +198,24 @@ final class SQLiteView {
                 if !goesOn { return }
             }
         }
+    }
+
+    /// Deadlines of an embedded database live in memory: here they are as far away as they were when granted.
+    func lease(_ id: Int64) throws -> LeaseState? {
+        leaseByID.bind(1, id)
+        defer { leaseByID.reset() }
+        return try leaseByID.step() ? Self.armed(leaseByID.integer(0)) : nil
+    }
+
+    func leases() throws -> [(id: Int64, state: LeaseState)] {
+        let statement = try connection.prepare("SELECT id, ttl FROM drover_lease ORDER BY ttl, id")
+        var leases: [(id: Int64, state: LeaseState)] = []
+        while try statement.step() { leases.append((statement.integer(0), Self.armed(statement.integer(1)))) }
+        return leases
+    }
+
+    private static func armed(_ ttl: Int64) -> LeaseState {
+        LeaseState(grantedTTL: ttl, deadline: ttl.multipliedReportingOverflow(by: 1_000_000).partialValue, now: 0)
     }
 
     func keys(attachedTo lease: Int64) throws -> [Bytes] {

@@ -127,15 +127,15 @@ final class SQLiteWriter: DriverWriter {
 
     // MARK: - A batch
 
-    func begin(prefetching keys: [Bytes]) throws -> (meta: StoreMeta, states: [KeyState?]) {
+    func begin(_ prefetch: BatchPrefetch) throws -> BatchBase {
         let open = try current()
         try open.begin.run()
         inBatch = true
         let meta = try open.view.readMeta()
         var states: [KeyState?] = []
-        states.reserveCapacity(keys.count)
-        for key in keys { states.append(try open.view.state(of: key)) }
-        return (meta, states)
+        states.reserveCapacity(prefetch.keys.count)
+        for key in prefetch.keys { states.append(try open.view.state(of: key)) }
+        return BatchBase(meta: meta, states: states)
     }
 
     func commit(_ changes: ChangeSet) throws {
@@ -258,14 +258,14 @@ final class SQLiteWriter: DriverWriter {
 
     // MARK: - The sweep
 
-    func sweep(rows: Int) throws -> Bool {
+    func sweep(rows: Int, position: Int64) throws -> SweepStep {
         let open = try current()
         try open.begin.run()
         inBatch = true
         let meta = try open.view.readMeta()
         if meta.swept >= meta.compacted {
             rollback()
-            return true
+            return .finished
         }
         // Deletions at exactly the last mark were spared then and go now.
         let first = max(sweepCursor, revisions.id(meta.swept, 0))
@@ -308,7 +308,7 @@ final class SQLiteWriter: DriverWriter {
         try open.commit.run()
         inBatch = false
         sweepCursor = finished ? 0 : seen.last!.id + 1
-        return finished
+        return finished ? .finished : .more
     }
 
     // MARK: - Upkeep
@@ -369,7 +369,13 @@ final class SQLiteWriter: DriverWriter {
 
     // MARK: - Reading within the batch
 
-    func scan(_ range: KeyRange, at revision: Int64?, values: Bool, _ body: (RowView) throws -> Bool) throws {
+    func scan(
+        _ range: KeyRange,
+        at revision: Int64?,
+        values: Bool,
+        expecting: Int,
+        _ body: (RowView) throws -> Bool
+    ) throws {
         try current().view.scan(range, at: revision, values: values, body)
     }
 
@@ -381,11 +387,17 @@ final class SQLiteWriter: DriverWriter {
         try current().view.event(main: main, sub: sub, body)
     }
 
-    func log(from main: Int64, _ body: (RowView) throws -> Bool) throws {
-        try current().view.log(from: main, body)
+    func events(_ positions: [LogPosition], _ body: (Int, RowView) throws -> Void) throws {
+        try current().view.events(positions, body)
+    }
+
+    func log(from main: Int64, values: Bool, _ body: (RowView) throws -> Bool) throws {
+        try current().view.log(from: main, values: values, body)
     }
 
     func state(of key: Bytes) throws -> KeyState? { try current().view.state(of: key) }
+
+    func lease(_ id: Int64) throws -> LeaseState? { try current().view.lease(id) }
 
     func keys(attachedTo lease: Int64) throws -> [Bytes] { try current().view.keys(attachedTo: lease) }
 }

@@ -6,7 +6,7 @@ import Synchronization
 
 /// What the connections of one event loop share: a reader of their own, the calls on their way to the committer, and
 /// the outlet for answers and watch events. Used on its event loop, but for the two `deliver` methods.
-final class LoopContext: ReplySink, WatchTarget, @unchecked Sendable {
+final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable {
     let loop: any EventLoop
     let store: Store
     let header: ResponseHeader
@@ -17,6 +17,9 @@ final class LoopContext: ReplySink, WatchTarget, @unchecked Sendable {
     let reader: (any DriverReader)?
 
     private var calls: [WriteCall] = []
+    private var pointCalls: [PointCall] = []
+    private var pointsWaiting: [PointWaiter?] = []
+    private var freePoints: [Int] = []
     // Streams that wait for an answer, by token; a slab, since a dictionary showed in profiles.
     private var waiting: [ServerStream?] = []
     private var free: [Int] = []
@@ -57,8 +60,39 @@ final class LoopContext: ReplySink, WatchTarget, @unchecked Sendable {
         calls.append(WriteCall(operation: operation, sink: self, token: UInt64(slot)))
     }
 
+    /// Queues a point read for `stream`; it goes out with ``submit()``.
+    func enqueue(_ request: RangeRequest, for stream: ServerStream) {
+        let waiter = PointWaiter(stream: stream, request: request)
+        let slot: Int
+        if let reused = freePoints.popLast() {
+            pointsWaiting[reused] = waiter
+            slot = reused
+        } else {
+            slot = pointsWaiting.count
+            pointsWaiting.append(waiter)
+        }
+        pointCalls.append(PointCall(key: request.range.lower, sink: self, token: UInt64(slot)))
+    }
+
+    func deliver(_ answers: [PointAnswer]) {
+        loop.execute {
+            for answer in answers {
+                let slot = Int(answer.token)
+                guard let waiter = self.pointsWaiting[slot] else { continue }
+                self.pointsWaiting[slot] = nil
+                self.freePoints.append(slot)
+                KVService.complete(waiter, answer, self)
+            }
+            self.flush()
+        }
+    }
+
     /// Hands over the calls of this read cycle, with one lock for all of them.
     func submit() {
+        if !pointCalls.isEmpty {
+            store.submit(points: pointCalls)
+            pointCalls.removeAll(keepingCapacity: true)
+        }
         if calls.isEmpty { return }
         store.submit(calls)
         calls.removeAll(keepingCapacity: true)
@@ -146,6 +180,12 @@ final class LoopContext: ReplySink, WatchTarget, @unchecked Sendable {
         ticker?.cancel()
         ticker = nil
     }
+}
+
+/// A point read that waits for its answer.
+struct PointWaiter {
+    var stream: ServerStream
+    var request: RangeRequest
 }
 
 /// A connection of either version of HTTP.

@@ -50,6 +50,7 @@ public final class Server: Sendable {
         do {
             let (channel, contexts) = try await listen(store, configuration, group, metrics)
             let address = Self.address(channel, configuration)
+            store.announce(name: "drover", clientURLs: contexts[0].information.clientURLs)
             return Server(
                 address: address,
                 group: group,

@@ -41,7 +41,7 @@ struct LibraryGuideTests {
 
             let lease = try await store.grantLease(ttl: 30)
             try await store.put("session/1", "here", lease: lease.id)
-            let seconds = await store.keepAlive(lease.id)
+            let seconds = try await store.keepAlive(lease.id)
             print(seconds ?? 0)
             try await store.revokeLease(lease.id)
 

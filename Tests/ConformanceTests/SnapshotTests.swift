@@ -122,11 +122,11 @@ struct SnapshotTests {
             // The mark is set and a few steps are made, as if the process had been killed then.
             let driver = backend.makeDriver(directory)
             let writer = try driver.openWriter()
-            let (meta, _) = try writer.begin(prefetching: [])
+            let meta = try writer.begin(BatchPrefetch()).meta
             var changes = ChangeSet(base: meta)
             changes.compacted = newest
             try writer.commit(changes)
-            for _ in 0..<3 { _ = try writer.sweep(rows: 20) }
+            for _ in 0..<3 { _ = try writer.sweep(rows: 20, position: .max) }
             writer.close()
             driver.close()
 
@@ -141,7 +141,7 @@ struct SnapshotTests {
             let last = backend.makeDriver(directory)
             let left = try last.openWriter()
             var rows = 0
-            try left.log(from: 0) { _ in
+            try left.log(from: 0, values: false) { _ in
                 rows += 1
                 return true
             }
@@ -190,7 +190,7 @@ struct SnapshotTests {
         let writer = try driver.openWriter()
         var left = count
         while left > 0 {
-            let (meta, _) = try writer.begin(prefetching: [])
+            let meta = try writer.begin(BatchPrefetch()).meta
             var changes = ChangeSet(base: meta)
             changes.revision += 1
             if lease != 0 && left == count { changes.grantedLeases = [LeaseRecord(id: lease, grantedTTL: 100_000)] }

@@ -10,6 +10,7 @@ public final class CommitCounters: Sendable {
     let batches = Atomic<Int>(0)
     let calls = Atomic<Int>(0)
     let failedBatches = Atomic<Int>(0)
+    let conflicts = Atomic<Int>(0)
     let sweepNanoseconds = Atomic<Int>(0)
     let longestSweepNanoseconds = Atomic<Int>(0)
     let totalNanoseconds = Atomic<Int>(0)

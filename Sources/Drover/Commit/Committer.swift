@@ -11,21 +11,20 @@ import Synchronization
 
 /// Group commit: one thread takes all calls that wait and commits them as one database transaction, without a timer.
 final class Committer: Sendable {
-    /// What the engine does once a batch is in the database, in this order.
+    /// What the engine does around a commit.
     struct Effects: Sendable {
-        /// Before COMMIT: remembers creations and deletions for the counts.
+        /// Before COMMIT: the feed learns which revisions are about to come from here.
         var willCommit: @Sendable (ChangeSet) -> Void
-        /// After COMMIT: leases, feed.
+        /// After COMMIT: leases, counts, feed.
         var didCommit: @Sendable (ChangeSet) -> Void
         /// Instead of `didCommit`.
         var didNotCommit: @Sendable (ChangeSet) -> Void
+        /// How far this instance's watches are.
+        var position: @Sendable () -> Int64
     }
 
     /// How often a batch is tried again after a conflict before its calls are told that they timed out.
     private static let conflictRetries = 100
-    /// How long an unknown outcome is asked for before the calls are told that they timed out, in nanoseconds.
-    private static let settleNanoseconds: Int64 = 7_000_000_000
-
     /// How long the committer looks for the next call of a lone client before it sleeps, in nanoseconds. Measured: 1.1
     /// times the puts of one client with one call at a time, for at most 0.4 ms of a core after each.
     private static let loneCallSpinNanoseconds: Int64 = 400_000
@@ -36,22 +35,27 @@ final class Committer: Sendable {
     private let sweepRows: Atomic<Int>
     let counters = CommitCounters()
     private let limits: Limits
-    private let leaseExists: @Sendable (Int64) -> Bool
+    private let leases: LeaseSource
+    private let waitsForDatabase: Bool
     private let effects: Effects
     private let logger: Logger
+    /// Whether the sweep waits for other instances. Used on the committer's thread alone.
+    private nonisolated(unsafe) var sweepWaits = false
     private let physicalWaiters = Mutex<[(target: Int64, call: WriteCall, reply: WriteReply)]>([])
 
     init(
         queue: WriteQueue,
         limits: Limits,
         logger: Logger,
-        leaseExists: @escaping @Sendable (Int64) -> Bool,
+        leases: LeaseSource,
+        waitsForDatabase: Bool,
         effects: Effects
     ) {
         self.queue = queue
         self.limits = limits
         self.logger = logger
-        self.leaseExists = leaseExists
+        self.leases = leases
+        self.waitsForDatabase = waitsForDatabase
         self.effects = effects
         sweepRows = Atomic(min(limits.sweepRows, 256))
     }
@@ -75,7 +79,9 @@ final class Committer: Sendable {
             case .idle:
                 spin = 0
                 writer.upkeep(idle: true)
+                if sweepWaits { queue.requestSweep() }
             case .stop:
+                sweepWaits = false
                 for waiter in physicalWaiters.withLock({ $0 }) {
                     waiter.call.sink.deliver([.init(token: waiter.call.token, result: .failure(DroverError(.stopped)))])
                 }
@@ -87,20 +93,29 @@ final class Committer: Sendable {
 
     // MARK: - A batch
 
-    private func process(_ calls: ArraySlice<WriteCall>, _ writer: any DriverWriter) {
+    private func process(_ all: ArraySlice<WriteCall>, _ writer: any DriverWriter) {
+        var calls = all
         var attempt = 0
-        while true {
+        while !calls.isEmpty {
             do {
                 try commitOnce(calls, writer)
                 return
             } catch let failure as DriverFailure {
                 writer.rollback()
+                attempt += 1
                 switch failure.kind {
-                case .conflict where attempt < Self.conflictRetries:
-                    attempt += 1
-                    let most = min(1_000 << min(attempt, 6), 50_000)
-                    usleep(UInt32.random(in: 500...UInt32(most)))
-                    continue
+                case .conflict where attempt <= Self.conflictRetries:
+                    counters.conflicts.add(1, ordering: .relaxed)
+                    // Jitter keeps instances from meeting again; the longer one has waited, the sooner it tries.
+                    let most: UInt32 = attempt < 4 ? 2_000 << UInt32(attempt) : 4_000
+                    usleep(UInt32.random(in: 200...most))
+                case .unavailable where waitsForDatabase && !queue.isStopping:
+                    // The database may be restarting: calls wait for it as long as etcd lets them.
+                    calls = failOverdue(calls, failure)
+                    if attempt == 1 {
+                        logger.warning("the database is away; calls wait for it", metadata: ["reason": "\(failure)"])
+                    }
+                    usleep(UInt32.random(in: 10_000...UInt32(min(attempt, 10) * 20_000)))
                 case .refused where calls.count > 1:
                     // The culprit must stand alone: its neighbours are fine.
                     let middle = calls.startIndex + calls.count / 2
@@ -121,20 +136,29 @@ final class Committer: Sendable {
         }
     }
 
+    /// Fails the calls that have waited for the database as long as a call may, and returns the rest.
+    private func failOverdue(_ calls: ArraySlice<WriteCall>, _ failure: DriverFailure) -> ArraySlice<WriteCall> {
+        let oldest = Monotonic.now() - Int64(limits.databaseWaitSeconds * 1e9)
+        let rest = calls.filter { $0.queuedAt > oldest }
+        if rest.count == calls.count { return calls }
+        counters.failedBatches.add(1, ordering: .relaxed)
+        fail(calls.filter { $0.queuedAt <= oldest }[...], failure.asDroverError)
+        return rest[...]
+    }
+
     private func commitOnce(_ calls: ArraySlice<WriteCall>, _ writer: any DriverWriter) throws {
         let started = Monotonic.now()
-        var keys: [Bytes] = []
-        keys.reserveCapacity(calls.count)
-        for call in calls { call.operation.collectKeys(into: &keys) }
-        if keys.count > 1 { keys = Self.unique(keys) }
-        let (meta, states) = try writer.begin(prefetching: keys)
+        let prefetch = prefetch(calls)
+        let base = try writer.begin(prefetch)
+        let meta = base.meta
         var evaluator = TxnEvaluator(
             view: writer,
             meta: meta,
             sharedRows: limits.sharedBatchRows,
-            leaseExists: leaseExists
+            leaseExists: { [leases] in try leases.exists($0, base, writer) },
+            leaseIsExpired: { [leases] in try leases.isExpired($0, base, writer) }
         )
-        evaluator.preload(keys, states)
+        evaluator.preload(prefetch.keys, base.states)
 
         var completions: [(call: WriteCall, result: Result<WriteReply, DroverError>)] = []
         completions.reserveCapacity(calls.count)
@@ -152,8 +176,6 @@ final class Committer: Sendable {
             evaluator.isShared = true
             if evaluator.rowsTouched > limits.sharedBatchRows { break }
         }
-        if taken < calls.endIndex { queue.putBack(calls[taken...]) }
-
         let changes = evaluator.changeSet()
         if changes.isEmpty {
             writer.rollback()
@@ -163,19 +185,28 @@ final class Committer: Sendable {
                 try commit(changes, writer)
             } catch {
                 effects.didNotCommit(changes)
-                // Calls that were put back are tried in their own batch; only these failed.
-                if taken < calls.endIndex {
-                    writer.rollback()
-                    let failure = error as? DriverFailure
-                    fail(calls[..<taken], failure?.asDroverError ?? DroverError(.internalFault, cause: error))
-                    return
-                }
                 throw error
             }
             counters.record(calls: completions.count, nanoseconds: Monotonic.now() - started)
             effects.didCommit(changes)
         }
+        // What must not share this batch goes first in the next one.
+        if taken < calls.endIndex { queue.putBack(calls[taken...]) }
         deliver(completions, changes)
+    }
+
+    private func prefetch(_ calls: ArraySlice<WriteCall>) -> BatchPrefetch {
+        var keys: [Bytes] = []
+        keys.reserveCapacity(calls.count)
+        for call in calls { call.operation.collectKeys(into: &keys) }
+        if keys.count > 1 { keys = Self.unique(keys) }
+        var prefetch = BatchPrefetch(keys: keys)
+        if leases.isShared {
+            for call in calls { call.operation.collectLeases(into: &prefetch) }
+            if prefetch.leases.count > 1 { prefetch.leases = Array(Set(prefetch.leases)) }
+            if prefetch.expiring.count > 1 { prefetch.expiring = Array(Set(prefetch.expiring)).sorted() }
+        }
+        return prefetch
     }
 
     private func commit(_ changes: ChangeSet, _ writer: any DriverWriter) throws {
@@ -183,12 +214,12 @@ final class Committer: Sendable {
             try writer.commit(changes)
         } catch let failure as DriverFailure where failure.kind == .unknownOutcome {
             logger.error("the outcome of a commit is unknown; asking the database", metadata: ["reason": "\(failure)"])
-            let deadline = Monotonic.now() + Self.settleNanoseconds
+            let deadline = Monotonic.now() + Int64(limits.databaseWaitSeconds * 1e9)
             while true {
                 do {
                     if try writer.settle(batch: changes.base.batch + 1) { return }
                     throw DriverFailure(.conflict, "the batch was not committed")
-                } catch let again as DriverFailure where again.kind != .conflict {
+                } catch let again as DriverFailure where again.kind != .conflict && again.kind != .forked {
                     if Monotonic.now() > deadline { throw again }
                     usleep(50_000)
                 }
@@ -237,7 +268,8 @@ final class Committer: Sendable {
         let started = Monotonic.now()
         do {
             let rows = sweepRows.load(ordering: .relaxed)
-            let finished = try writer.sweep(rows: rows)
+            let step = try writer.sweep(rows: rows, position: effects.position())
+            sweepWaits = step == .waiting
             let taken = Monotonic.now() - started
             counters.sweepNanoseconds.add(Int(taken), ordering: .relaxed)
             counters.longestSweepNanoseconds.max(Int(taken), ordering: .relaxed)
@@ -248,8 +280,9 @@ final class Committer: Sendable {
                 sweepRows.store(min(limits.sweepRows, rows + rows / 4 + 1), ordering: .relaxed)
             }
             writer.upkeep(idle: false)
-            if !finished {
-                queue.requestSweep()
+            if step != .finished {
+                // A sweep that waits is tried again when there is nothing else to do, a fifth of a second later.
+                if step == .more { queue.requestSweep() }
                 return
             }
             let done = physicalWaiters.withLock { waiters in
@@ -261,6 +294,11 @@ final class Committer: Sendable {
             }
         } catch {
             writer.rollback()
+            if let failure = error as? DriverFailure, failure.kind == .conflict || failure.kind == .unavailable {
+                // The next try is when there is nothing else to do.
+                sweepWaits = true
+                return
+            }
             logger.error(
                 "a step of the sweep failed and will be tried again with the next compaction",
                 metadata: ["reason": "\(error)"]

@@ -21,6 +21,17 @@ public enum WriteOperation: Sendable {
         }
     }
 
+    /// The leases that the batch fetches from a shared database before it is evaluated.
+    func collectLeases(into prefetch: inout BatchPrefetch) {
+        switch self {
+        case .put(let request): if request.lease != 0 { prefetch.leases.append(request.lease) }
+        case .txn(let request): request.collectLeases(into: &prefetch)
+        case .leaseGrant(let id, _), .leaseRevoke(let id): prefetch.leases.append(id)
+        case .leaseExpire(let id): prefetch.expiring.append(id)
+        case .deleteRange, .compact: break
+        }
+    }
+
     /// The keys whose states the batch fetches before it is evaluated.
     func collectKeys(into keys: inout [Bytes]) {
         switch self {
@@ -49,6 +60,18 @@ extension TxnRequest {
             }
         }
         return bytes
+    }
+
+    func collectLeases(into prefetch: inout BatchPrefetch) {
+        for branch in [success, failure] {
+            for operation in branch {
+                switch operation {
+                case .put(let request): if request.lease != 0 { prefetch.leases.append(request.lease) }
+                case .txn(let request): request.collectLeases(into: &prefetch)
+                case .range, .deleteRange, .missing: break
+                }
+            }
+        }
     }
 
     func collectKeys(into keys: inout [Bytes]) {

@@ -44,7 +44,11 @@ final class WriteQueue: Sendable {
                 refused = DroverError(.tooManyRequests)
                 return false
             }
-            state.calls.append(contentsOf: calls)
+            let now = Monotonic.now()
+            for var call in calls {
+                call.queuedAt = now
+                state.calls.append(call)
+            }
             arrivals.add(1, ordering: .releasing)
             state.bytes += bytes
             let wakes = state.committerWaits
@@ -75,6 +79,9 @@ final class WriteQueue: Sendable {
         }
         if wakes { state.signal() }
     }
+
+    /// Whether ``stop()`` was called.
+    var isStopping: Bool { state.withLock { $0.stopping } }
 
     /// Refuses further calls; the committer stops when it has done those that wait.
     func stop() {

@@ -30,6 +30,8 @@ public struct WriteCall: Sendable {
     public var sink: any ReplySink
     /// What the answer carries back.
     public var token: UInt64
+    /// When it was queued, in nanoseconds of the monotonic clock.
+    var queuedAt: Int64 = 0
 
     /// A call from its parts.
     public init(operation: WriteOperation, sink: any ReplySink, token: UInt64) {

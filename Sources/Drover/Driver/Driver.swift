@@ -9,14 +9,25 @@ public protocol Driver: AnyObject, Sendable {
     var name: String { get }
     /// The longest key in bytes that the backend's index can hold.
     var maximumKeyBytes: Int { get }
-    /// Whether a reader answers a point read fast enough to be called on an event loop: the database is embedded.
-    var readsInline: Bool { get }
+    /// Whether other processes may serve the same database at the same time. A driver of an embedded database says no:
+    /// its readers are then fast enough to be called on an event loop, and its leases' deadlines live in memory.
+    var isShared: Bool { get }
     /// Opens the database, creating or migrating its tables, and returns the connection that writes.
     func openWriter() throws -> any DriverWriter
     /// Opens one more connection for reading. Called after ``openWriter()``.
     func openReader() throws -> any DriverReader
+    /// Opens the connection for what goes on beside batches: heartbeats, renewals, looking for others' commits. Called
+    /// once, of a shared database alone.
+    func openLink() throws -> any DriverLink
     /// Releases what the driver holds. Called after every connection is closed.
     func close()
+}
+
+extension Driver {
+    /// An embedded database has no link.
+    public func openLink() throws -> any DriverLink {
+        throw DriverFailure(.unavailable, "this backend is not shared between processes")
+    }
 }
 
 /// How a driver is found by the scheme of an endpoint.

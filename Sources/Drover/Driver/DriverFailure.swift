@@ -12,6 +12,8 @@ public struct DriverFailure: Error, Sendable, CustomStringConvertible {
         case unavailable
         /// The database refuses this batch's data.
         case refused
+        /// The database has lost what this instance has acknowledged: its history has forked, or went back.
+        case forked
         /// The database is damaged or is not what it should be.
         case corrupt
     }
@@ -37,6 +39,7 @@ public struct DriverFailure: Error, Sendable, CustomStringConvertible {
         switch kind {
         case .noSpace: DroverError(.noSpace, cause: self)
         case .corrupt: DroverError(.corrupt, cause: self)
+        case .forked: DroverError(.init(.unavailable, message), cause: self)
         case .conflict, .unknownOutcome, .unavailable: DroverError(.timeout, cause: self)
         case .refused: DroverError(.internalFault, message: "drover: the database refused the request", cause: self)
         }

@@ -1,5 +1,7 @@
 /// A connection for reading.
 public protocol DriverReader: DriverView {
+    /// Reads `meta`, in a snapshot of its own and one round trip.
+    func readMeta() throws -> StoreMeta
     /// Starts a snapshot that holds until ``endSnapshot()``, and reads `meta` in it.
     func beginSnapshot() throws -> StoreMeta
     /// Ends the snapshot. Does nothing when there is none.
@@ -14,8 +16,13 @@ public protocol DriverReader: DriverView {
         longest: Int,
         _ body: (RowView) throws -> Void
     ) throws -> StoreMeta
-    /// All leases. Called once, when a store opens.
-    func leases() throws -> [LeaseRecord]
+    /// Reads many keys with `meta`, in one snapshot of its own and one round trip. `body` is given the place of a key
+    /// in `keys` and its row, for each that exists, in any order.
+    func points(_ keys: [Bytes], _ body: (Int, RowView) throws -> Void) throws -> StoreMeta
+    /// All leases, those that expire first in front. In a shared database `now` and `deadline` are its clock's.
+    func leases() throws -> [(id: Int64, state: LeaseState)]
+    /// The instances that live. One, this one, of an embedded database.
+    func instances() throws -> [InstanceRecord]
     /// The bytes the database takes, and how many of them are in use.
     func size() throws -> (total: Int64, inUse: Int64)
 }

@@ -8,10 +8,12 @@ public protocol DriverView: AnyObject {
     /// - Parameters:
     ///   - revision: nil for the newest state, or a revision at most the newest and at least the compacted one.
     ///   - values: whether rows carry their values.
+    ///   - expecting: about how many rows will be taken, for a driver that fetches rows ahead.
     func scan(
         _ range: KeyRange,
         at revision: Int64?,
         values: Bool,
+        expecting: Int,
         _ body: (RowView) throws -> Bool
     ) throws
 
@@ -21,12 +23,32 @@ public protocol DriverView: AnyObject {
     /// Lends the event at (`main`, `sub`) of the log; false when it is not there.
     func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool
 
+    /// Lends the events at `positions`, with their place in it, in any order; those that are not there are left out.
+    func events(_ positions: [LogPosition], _ body: (Int, RowView) throws -> Void) throws
+
     /// Lends the log's rows from revision `main` on, in order, until `body` returns false.
-    func log(from main: Int64, _ body: (RowView) throws -> Bool) throws
+    ///
+    /// - Parameter values: whether rows carry their values.
+    func log(from main: Int64, values: Bool, _ body: (RowView) throws -> Bool) throws
 
     /// The state of one key: of its live row, or of its tombstone.
     func state(of key: Bytes) throws -> KeyState?
 
+    /// A lease, by the database's clock; nil when there is none.
+    func lease(_ id: Int64) throws -> LeaseState?
+
     /// The keys attached to a lease, in key order.
     func keys(attachedTo lease: Int64) throws -> [Bytes]
+}
+
+extension DriverView {
+    /// As ``scan(_:at:values:expecting:_:)`` for an unknown number of rows.
+    public func scan(
+        _ range: KeyRange,
+        at revision: Int64?,
+        values: Bool,
+        _ body: (RowView) throws -> Bool
+    ) throws {
+        try scan(range, at: revision, values: values, expecting: range.isSingle ? 1 : 256, body)
+    }
 }

@@ -8,6 +8,9 @@ public struct StoreMeta: Sendable, Hashable {
     public var compacted: Int64
     /// How far the physical part of compaction has come.
     public var swept: Int64
+    /// Events before this revision may be gone from the log. At most `compacted`: the sweep begins a little after the
+    /// mark has moved where several instances serve one database.
+    public var purged: Int64
     /// etcd's cluster id: random, made with the store.
     public var clusterID: UInt64
     /// etcd's member id: random, made with the store.
@@ -19,6 +22,7 @@ public struct StoreMeta: Sendable, Hashable {
         batch: Int64,
         compacted: Int64,
         swept: Int64,
+        purged: Int64? = nil,
         clusterID: UInt64,
         memberID: UInt64
     ) {
@@ -26,6 +30,7 @@ public struct StoreMeta: Sendable, Hashable {
         self.batch = batch
         self.compacted = compacted
         self.swept = swept
+        self.purged = purged ?? compacted
         self.clusterID = clusterID
         self.memberID = memberID
     }

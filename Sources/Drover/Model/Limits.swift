@@ -14,6 +14,18 @@ public struct Limits: Sendable {
     public var queuedReads = 50_000
     /// Reader threads, each with a connection of its own.
     public var readerThreads = 4
+    /// Threads that answer point reads together, one statement for all that wait, each with a connection of its own.
+    /// Of a shared database alone: an embedded one answers them where they arrive.
+    public var pointThreads = 2
+    /// The most point reads of one statement.
+    public var pointBatch = 512
+    /// Seconds that a call waits for a database that is away before it fails with etcd's "request timed out". etcd: five
+    /// seconds and two election timeouts.
+    public var databaseWaitSeconds: Double = 7
+    /// The most renewals of leases that are written together.
+    public var renewalBatch = 10_000
+    /// The most renewals of leases that wait; above it they fail with "too many requests".
+    public var queuedRenewals = 1_000_000
     /// The most operations in each list of a transaction. etcd: `--max-txn-ops`.
     public var txnOperations = 128
     /// The most events that the feed keeps in memory for watches to resume from.

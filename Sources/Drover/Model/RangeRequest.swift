@@ -73,3 +73,19 @@ public struct RangeRequest: Hashable, Sendable {
         return true
     }
 }
+
+extension RangeRequest {
+    /// Whether it reads the newest state of one key and no more.
+    public var isPlainPoint: Bool { range.isSingle && revision <= 0 && !hasRevisionFilter }
+
+    /// The answer to a plain point read.
+    public func answer(_ kv: KeyValue?, revision: Int64) -> RangeResponse {
+        var response = RangeResponse(revision: revision)
+        guard var kv else { return response }
+        response.count = 1
+        if countOnly { return response }
+        if keysOnly { kv.value = [] }
+        response.kvs = [kv]
+        return response
+    }
+}

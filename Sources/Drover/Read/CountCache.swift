@@ -5,7 +5,8 @@ import Synchronization
 ///
 /// Two sources: a page in key order leaves the count of its continuation behind, and a range counted lately is moved
 /// along by the creations and deletions that were committed since. A count is used only for the very revision it holds
-/// for; the committer records creations and deletions before COMMIT, so that whoever sees a revision finds them here.
+/// for. This instance's own commits are recorded as they happen; what others commit to a shared database is read from
+/// the log, without values, by the first count that needs it.
 final class CountCache: Sendable {
     private struct Delta {
         var revision: Int64
@@ -31,8 +32,9 @@ final class CountCache: Sendable {
         var continuations: [Continuation: Int64] = [:]
         var continuationOrder: Deque<Continuation> = []
         var deltas: Deque<Delta> = []
-        /// Every creation and deletion after this revision is in `deltas`.
+        /// Every creation and deletion after this revision, through the other, is in `deltas`.
         var completeAfter: Int64
+        var completeThrough: Int64
         var clock: UInt64 = 0
     }
 
@@ -41,30 +43,52 @@ final class CountCache: Sendable {
 
     init(limits: Limits, revision: Int64) {
         self.limits = limits
-        self.state = Mutex(State(completeAfter: revision))
+        self.state = Mutex(State(completeAfter: revision, completeThrough: revision))
     }
 
-    /// A batch is about to be committed.
-    func willCommit(_ changes: ChangeSet) {
+    /// A batch of this instance was committed. What is not known between it and what is known stays a gap.
+    func didCommit(_ changes: ChangeSet) {
         state.withLock { state in
-            for event in changes.events {
-                if event.version == 1 {
-                    state.deltas.append(Delta(revision: event.main, key: event.key, change: 1))
-                } else if event.version == 0 {
-                    state.deltas.append(Delta(revision: event.main, key: event.key, change: -1))
-                }
-            }
-            while state.deltas.count > limits.countDeltas {
-                let dropped = state.deltas.removeFirst()
-                state.completeAfter = max(state.completeAfter, dropped.revision)
-            }
+            guard changes.base.revision == state.completeThrough else { return }
+            for event in changes.events { Self.add(event.key, event.main, event.version, &state) }
+            finish(&state, through: changes.revision)
         }
     }
 
-    /// The batch was not committed after all.
-    func didNotCommit(_ changes: ChangeSet) {
+    /// The first revision whose changes are not known, when those up to `revision` would make the count of `range`
+    /// known; nil when they would not help.
+    func gap(before revision: Int64, of range: KeyRange) -> Int64? {
         state.withLock { state in
-            while let last = state.deltas.last, last.revision > changes.base.revision { state.deltas.removeLast() }
+            guard state.completeThrough < revision, let entry = state.entries[range] else { return nil }
+            return entry.revision >= state.completeAfter ? state.completeThrough + 1 : nil
+        }
+    }
+
+    /// Changes that were read from the log: those of the revisions from `first` through `last`, or none of them when
+    /// they were too many.
+    func fill(from first: Int64, through last: Int64, _ changes: [(key: Bytes, main: Int64, version: Int64)]?) {
+        state.withLock { state in
+            guard first == state.completeThrough + 1, last >= first else { return }
+            guard let changes else {
+                state.deltas.removeAll()
+                state.completeAfter = last
+                state.completeThrough = last
+                return
+            }
+            for change in changes { Self.add(change.key, change.main, change.version, &state) }
+            finish(&state, through: last)
+        }
+    }
+
+    private static func add(_ key: Bytes, _ main: Int64, _ version: Int64, _ state: inout State) {
+        if version <= 1 { state.deltas.append(Delta(revision: main, key: key, change: version == 1 ? 1 : -1)) }
+    }
+
+    private func finish(_ state: inout State, through revision: Int64) {
+        state.completeThrough = revision
+        while state.deltas.count > limits.countDeltas {
+            let dropped = state.deltas.removeFirst()
+            state.completeAfter = max(state.completeAfter, dropped.revision)
         }
     }
 
@@ -76,8 +100,8 @@ final class CountCache: Sendable {
             state.clock += 1
             if entry.revision != revision {
                 let low = min(entry.revision, revision)
-                guard low >= state.completeAfter else { return nil }
                 let high = max(entry.revision, revision)
+                guard low >= state.completeAfter, high <= state.completeThrough else { return nil }
                 var change: Int64 = 0
                 let first = Self.firstDelta(after: low, state.deltas)
                 // Beyond this many a fresh count over `current` is the cheaper way.

@@ -3,7 +3,7 @@
 /// Source: etcd `server/etcdserver/txn/range.go`.
 struct RangeExecution {
     typealias Scan = (
-        _ range: KeyRange, _ revision: Int64?, _ values: Bool, _ body: (RowView) throws -> Bool
+        _ range: KeyRange, _ revision: Int64?, _ values: Bool, _ expecting: Int, _ body: (RowView) throws -> Bool
     ) throws -> Void
     typealias Count = (_ range: KeyRange, _ revision: Int64?) throws -> Int64
 
@@ -36,7 +36,8 @@ struct RangeExecution {
         let ceiling = stopsEarly && request.limit < Int64.max ? request.limit + 1 : Int64.max
         var seen: Int64 = 0
         var cut = false
-        try scan(request.range, at, values) { row in
+        let expecting = Int(clamping: request.range.isSingle ? 1 : ceiling)
+        try scan(request.range, at, values, expecting) { row in
             seen += 1
             if request.admits(modRevision: row.main, createRevision: row.createRevision) {
                 response.kvs.append(row.keyValue())
@@ -56,7 +57,7 @@ struct RangeExecution {
         if defersValues {
             for index in response.kvs.indices {
                 let single = KeyRange(lower: response.kvs[index].key, upper: .single)
-                try scan(single, at, true) { row in
+                try scan(single, at, true, 1) { row in
                     response.kvs[index].value = Bytes(row.value)
                     return false
                 }

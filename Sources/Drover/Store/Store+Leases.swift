@@ -15,7 +15,7 @@ extension Store {
     /// A grant within etcd's bounds. For servers.
     public func leaseGrantOperation(id: Int64, ttl: Int64) throws(DroverError) -> WriteOperation {
         if ttl > Lessor.maximumTTL { throw DroverError(.leaseTTLTooLarge) }
-        if lessor.count >= limits.leases { throw DroverError(.tooManyRequests) }
+        if leaseCount >= limits.leases { throw DroverError(.tooManyRequests) }
         let chosen = id == 0 ? Int64.random(in: 1...Int64.max) : id
         return .leaseGrant(id: chosen, ttl: max(ttl, Lessor.minimumTTL))
     }
@@ -28,25 +28,54 @@ extension Store {
     }
 
     /// Renews a lease; nil when it is unknown or has expired, else its time to live in seconds.
-    public func keepAlive(_ id: Int64) async -> Int64? {
-        await withCheckedContinuation { continuation in
-            renewLease(id) { continuation.resume(returning: $0) }
+    ///
+    /// - Throws: ``DroverError`` when a shared database cannot be reached; an embedded one writes nothing.
+    public func keepAlive(_ id: Int64) async throws -> Int64? {
+        try await withCheckedThrowingContinuation { continuation in
+            renewLease(id) { continuation.resume(with: $0) }
         }
     }
 
     /// As ``keepAlive(_:)`` with a completion: called before this returns, or later from another thread when the lease
-    /// is just being revoked for expiry. For servers.
-    public func renewLease(_ id: Int64, _ completion: @escaping @Sendable (Int64?) -> Void) {
-        switch lessor.renew(id, resume: { completion(nil) }) {
-        case .renewed(let ttl): completion(ttl)
-        case .unknown: completion(nil)
+    /// is just being revoked for expiry, or is a shared database's. For servers.
+    public func renewLease(_ id: Int64, _ completion: @escaping @Sendable (Result<Int64?, DroverError>) -> Void) {
+        if let sharedLeases { return sharedLeases.renew(id, completion) }
+        switch lessor!.renew(id, resume: { completion(.success(nil)) }) {
+        case .renewed(let ttl): completion(.success(ttl))
+        case .unknown: completion(.success(nil))
         case .expiring: break
         }
     }
 
     /// The seconds left and granted of a lease; nil when it is unknown.
-    public func timeToLive(_ id: Int64) -> (remaining: Int64, granted: Int64)? {
-        lessor.timeToLive(id)
+    public func timeToLive(_ id: Int64) async throws -> (remaining: Int64, granted: Int64)? {
+        if let lessor { return lessor.timeToLive(id) }
+        return try await onReader { store, reader in
+            defer { reader.endSnapshot() }
+            _ = try reader.beginSnapshot()
+            return try store.timeToLive(id, reader)
+        }
+    }
+
+    /// As ``timeToLive(_:)`` within a snapshot. For servers.
+    public func timeToLive(_ id: Int64, _ reader: any DriverReader) throws -> (remaining: Int64, granted: Int64)? {
+        if let lessor { return lessor.timeToLive(id) }
+        return try reader.lease(id).map { ($0.remaining, $0.grantedTTL) }
+    }
+
+    /// All leases, those that expire first in front.
+    public func leases() async throws -> [Int64] {
+        if let lessor { return lessor.all() }
+        return try await onReader { store, reader in
+            defer { reader.endSnapshot() }
+            _ = try reader.beginSnapshot()
+            return try store.leases(reader)
+        }
+    }
+
+    /// As ``leases()`` within a snapshot. For servers.
+    public func leases(_ reader: any DriverReader) throws -> [Int64] {
+        try lessor?.all() ?? reader.leases().map(\.id)
     }
 
     /// The keys attached to a lease, in key order.
@@ -56,10 +85,5 @@ extension Store {
             _ = try reader.beginSnapshot()
             return try reader.keys(attachedTo: id)
         }
-    }
-
-    /// All leases, those that expire first in front.
-    public func leases() -> [Int64] {
-        lessor.all()
     }
 }

@@ -13,11 +13,14 @@ extension Store {
         Metrics(
             commits: committer.counters.snapshot(),
             feed: feed.counters.snapshot(),
-            leases: lessor.totals(),
-            leaseCount: lessor.count,
+            leases: lessor?.totals() ?? sharedLeases?.totals() ?? (0, 0, 0, 0),
+            leaseCount: leaseCount,
             longestSweepSeconds: committer.counters.longestSweepSeconds
         )
     }
+
+    /// The number of leases; of a shared database as it was counted lately.
+    var leaseCount: Int { lessor?.count ?? sharedLeases?.count ?? 0 }
 
     /// The backend's name, such as `sqlite`.
     public var backendName: String { driver.name }

@@ -4,6 +4,14 @@ extension Store {
     /// - Throws: ``DroverError`` with etcd's codes: `emptyKey`, `compacted`, `futureRevision`.
     public func range(_ request: RangeRequest) async throws -> RangeResponse {
         try validator.check(request)
+        if let points, request.isPlainPoint {
+            let (revision, kv): (Int64, KeyValue?) = try await withCheckedThrowingContinuation {
+                (continuation: CheckedContinuation<(revision: Int64, kv: KeyValue?), any Error>) in
+                let call = PointCall(key: request.range.lower, sink: ContinuationPointSink(continuation), token: 0)
+                if let refused = points.submit([call]) { continuation.resume(throwing: refused) }
+            }
+            return request.answer(kv, revision: revision)
+        }
         return try await onReader { store, reader in try store.range(request, reader) }
     }
 
@@ -70,10 +78,11 @@ extension Store {
     public func range(_ request: RangeRequest, _ reader: any DriverReader) throws -> RangeResponse {
         defer { reader.endSnapshot() }
         let meta = try reader.beginSnapshot()
+        notice(meta)
         let execution = RangeExecution(
             currentRevision: meta.revision,
             compactedRevision: meta.compacted,
-            scan: { try reader.scan($0, at: $1, values: $2, $3) },
+            scan: { try reader.scan($0, at: $1, values: $2, expecting: $3, $4) },
             count: { try self.count($0, at: $1, meta: meta, reader) }
         )
         let response = try execution.collect(request)
@@ -92,6 +101,7 @@ extension Store {
     public func readOnlyTxn(_ request: TxnRequest, _ reader: any DriverReader) throws -> TxnResponse {
         defer { reader.endSnapshot() }
         let meta = try reader.beginSnapshot()
+        notice(meta)
         var evaluator = TxnEvaluator(view: reader, meta: meta, leaseExists: { _ in false })
         return try evaluator.readOnly(request)
     }
@@ -105,11 +115,38 @@ extension Store {
     ) throws -> Int64 {
         guard let revision else {
             if let known = counts.count(range, at: meta.revision) { return known }
+            if let first = counts.gap(before: meta.revision, of: range) {
+                try fillCounts(from: first, meta, reader)
+                if let known = counts.count(range, at: meta.revision) { return known }
+            }
             let count = try reader.count(range, at: nil)
             if !range.isSingle { counts.learn(range, at: meta.revision, count: count) }
             return count
         }
         return try counts.continuation(range, at: revision) ?? reader.count(range, at: revision)
+    }
+
+    /// Reads what others have committed since the counts were last moved along.
+    private func fillCounts(from first: Int64, _ meta: StoreMeta, _ reader: any DriverReader) throws {
+        // Beyond so many a fresh count over `current` is the cheaper way.
+        let most = 10_000
+        var changes: [(key: Bytes, main: Int64, version: Int64)]? = []
+        if first < meta.purged || meta.revision - first > most {
+            changes = nil
+        } else {
+            var rows = 0
+            try reader.log(from: first, values: false) { row in
+                if row.main > meta.revision { return false }
+                rows += 1
+                if rows > most {
+                    changes = nil
+                    return false
+                }
+                if row.version <= 1 { changes?.append((Bytes(row.key), row.main, row.version)) }
+                return true
+            }
+        }
+        counts.fill(from: first, through: meta.revision, changes)
     }
 
     /// Remembers the count of what is left after a page. For servers.

@@ -8,13 +8,19 @@ import Synchronization
 public final class Store: Sendable {
     let driver: any Driver
     let readers: ReaderPool
-    let lessor: Lessor
+    /// The leases of an embedded database; nil of a shared one.
+    let lessor: Lessor?
+    /// The leases of a shared database; nil of an embedded one.
+    let sharedLeases: SharedLeases?
+    /// Point reads of a shared database; nil of an embedded one.
+    let points: PointReader?
+    let link: InstanceLink?
     let counts: CountCache
     let committer: Committer
-    let housekeeper: Housekeeper
+    let housekeeper: Housekeeper?
     private let feedThread: WorkerThread
     private let writerThread: WorkerThread
-    private let housekeeperThread: WorkerThread
+    private let keeperThread: WorkerThread
     private let isClosed = Atomic<Bool>(false)
 
     /// The feed of committed events.
@@ -55,8 +61,9 @@ public final class Store: Sendable {
             maximumKeyBytes: driver.maximumKeyBytes
         )
 
-        let lessor = Lessor()
-        lessor.arm(try feedReader.leases())
+        let lessor = driver.isShared ? nil : Lessor()
+        lessor?.arm(try feedReader.leases().map { LeaseRecord(id: $0.id, grantedTTL: $0.state.grantedTTL) })
+        let clock = ClockGuard()
         let counts = CountCache(limits: limits, revision: meta.revision)
         let interval = Int64(max(0.1, configuration.progressInterval) * 1e9)
         let feed = Feed(revision: meta.revision, limits: limits, progressInterval: interval, logger: logger)
@@ -65,25 +72,50 @@ public final class Store: Sendable {
             queue: queue,
             limits: limits,
             logger: logger,
-            leaseExists: { lessor.exists($0) },
+            leases: lessor.map { .memory($0) } ?? .database(clock),
+            waitsForDatabase: driver.isShared,
             effects: .init(
-                willCommit: { counts.willCommit($0) },
+                willCommit: { feed.expect($0) },
                 didCommit: { changes in
-                    lessor.apply(changes)
+                    lessor?.apply(changes)
+                    counts.didCommit(changes)
                     feed.publish(changes)
                 },
-                didNotCommit: { counts.didNotCommit($0) }
+                didNotCommit: { _ in feed.expectNothing() },
+                position: { feed.position }
             )
         )
-        let housekeeper = Housekeeper(lessor: lessor, queue: queue, limits: limits)
         self.lessor = lessor
         self.counts = counts
         self.feed = feed
         self.committer = committer
-        self.housekeeper = housekeeper
+        if let lessor {
+            let housekeeper = Housekeeper(lessor: lessor, queue: queue, limits: limits)
+            self.housekeeper = housekeeper
+            sharedLeases = nil
+            points = nil
+            link = nil
+            keeperThread = WorkerThread(name: "drover-keeper") { housekeeper.run() }
+        } else {
+            let leases = SharedLeases(limits: limits)
+            let link = InstanceLink(
+                id: meta.memberID,
+                leases: leases,
+                clock: clock,
+                queue: queue,
+                feed: feed,
+                limits: limits,
+                logger: logger
+            )
+            nonisolated(unsafe) let connection = try driver.openLink()
+            housekeeper = nil
+            sharedLeases = leases
+            points = try PointReader(driver: driver, limits: limits, noticed: { feed.notice($0) })
+            self.link = link
+            keeperThread = WorkerThread(name: "drover-link") { link.run(connection) }
+        }
         writerThread = WorkerThread(name: "drover-commit") { committer.run(writer) }
         feedThread = WorkerThread(name: "drover-feed") { feed.run(feedReader) }
-        housekeeperThread = WorkerThread(name: "drover-keeper") { housekeeper.run() }
         if meta.swept < meta.compacted { queue.requestSweep() }
     }
 
@@ -126,8 +158,10 @@ public final class Store: Sendable {
     /// As ``close()``, on the calling thread, which it blocks.
     public func closeBlocking() {
         if isClosed.exchange(true, ordering: .sequentiallyConsistent) { return }
-        housekeeper.stop()
-        housekeeperThread.join()
+        housekeeper?.stop()
+        link?.stop()
+        keeperThread.join()
+        points?.stop()
         feed.stop()
         feedThread.join()
         readers.stop()
@@ -145,6 +179,33 @@ public final class Store: Sendable {
         }
     }
 
+    /// Whether point reads go through ``submit(points:)``, since a round trip lies between them and their
+    /// answers.
+    public var queuesPoints: Bool { points != nil }
+
+    /// Queues point reads; those that wait are answered together.
+    public func submit(points calls: [PointCall]) {
+        guard let refused = points?.submit(calls) else { return }
+        for call in calls { call.sink.deliver([.init(token: call.token, result: .failure(refused))]) }
+    }
+
+    /// What other instances are told of this one.
+    public func announce(name: String, clientURLs: [String]) {
+        link?.announce(name: name, clientURLs: clientURLs)
+    }
+
+    /// The instances that serve the database; nil of an embedded one, which one process serves. For servers.
+    public func instances(_ reader: any DriverReader) throws -> [InstanceRecord]? {
+        guard let link else { return nil }
+        let own = link.own
+        return [own] + (try reader.instances().filter { $0.id != own.id }.sorted { $0.id < $1.id })
+    }
+
+    /// A reply shows the database as `meta` says: watches must not stay behind what a client has seen.
+    public func notice(_ meta: StoreMeta) {
+        if driver.isShared { feed.notice(meta) }
+    }
+
     /// Runs `job` on a reader thread. The error, if any, says why it will not be run.
     public func read(_ job: @escaping @Sendable (any DriverReader) -> Void) -> DroverError? {
         readers.submit(job)
@@ -152,7 +213,7 @@ public final class Store: Sendable {
 
     /// A reader of the caller's own for point reads on its thread, or nil when the backend is not embedded.
     public func makeInlineReader() throws -> (any DriverReader)? {
-        driver.readsInline ? try driver.openReader() : nil
+        driver.isShared ? nil : try driver.openReader()
     }
 
     /// A new watch stream whose deliveries go to `target`.

@@ -66,7 +66,7 @@ extension TxnEvaluator {
                     let i = try entryIndex(put.key)
                     if entries[i].live == nil { throw DroverError(.keyNotFound) }
                 }
-                if put.lease != 0 && !hasLease(put.lease) { throw DroverError(.leaseNotFound) }
+                if put.lease != 0, try !hasLease(put.lease) { throw DroverError(.leaseNotFound) }
             case .txn(let nested):
                 try checkPuts(nested, path, &position)
             case .range, .deleteRange, .missing:

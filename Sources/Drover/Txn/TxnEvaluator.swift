@@ -27,7 +27,10 @@ struct TxnEvaluator {
 
     let view: any DriverView
     let meta: StoreMeta
-    let leaseExists: (Int64) -> Bool
+    /// Looks a lease up that the batch has not changed.
+    let leaseExists: (Int64) throws -> Bool
+    /// Whether a lease's time is over, by the clock that its deadline goes by.
+    let leaseIsExpired: (Int64) throws -> Bool
     /// The most rows a call may touch while others share its batch.
     let sharedRows: Int
 
@@ -52,12 +55,14 @@ struct TxnEvaluator {
         view: any DriverView,
         meta: StoreMeta,
         sharedRows: Int = .max,
-        leaseExists: @escaping (Int64) -> Bool
+        leaseExists: @escaping (Int64) throws -> Bool,
+        leaseIsExpired: @escaping (Int64) throws -> Bool = { _ in true }
     ) {
         self.view = view
         self.meta = meta
         self.sharedRows = sharedRows
         self.leaseExists = leaseExists
+        self.leaseIsExpired = leaseIsExpired
         self.revision = meta.revision
         self.compacted = meta.compacted
     }
@@ -127,13 +132,15 @@ struct TxnEvaluator {
             compacted = target
             return .compact(revision: revision)
         case .leaseGrant(let id, let ttl):
-            if hasLease(id) { throw DroverError(.leaseExists) }
+            if try hasLease(id) { throw DroverError(.leaseExists) }
             let lease = LeaseRecord(id: id, grantedTTL: ttl)
             revoked.removeAll { $0 == id }
             granted.append(lease)
             return .leaseGrant(revision: revision, lease: lease)
         case .leaseRevoke(let id), .leaseExpire(let id):
-            if !hasLease(id) { throw DroverError(.leaseNotFound) }
+            if try !hasLease(id) { throw DroverError(.leaseNotFound) }
+            // It may have been renewed since it was found to be over.
+            if case .leaseExpire = operation, try !leaseIsExpired(id) { throw DroverError(.leaseNotFound) }
             try deleteKeys(attachedTo: id)
             granted.removeAll { $0.id == id }
             revoked.append(id)
@@ -141,10 +148,10 @@ struct TxnEvaluator {
         }
     }
 
-    func hasLease(_ id: Int64) -> Bool {
+    func hasLease(_ id: Int64) throws -> Bool {
         if granted.contains(where: { $0.id == id }) { return true }
         if revoked.contains(id) { return false }
-        return leaseExists(id)
+        return try leaseExists(id)
     }
 
     /// The revision as calls see it now: one more after the first change of the present call.
@@ -286,9 +293,9 @@ extension TxnEvaluator {
         let view = self.view
         let base = meta.revision
         defer { rowsTouched = copy.rowsTouched }
-        let scan: RangeExecution.Scan = { range, at, values, body in
+        let scan: RangeExecution.Scan = { range, at, values, expecting, body in
             if let at, at <= base {
-                try view.scan(range, at: at == base ? nil : at, values: values, body)
+                try view.scan(range, at: at == base ? nil : at, values: values, expecting: expecting, body)
             } else {
                 try copy.scanNewest(range, values: values, body)
             }
@@ -297,7 +304,7 @@ extension TxnEvaluator {
             range,
             at in
             var count: Int64 = 0
-            try scan(range, at, false) { _ in
+            try scan(range, at, false, .max) { _ in
                 count += 1
                 return true
             }
@@ -336,7 +343,7 @@ extension TxnEvaluator {
     }
 
     mutating func put(_ request: PutRequest) throws -> PutResponse {
-        if request.lease != 0 && !hasLease(request.lease) { throw DroverError(.leaseNotFound) }
+        if request.lease != 0, try !hasLease(request.lease) { throw DroverError(.leaseNotFound) }
         let i = try entryIndex(request.key)
         let old = entries[i].live
         var value = request.value

@@ -30,19 +30,67 @@ final class Feed: Sendable {
     let logger: Logger
     let progressInterval: Int64
     let counters = FeedCounters()
+    /// The newest revision that is known here, and the compaction mark: what a reply shows above them is news.
+    private let known: Atomic<Int64>
+    private let knownCompacted = Atomic<Int64>(0)
+    /// Revisions up to this one are being committed here, and come through ``publish(_:)``.
+    private let expected = Atomic<Int64>(0)
+    /// Every event up to this revision has been handed to the watches; the greatest number while there are none.
+    private let handedOn = Atomic<Int64>(.max)
 
     /// - Parameter progressInterval: nanoseconds between progress notifications. etcd: 10 minutes.
     init(revision: Int64, limits: Limits, progressInterval: Int64, logger: Logger) {
         self.inbox = Condition(Inbox(ring: FeedRing(position: revision)))
+        known = Atomic(revision)
         self.limits = limits
         self.progressInterval = progressInterval
         self.logger = logger
     }
 
+    /// A batch is about to be committed here.
+    func expect(_ changes: ChangeSet) { expected.store(changes.revision, ordering: .sequentiallyConsistent) }
+
+    /// It was not.
+    func expectNothing() { expected.store(0, ordering: .sequentiallyConsistent) }
+
+    /// How far the watches of this instance are.
+    var position: Int64 {
+        get { handedOn.load(ordering: .acquiring) }
+        set { handedOn.store(newValue, ordering: .releasing) }
+    }
+
+    /// The database was seen as `meta` says: what others have committed is read from the log. Returns whether it was
+    /// news.
+    @discardableResult
+    func notice(_ meta: StoreMeta) -> Bool {
+        let revision = meta.revision
+        let isNews = revision > known.load(ordering: .acquiring)
+        if !isNews && meta.compacted <= knownCompacted.load(ordering: .acquiring) { return false }
+        // What is being committed here is about to come with its events.
+        if isNews && revision <= expected.load(ordering: .sequentiallyConsistent) { return true }
+        let wakes = inbox.withLock { inbox -> Bool in
+            inbox.compacted = max(inbox.compacted, meta.compacted)
+            inbox.ring.advance(to: revision)
+            advanceKnown(revision, meta.compacted)
+            guard inbox.hasWatchers && inbox.threadWaits else { return false }
+            inbox.threadWaits = false
+            return true
+        }
+        if wakes { inbox.signal() }
+        return isNews
+    }
+
+    private func advanceKnown(_ revision: Int64, _ compacted: Int64) {
+        known.max(revision, ordering: .sequentiallyConsistent)
+        knownCompacted.max(compacted, ordering: .sequentiallyConsistent)
+    }
+
     /// A batch was committed.
     func publish(_ changes: ChangeSet) {
+        defer { expectNothing() }
         if changes.compacted != changes.base.compacted {
-            inbox.withLock { $0.compacted = changes.compacted }
+            inbox.withLock { $0.compacted = max($0.compacted, changes.compacted) }
+            advanceKnown(0, changes.compacted)
         }
         guard !changes.events.isEmpty else { return }
         let batch = FeedBatch(
@@ -52,6 +100,7 @@ final class Feed: Sendable {
         )
         let wakes = inbox.withLock { inbox -> Bool in
             inbox.ring.append(batch, limits: limits)
+            advanceKnown(batch.lastRevision, 0)
             guard inbox.hasWatchers && inbox.threadWaits else { return false }
             inbox.threadWaits = false
             return true

@@ -31,6 +31,8 @@ struct FeedRing {
     var firstRevision: Int64 { batches.first?.firstRevision ?? position + 1 }
 
     mutating func append(_ batch: FeedBatch, limits: Limits) {
+        // Seen before it came here: the log has it.
+        if batch.lastRevision <= position { return }
         if batch.firstRevision != position + 1 { removeAll() }
         batches.append(batch)
         events += batch.events.count
@@ -40,6 +42,13 @@ struct FeedRing {
             events -= oldest.events.count
             bytes -= oldest.bytes
         }
+    }
+
+    /// Others have committed up to `revision`: the ring begins anew after it.
+    mutating func advance(to revision: Int64) {
+        if revision <= position { return }
+        removeAll()
+        position = revision
     }
 
     /// Forgets every batch; the position stays.

@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// One pass over the log, shared by all watches that were behind when it began.
 struct CatchUpPass {
     var index = WatchIndex()
@@ -12,6 +20,8 @@ struct LogChunk {
     var through: Int64
     /// The compaction mark in the snapshot it was read from.
     var compacted: Int64
+    /// Events before this revision may be gone.
+    var purged: Int64
 }
 
 extension WatchHub {
@@ -100,10 +110,15 @@ extension WatchHub {
         do {
             let meta = try reader.beginSnapshot()
             defer { reader.endSnapshot() }
-            var chunk = LogChunk(events: [], through: meta.revision, compacted: meta.compacted)
-            if first < meta.compacted { return chunk }
+            var chunk = LogChunk(
+                events: [],
+                through: meta.revision,
+                compacted: meta.compacted,
+                purged: meta.purged
+            )
+            if first < meta.purged { return chunk }
             var bytes = 0
-            try reader.log(from: first) { row in
+            try reader.log(from: first, values: true) { row in
                 let full = chunk.events.count >= feed.limits.catchUpRows || bytes >= feed.limits.catchUpBytes
                 if full, let last = chunk.events.last, row.main != last.main {
                     chunk.through = last.main
@@ -129,6 +144,8 @@ extension WatchHub {
         } catch {
             reader.endSnapshot()
             feed.logger.error("the log could not be read for watches", metadata: ["reason": "\(error)"])
+            // The watches keep their places; a database that is away must not be asked in a tight loop.
+            usleep(50_000)
             return nil
         }
     }

@@ -8,15 +8,14 @@ extension WatchHub {
         through last: Int64
     ) {
         if index.isEmpty { return }
-        // Previous values of one dispatch are read in one snapshot.
-        defer { endPreviousSnapshot() }
+        let previous = previousValues(of: events, index, from: first)
         var touched: [Watcher] = []
         for event in events where event.main >= first {
             var shared: SharedEvent?
             index.forEach(watching: event.key) { watcher in
                 if event.main < watcher.next { return }
                 if event.version == 0 ? watcher.request.skipsDeletions : watcher.request.skipsPuts { return }
-                let one = shared ?? makeShared(event, index)
+                let one = shared ?? makeShared(event, previous[LogPosition(main: event.main, sub: event.sub)])
                 shared = one
                 if watcher.pending.isEmpty { touched.append(watcher) }
                 watcher.pending.append(one)
@@ -42,13 +41,7 @@ extension WatchHub {
         }
     }
 
-    private func makeShared(_ event: ChangeSet.LogEvent, _ index: WatchIndex) -> SharedEvent {
-        var previous: KeyValue?
-        if event.previousMain != 0 {
-            var wanted = false
-            index.forEach(watching: event.key) { wanted = wanted || $0.request.wantsPrevious }
-            if wanted { previous = readPrevious(event) }
-        }
+    private func makeShared(_ event: ChangeSet.LogEvent, _ previous: KeyValue?) -> SharedEvent {
         if event.version == 0 {
             return SharedEvent(
                 Event(kind: .delete, kv: KeyValue(key: event.key, modRevision: event.main), previous: previous)
@@ -70,44 +63,65 @@ extension WatchHub {
         )
     }
 
-    /// The key before the event; absent when compaction has passed the revision before it, as in etcd.
-    private func readPrevious(_ event: ChangeSet.LogEvent) -> KeyValue? {
-        var previous: KeyValue?
+    /// The keys before the events that some watch wants them with, by the events' places, read together; absent when
+    /// compaction has passed the revision before, as in etcd.
+    private func previousValues(
+        of events: ArraySlice<ChangeSet.LogEvent>,
+        _ index: WatchIndex,
+        from first: Int64
+    ) -> [LogPosition: KeyValue] {
+        var wanted: [ChangeSet.LogEvent] = []
+        for event in events where event.main >= first && event.previousMain != 0 {
+            var isWanted = false
+            index.forEach(watching: event.key) {
+                isWanted = isWanted || ($0.request.wantsPrevious && event.main >= $0.next)
+            }
+            if isWanted { wanted.append(event) }
+        }
+        if wanted.isEmpty { return [:] }
+        var found: [LogPosition: KeyValue] = [:]
         do {
-            let meta = try previousSnapshot ?? reader.beginSnapshot()
-            previousSnapshot = meta
-            if event.main - 1 < meta.compacted { return nil }
+            let meta = try reader.beginSnapshot()
+            defer { reader.endSnapshot() }
+            wanted.removeAll { $0.main - 1 < meta.compacted }
+            var deeper: [(event: ChangeSet.LogEvent, position: LogPosition)] = []
+            let positions = wanted.map { LogPosition(main: $0.previousMain, sub: $0.previousSub) }
+            try reader.events(positions) { place, row in
+                let event = wanted[place]
+                if row.main == event.main {
+                    deeper.append((event, LogPosition(main: row.previousMain, sub: row.previousSub)))
+                } else if row.version != 0 {
+                    found[LogPosition(main: event.main, sub: event.sub)] = row.keyValue()
+                }
+            }
             // The key as it was at the revision before, also when this revision changed it more than once.
-            var (main, sub) = (event.previousMain, event.previousSub)
-            while main != 0 {
-                let (wantedMain, wantedSub) = (main, sub)
-                main = 0
-                _ = try reader.event(main: wantedMain, sub: wantedSub) { row in
-                    if row.main == event.main {
-                        (main, sub) = (row.previousMain, row.previousSub)
-                    } else if row.version != 0 {
-                        previous = row.keyValue()
+            for (event, start) in deeper {
+                var position = start
+                while position.main != 0 {
+                    let wantedPosition = position
+                    position.main = 0
+                    _ = try reader.event(main: wantedPosition.main, sub: wantedPosition.sub) { row in
+                        if row.main == event.main {
+                            position = LogPosition(main: row.previousMain, sub: row.previousSub)
+                        } else if row.version != 0 {
+                            found[LogPosition(main: event.main, sub: event.sub)] = row.keyValue()
+                        }
                     }
                 }
             }
         } catch {
-            feed.logger.error("a previous value could not be read", metadata: ["reason": "\(error)"])
+            reader.endSnapshot()
+            feed.logger.error("previous values could not be read", metadata: ["reason": "\(error)"])
         }
-        return previous
-    }
-
-    private func endPreviousSnapshot() {
-        if previousSnapshot == nil { return }
-        previousSnapshot = nil
-        reader.endSnapshot()
+        return found
     }
 
     /// The ring has lost revisions that were not dispatched yet: they are read from the log.
     func readMissed(upTo position: Int64) {
         while dispatched < position {
             guard let chunk = readLog(from: dispatched + 1) else { return }
-            if dispatched + 1 < chunk.compacted {
-                // Compaction has passed what the watches in step still wanted.
+            if dispatched + 1 < chunk.purged {
+                // The sweep has passed what the watches in step still wanted.
                 for watcher in synced.all {
                     synced.remove(watcher)
                     fallBehind(watcher, at: max(watcher.next, dispatched + 1))

@@ -12,8 +12,8 @@ final class WatchHub {
     /// Deliveries of the present round, by target.
     var outbox: [(target: any WatchTarget, deliveries: [WatchDelivery])] = []
     var watcherCount = 0
-    /// The snapshot that the present dispatch reads previous values in.
-    var previousSnapshot: StoreMeta?
+    /// `meta` as the creates of the present round see it: all of them were queued before it was read.
+    private var roundMeta: StoreMeta?
     var progressConsumers: [ObjectIdentifier: WatchConsumer] = [:]
     private var nextProgress: Int64
 
@@ -36,6 +36,7 @@ final class WatchHub {
             switch round {
             case .stop: return
             case .work(let commands, let batches, let position, let missed):
+                roundMeta = nil
                 for command in commands { carryOut(command) }
                 if synced.isEmpty && commands.isEmpty {
                     dispatched = position
@@ -51,6 +52,7 @@ final class WatchHub {
                 flush()
                 stepPass()
                 flush()
+                feed.position = watcherCount == 0 ? .max : dispatched
                 notifyProgress()
             }
         }
@@ -113,10 +115,10 @@ final class WatchHub {
         if consumer.isClosed { return }
         let meta: StoreMeta
         do {
-            meta = try reader.beginSnapshot()
-            reader.endSnapshot()
+            meta = try roundMeta ?? reader.readMeta()
+            roundMeta = meta
+            feed.notice(meta)
         } catch {
-            reader.endSnapshot()
             tell(consumer, -1, dispatched, .refused(reason: DroverError.Code.timeout.text))
             return
         }

@@ -9,6 +9,7 @@ enum KVService {
         let context = stream.context
         try context.store.validator.check(request)
         if try answerInline(stream, request, context) { return }
+        if context.store.queuesPoints && request.isPlainPoint { return context.enqueue(request, for: stream) }
         if request.hasDefaultOrder && !request.hasRevisionFilter && !request.countOnly {
             return RangeStreamer(stream, request).start()
         }
@@ -61,6 +62,21 @@ enum KVService {
         MessageBuffer.seal(&buffer)
         stream.reply(buffer)
         return true
+    }
+
+    /// A point read was answered.
+    static func complete(_ read: PointWaiter, _ answer: PointAnswer, _ context: LoopContext) {
+        let stream = read.stream
+        if stream.ended { return }
+        switch answer.result {
+        case .failure(let error):
+            stream.fail(error)
+        case .success(let (revision, kv)):
+            var buffer = MessageBuffer.make(stream.allocator, capacity: 128 + (kv.map { $0.value.count } ?? 0))
+            ResponseEncoder.append(read.request.answer(kv, revision: revision), context.header, to: &buffer)
+            MessageBuffer.seal(&buffer)
+            stream.reply(buffer)
+        }
     }
 
     static func put(_ stream: ServerStream, _ message: ByteBuffer) throws {

@@ -26,7 +26,7 @@ enum LeaseService {
             var response = PBLeaseTimeToLiveResponse()
             response.header = header.message(meta.revision)
             response.id = request.id
-            if let (remaining, granted) = store.timeToLive(request.id) {
+            if let (remaining, granted) = try store.timeToLive(request.id, reader) {
                 response.ttl = remaining
                 response.grantedTtl = granted
                 if request.keys { response.keys = try reader.keys(attachedTo: request.id).map { .init($0) } }
@@ -43,7 +43,7 @@ enum LeaseService {
             defer { reader.endSnapshot() }
             var response = PBLeaseLeasesResponse()
             response.header = header.message(try reader.beginSnapshot().revision)
-            response.leases = store.leases().map { id in
+            response.leases = try store.leases(reader).map { id in
                 var status = PBLeaseStatus()
                 status.id = id
                 return status
@@ -111,20 +111,25 @@ final class LeaseKeepAliveStream: StreamSession {
         if isOver { return }
         let bound = NIOLoopBound(self, eventLoop: context.loop)
         let context = context
-        context.store.renewLease(id) { ttl in
+        context.store.renewLease(id) { result in
             if context.loop.inEventLoop {
-                bound.value.answer(id, revision, ttl)
+                bound.value.answer(id, revision, result)
             } else {
                 context.loop.execute {
-                    bound.value.answer(id, revision, ttl)
+                    bound.value.answer(id, revision, result)
                     context.flush()
                 }
             }
         }
     }
 
-    private func answer(_ id: Int64, _ revision: Int64, _ ttl: Int64?) {
+    private func answer(_ id: Int64, _ revision: Int64, _ result: Result<Int64?, DroverError>) {
         if isOver { return }
+        let ttl: Int64?
+        switch result {
+        case .success(let granted): ttl = granted
+        case .failure(let error): return stream.fail(error)
+        }
         var buffer = MessageBuffer.make(stream.allocator, capacity: 64)
         ResponseEncoder.appendLease(context.header, revision, id: id, ttl: ttl ?? 0, to: &buffer)
         MessageBuffer.seal(&buffer)

@@ -99,6 +99,7 @@ final class RangeStreamer: @unchecked Sendable {
         let store = context.store
         let limits = store.limits
         let meta = try reader.beginSnapshot()
+        store.notice(meta)
         if request.revision > meta.revision { throw DroverError(.futureRevision) }
         if request.revision > 0 && request.revision < meta.compacted { throw DroverError(.compacted) }
         revision = request.revision <= 0 ? meta.revision : request.revision
@@ -112,7 +113,12 @@ final class RangeStreamer: @unchecked Sendable {
         var more = false
         var full = false
         if !request.range.isEmpty {
-            try reader.scan(request.range, at: at, values: values) { row in
+            try reader.scan(
+                request.range,
+                at: at,
+                values: values,
+                expecting: Int(clamping: request.limit > 0 ? request.limit + 1 : .max)
+            ) { row in
                 if rows == limit {
                     more = true
                     return false
@@ -173,7 +179,7 @@ final class RangeStreamer: @unchecked Sendable {
         let limit = request.limit > 0 ? request.limit : Int64.max
         var measure = first
         let rest = KeyRange(lower: lastKey.successor, upper: upperBound)
-        try reader.scan(rest, at: at, values: false) { row in
+        try reader.scan(rest, at: at, values: false, expecting: .max) { row in
             if measure.rows == limit {
                 measure.more = true
                 return false
@@ -196,7 +202,13 @@ final class RangeStreamer: @unchecked Sendable {
         if revision < meta.compacted { throw DroverError(.compacted) }
         var buffer = allocator.buffer(capacity: limit + 4_096)
         let rest = KeyRange(lower: lastKey.successor, upper: upperBound)
-        try reader.scan(rest, at: revision == meta.revision ? nil : revision, values: !request.keysOnly) { row in
+        // A list of a key's history costs a scan of its own, one of the newest state is read ahead.
+        try reader.scan(
+            rest,
+            at: revision == meta.revision ? nil : revision,
+            values: !request.keysOnly,
+            expecting: Int(clamping: rowsLeft)
+        ) { row in
             if rowsLeft == 0 { return false }
             rowsLeft -= 1
             ResponseEncoder.appendRangeRow(row, to: &buffer)

@@ -1,0 +1,29 @@
+/// Where a batch looks leases up.
+enum LeaseSource: Sendable {
+    /// In memory: an embedded database is served by one process.
+    case memory(Lessor)
+    /// In the database, under the batch's lock.
+    case database(ClockGuard)
+
+    var isShared: Bool {
+        if case .database = self { return true }
+        return false
+    }
+
+    func exists(_ id: Int64, _ base: BatchBase, _ view: any DriverView) throws -> Bool {
+        switch self {
+        case .memory(let lessor): lessor.exists(id)
+        case .database: try base.leases[id] != nil || view.lease(id) != nil
+        }
+    }
+
+    /// Whether a lease's time is over and it may be revoked for it.
+    func isExpired(_ id: Int64, _ base: BatchBase, _ view: any DriverView) throws -> Bool {
+        switch self {
+        case .memory: return true
+        case .database(let clock):
+            guard let state = try base.leases[id] ?? view.lease(id) else { return false }
+            return state.isExpired && clock.holds(state.now)
+        }
+    }
+}

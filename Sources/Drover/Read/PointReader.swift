@@ -1,0 +1,141 @@
+import DequeModule
+
+/// A read of one key's newest state.
+public struct PointCall: Sendable {
+    /// The key.
+    public var key: Bytes
+    /// Where the answer goes.
+    public var sink: any PointSink
+    /// What the answer carries back.
+    public var token: UInt64
+    /// When it was queued, in nanoseconds of the monotonic clock.
+    var queuedAt: Int64 = 0
+
+    /// A call from its parts.
+    public init(key: Bytes, sink: any PointSink, token: UInt64) {
+        self.key = key
+        self.sink = sink
+        self.token = token
+    }
+}
+
+/// The answer to a ``PointCall``.
+public struct PointAnswer: Sendable {
+    /// The number that the caller gave the call.
+    public var token: UInt64
+    /// The store's revision and the key, if it exists, from one snapshot.
+    public var result: Result<(revision: Int64, kv: KeyValue?), DroverError>
+}
+
+/// Where answers of point reads go: one call per sink and statement.
+public protocol PointSink: AnyObject, Sendable {
+    /// Takes answers. Called on a reader's thread; must not block.
+    func deliver(_ answers: [PointAnswer])
+}
+
+/// Point reads of a shared database: those that queue during one statement go together in the next.
+final class PointReader: Sendable {
+    private struct State {
+        var calls: Deque<PointCall> = []
+        var stopping = false
+    }
+
+    private let state = Condition(State())
+    private let limits: Limits
+    private let noticed: @Sendable (StoreMeta) -> Void
+    // Set once, before the object is shared.
+    private nonisolated(unsafe) var threads: [WorkerThread] = []
+
+    init(driver: any Driver, limits: Limits, noticed: @escaping @Sendable (StoreMeta) -> Void) throws {
+        self.limits = limits
+        self.noticed = noticed
+        for number in 0..<limits.pointThreads {
+            // Handed to its thread at once and used nowhere else.
+            nonisolated(unsafe) let reader = try driver.openReader()
+            threads.append(WorkerThread(name: "drover-point-\(number)") { [unowned self] in self.run(reader) })
+        }
+    }
+
+    /// Queues calls, or says why not.
+    func submit(_ calls: [PointCall]) -> DroverError? {
+        let now = Monotonic.now()
+        let refused = state.withLock { state -> DroverError? in
+            if state.stopping { return DroverError(.stopped) }
+            if state.calls.count + calls.count > limits.queuedReads { return DroverError(.tooManyRequests) }
+            for var call in calls {
+                call.queuedAt = now
+                state.calls.append(call)
+            }
+            return nil
+        }
+        if refused == nil { state.signal() }
+        return refused
+    }
+
+    private func run(_ reader: any DriverReader) {
+        while true {
+            let taken = state.wait { state -> [PointCall]? in
+                if !state.calls.isEmpty {
+                    let count = min(state.calls.count, self.limits.pointBatch)
+                    let calls = Array(state.calls.prefix(count))
+                    state.calls.removeFirst(count)
+                    return calls
+                }
+                return state.stopping ? [] : nil
+            }
+            if taken.isEmpty { return }
+            answer(taken, reader)
+        }
+    }
+
+    private func answer(_ calls: [PointCall], _ reader: any DriverReader) {
+        var places: [Bytes: Int] = [:]
+        var keys: [Bytes] = []
+        let indices = calls.map { call in
+            if let known = places[call.key] { return known }
+            places[call.key] = keys.count
+            keys.append(call.key)
+            return keys.count - 1
+        }
+        var found = [KeyValue?](repeating: nil, count: keys.count)
+        let result: Result<Int64, DroverError>
+        do {
+            let meta = try reader.points(keys) { place, row in found[place] = row.keyValue() }
+            noticed(meta)
+            result = .success(meta.revision)
+        } catch {
+            result = .failure((error as? DriverFailure)?.asDroverError ?? DroverError(.internalFault, cause: error))
+        }
+        var groups: [(sink: any PointSink, answers: [PointAnswer])] = []
+        for (call, place) in zip(calls, indices) {
+            let answer = PointAnswer(token: call.token, result: result.map { ($0, found[place]) })
+            if let i = groups.firstIndex(where: { $0.sink === call.sink }) {
+                groups[i].answers.append(answer)
+            } else {
+                groups.append((call.sink, [answer]))
+            }
+        }
+        for group in groups { group.sink.deliver(group.answers) }
+    }
+
+    /// Does what waits, then ends the threads.
+    func stop() {
+        state.withLock { $0.stopping = true }
+        state.broadcast()
+        for thread in threads { thread.join() }
+        threads = []
+    }
+}
+
+/// Resumes one caller of the asynchronous face.
+final class ContinuationPointSink: PointSink {
+    private let continuation: CheckedContinuation<(revision: Int64, kv: KeyValue?), any Error>
+
+    init(_ continuation: CheckedContinuation<(revision: Int64, kv: KeyValue?), any Error>) {
+        self.continuation = continuation
+    }
+
+    func deliver(_ answers: [PointAnswer]) {
+        continuation.resume(with: answers[0].result)
+    }
+}

@@ -1,0 +1,209 @@
+import Logging
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// What an instance does on a shared database beside batches: says that it lives, looks for what others commit, writes
+/// renewals of leases and finds those whose time is over.
+final class InstanceLink: ReplySink {
+    /// How often renewals are written together, in nanoseconds.
+    private static let renewals: Int64 = 100_000_000
+    /// etcd looks for leases that are over every 500 ms.
+    private static let expiry: Int64 = 500_000_000
+    private static let heartbeats: Int64 = 1_000_000_000
+    private static let counting: Int64 = 10_000_000_000
+    /// How long between two looks for others' commits when nobody commits, and when somebody does. With the rest it
+    /// comes to less than twenty queries a second while nothing happens.
+    private static let idlePoll: Int64 = 65_000_000
+    private static let busyPoll: Int64 = 10_000_000
+
+    private struct State {
+        var own: InstanceRecord
+        var living: [InstanceRecord] = []
+        var expiring: Set<Int64> = []
+    }
+
+    private let state: Mutex<State>
+    private let stopping = Atomic<Bool>(false)
+    private let leases: SharedLeases
+    private let clock: ClockGuard
+    private let queue: WriteQueue
+    private let feed: Feed
+    private let limits: Limits
+    private let logger: Logger
+
+    init(
+        id: UInt64,
+        leases: SharedLeases,
+        clock: ClockGuard,
+        queue: WriteQueue,
+        feed: Feed,
+        limits: Limits,
+        logger: Logger
+    ) {
+        state = Mutex(State(own: InstanceRecord(id: id, name: "drover", clientURLs: [], position: 0)))
+        self.leases = leases
+        self.clock = clock
+        self.queue = queue
+        self.feed = feed
+        self.limits = limits
+        self.logger = logger
+    }
+
+    /// What others are told of this instance, from the next heartbeat on.
+    func announce(name: String, clientURLs: [String]) {
+        state.withLock {
+            $0.own.name = name
+            $0.own.clientURLs = clientURLs
+        }
+    }
+
+    /// This instance, as others see it.
+    var own: InstanceRecord { state.withLock { $0.own } }
+
+    func stop() { stopping.store(true, ordering: .sequentiallyConsistent) }
+
+    /// The thread's body; `link` belongs to it until it returns.
+    func run(_ link: any DriverLink) {
+        var due = Schedule()
+        var swept: (mark: Int64, since: Int64) = (0, 0)
+        // The clock is taken for right with the first look; leases of a store that was away get their full time again.
+        var needsRearm = true
+        while !stopping.load(ordering: .sequentiallyConsistent) {
+            do {
+                if needsRearm {
+                    try link.rearm()
+                    clock.set(try link.expired(limit: 0).now)
+                    needsRearm = false
+                }
+                let hinted = try link.wait(nanoseconds: due.next(Monotonic.now()))
+                let now = Monotonic.now()
+                if hinted || due.poll <= now {
+                    let meta = try link.poll()
+                    let moved = feed.notice(meta)
+                    due.poll = Monotonic.now() + (moved ? Self.busyPoll : Self.idlePoll)
+                    watchSweep(meta, &swept)
+                }
+                if due.renewals <= now {
+                    due.renewals = now + Self.renewals
+                    try renew(link)
+                }
+                if due.expiry <= now {
+                    due.expiry = now + Self.expiry
+                    needsRearm = try !expire(link)
+                }
+                if due.heartbeat <= now {
+                    due.heartbeat = now + Self.heartbeats
+                    try beat(link)
+                }
+                if due.counting <= now {
+                    due.counting = now + Self.counting
+                    leases.count = try link.leaseCount()
+                }
+            } catch {
+                logger.debug("the link to the database failed; connecting anew", metadata: ["reason": "\(error)"])
+                needsRearm = true
+                reconnect(link)
+            }
+        }
+        leases.stop()
+        link.leave()
+    }
+
+    private struct Schedule {
+        var poll: Int64 = 0
+        var renewals: Int64 = 0
+        var expiry: Int64 = 0
+        var heartbeat: Int64 = 0
+        var counting: Int64 = 0
+
+        func next(_ now: Int64) -> Int64 {
+            max(0, min(poll, renewals, expiry, heartbeat) - now)
+        }
+    }
+
+    private func reconnect(_ link: any DriverLink) {
+        var pause: UInt32 = 20_000
+        while !stopping.load(ordering: .sequentiallyConsistent) {
+            if (try? link.reconnect()) != nil { return }
+            // A renewal must not wait for longer than its client does.
+            fail(leases.take(limit: .max), DroverError(.timeout))
+            usleep(pause)
+            pause = min(pause * 2, 500_000)
+        }
+    }
+
+    private func fail(_ waiting: [(id: Int64, completions: [SharedLeases.Completion])], _ error: DroverError) {
+        for renewal in waiting { for completion in renewal.completions { completion(.failure(error)) } }
+    }
+
+    private func renew(_ link: any DriverLink) throws {
+        while true {
+            let waiting = leases.take(limit: limits.renewalBatch)
+            if waiting.isEmpty { return }
+            let renewed: [Int64: Int64]
+            do {
+                renewed = try link.renew(waiting.map(\.id))
+            } catch {
+                fail(waiting, (error as? DriverFailure)?.asDroverError ?? DroverError(.internalFault, cause: error))
+                throw error
+            }
+            leases.didRenew(renewed.count)
+            for renewal in waiting {
+                for completion in renewal.completions { completion(.success(renewed[renewal.id])) }
+            }
+        }
+    }
+
+    /// Queues the revocation of leases whose time is over; false when the clock has jumped.
+    private func expire(_ link: any DriverLink) throws -> Bool {
+        let (found, now) = try link.expired(limit: limits.expiriesPerRound)
+        guard clock.holds(now) else {
+            logger.warning("the database's clock has jumped ahead; every lease gets its full time again")
+            return false
+        }
+        clock.set(now)
+        let fresh = state.withLock { state in found.filter { state.expiring.insert($0).inserted } }
+        if fresh.isEmpty { return true }
+        let calls = fresh.map {
+            WriteCall(operation: .leaseExpire(id: $0), sink: self, token: UInt64(bitPattern: $0))
+        }
+        if queue.append(calls) != nil { state.withLock { $0.expiring.subtract(fresh) } }
+        return true
+    }
+
+    func deliver(_ completions: [WriteCompletion]) {
+        var expired = 0
+        state.withLock { state in
+            for completion in completions {
+                state.expiring.remove(Int64(bitPattern: completion.token))
+                if case .success = completion.result { expired += 1 }
+            }
+        }
+        leases.didExpire(expired)
+    }
+
+    private func beat(_ link: any DriverLink) throws {
+        var own = state.withLock { $0.own }
+        own.position = feed.position
+        let living = try link.heartbeat(own)
+        state.withLock { $0.living = living }
+    }
+
+    /// A compaction whose instance has gone before it was swept is swept by another.
+    private func watchSweep(_ meta: StoreMeta, _ swept: inout (mark: Int64, since: Int64)) {
+        let now = Monotonic.now()
+        if meta.swept >= meta.compacted || meta.swept != swept.mark {
+            swept = (meta.swept, now)
+        } else if now - swept.since > 15_000_000_000 {
+            swept.since = now
+            queue.requestSweep()
+        }
+    }
+}
