@@ -12,13 +12,15 @@ let package = Package(
     products: [
         .library(name: "Drover", targets: ["Drover"]),
         .library(name: "DroverSQLite", targets: ["DroverSQLite"]),
+        .library(name: "DroverPostgreSQL", targets: ["DroverPostgreSQL"]),
         .library(name: "DroverServer", targets: ["DroverServer"]),
         .library(name: "DroverClient", targets: ["DroverClient"]),
         .executable(name: "drover", targets: ["drover"]),
     ],
     traits: [
         .trait(name: "SQLite", description: "The embedded SQLite backend (needs libsqlite3)."),
-        .default(enabledTraits: ["SQLite"]),
+        .trait(name: "PostgreSQL", description: "The PostgreSQL backend (needs libpq)."),
+        .default(enabledTraits: ["SQLite", "PostgreSQL"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -47,6 +49,19 @@ let package = Package(
             name: "DroverSQLite",
             dependencies: [
                 "Drover", .target(name: "CSQLite", condition: .when(traits: ["SQLite"])),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .systemLibrary(
+            name: "CLibPQ",
+            pkgConfig: "libpq",
+            providers: [.apt(["libpq-dev"])]
+        ),
+        .target(
+            name: "DroverPostgreSQL",
+            dependencies: [
+                "Drover", .target(name: "CLibPQ", condition: .when(traits: ["PostgreSQL"])),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: swiftSettings
@@ -91,6 +106,7 @@ let package = Package(
             dependencies: [
                 "Drover", "DroverServer",
                 .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
+                .target(name: "DroverPostgreSQL", condition: .when(traits: ["PostgreSQL"])),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -131,6 +147,7 @@ let package = Package(
             dependencies: [
                 "Drover", "TestSupport",
                 .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
+                .target(name: "DroverPostgreSQL", condition: .when(traits: ["PostgreSQL"])),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: swiftSettings

@@ -32,8 +32,8 @@ public final class SQLiteDriver: Driver, DriverProvider {
         self.logger = logger
     }
 
-    public static func makeDriver(endpoint: String, logger: Logger) throws -> any Driver {
-        SQLiteDriver(SQLiteConfiguration(endpoint: endpoint), logger: logger)
+    public static func makeDriver(endpoint: String, options: DriverOptions) throws -> any Driver {
+        SQLiteDriver(SQLiteConfiguration(endpoint: endpoint), logger: options.logger)
     }
 
     public func openWriter() throws -> any DriverWriter {

@@ -4,12 +4,19 @@ import Drover
     import DroverSQLite
 #endif
 
+#if PostgreSQL
+    import DroverPostgreSQL
+#endif
+
 /// The backends this executable was built with. A new one is registered here.
 enum Backends {
     static var all: [any DriverProvider.Type] {
         var providers: [any DriverProvider.Type] = []
         #if SQLite
             providers.append(SQLiteDriver.self)
+        #endif
+        #if PostgreSQL
+            providers.append(PostgreSQLDriver.self)
         #endif
         return providers
     }

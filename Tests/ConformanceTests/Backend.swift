@@ -1,4 +1,5 @@
 import Drover
+import DroverPostgreSQL
 import DroverSQLite
 import Logging
 import TestSupport
@@ -7,12 +8,19 @@ import Testing
 /// The backends that the suite runs on. A new driver is added here and nowhere else.
 enum Backend: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case sqlite
+    case postgres
 
     var testDescription: String { rawValue }
 
-    func makeDriver(_ directory: String) -> any Driver {
+    /// A driver for the store that belongs to `directory`: a file in it, or a database named after it.
+    func makeDriver(_ directory: String) throws -> any Driver {
+        let database = "t" + directory.suffix(12).lowercased()
         switch self {
-        case .sqlite: SQLiteDriver(SQLiteConfiguration(path: "\(directory)/store.db"), logger: quietLogger)
+        case .sqlite:
+            return SQLiteDriver(SQLiteConfiguration(path: "\(directory)/store.db"), logger: quietLogger)
+        case .postgres:
+            let endpoint = try SharedServers.postgres().endpoint(database: database)
+            return PostgreSQLDriver(PostgreSQLConfiguration(endpoint: endpoint), logger: quietLogger)
         }
     }
 
@@ -40,7 +48,7 @@ enum Backend: String, CaseIterable, Sendable, CustomTestStringConvertible {
         configuration.limits = limits
         configuration.progressInterval = progressInterval
         configuration.logger = quietLogger
-        return try Store(driver: makeDriver(directory), configuration: configuration)
+        return try Store(driver: try makeDriver(directory), configuration: configuration)
     }
 }
 

@@ -120,7 +120,7 @@ struct SnapshotTests {
             await store.close()
 
             // The mark is set and a few steps are made, as if the process had been killed then.
-            let driver = backend.makeDriver(directory)
+            let driver = try backend.makeDriver(directory)
             let writer = try driver.openWriter()
             let meta = try writer.begin(BatchPrefetch()).meta
             var changes = ChangeSet(base: meta)
@@ -138,7 +138,7 @@ struct SnapshotTests {
             #expect(try await again.get("s/0")?.version == 1)
             await again.close()
 
-            let last = backend.makeDriver(directory)
+            let last = try backend.makeDriver(directory)
             let left = try last.openWriter()
             var rows = 0
             try left.log(from: 0, values: false) { _ in
@@ -186,7 +186,7 @@ struct SnapshotTests {
 
     /// Writes many keys in few batches.
     private func fill(_ backend: Backend, _ directory: String, count: Int64, lease: Int64) throws {
-        let driver = backend.makeDriver(directory)
+        let driver = try backend.makeDriver(directory)
         let writer = try driver.openWriter()
         var left = count
         while left > 0 {

@@ -1,5 +1,3 @@
-public import Logging
-
 /// A backend: the seam between the engine and a database.
 ///
 /// A driver stores and reads; it knows nothing of transactions, watches or etcd. What it must provide is described in
@@ -34,6 +32,18 @@ extension Driver {
 public protocol DriverProvider {
     /// The schemes it serves, such as `sqlite`.
     static var schemes: [String] { get }
-    /// A driver for the endpoint, which begins with one of its schemes.
-    static func makeDriver(endpoint: String, logger: Logger) throws -> any Driver
+    /// Whether it serves the endpoint. By its scheme, unless a driver knows other forms too.
+    static func serves(_ endpoint: String) -> Bool
+    /// A driver for an endpoint that it serves.
+    ///
+    /// - Throws: ``DroverError`` with ``DroverError/Code/badEndpoint``; the message never holds the endpoint, which may
+    ///   hold a password.
+    static func makeDriver(endpoint: String, options: DriverOptions) throws -> any Driver
+}
+
+extension DriverProvider {
+    /// By the scheme: what comes before the first colon.
+    public static func serves(_ endpoint: String) -> Bool {
+        schemes.contains(String(endpoint.prefix { $0 != ":" }))
+    }
 }

@@ -130,8 +130,9 @@ public final class Store: Sendable {
         using drivers: [any DriverProvider.Type],
         configuration: StoreConfiguration = .init()
     ) throws -> Store {
-        let scheme = String(endpoint.prefix { $0 != ":" })
-        guard let provider = drivers.first(where: { $0.schemes.contains(scheme) }) else {
+        var options = DriverOptions(logger: configuration.logger)
+        options.tls = configuration.databaseTLS
+        guard let provider = drivers.first(where: { $0.serves(endpoint) }) else {
             let known = drivers.flatMap { $0.schemes }.joined(separator: ", ")
             throw DroverError(
                 .badEndpoint,
@@ -139,7 +140,7 @@ public final class Store: Sendable {
             )
         }
         return try Store(
-            driver: provider.makeDriver(endpoint: endpoint, logger: configuration.logger),
+            driver: provider.makeDriver(endpoint: endpoint, options: options),
             configuration: configuration
         )
     }

@@ -7,6 +7,8 @@ public struct StoreConfiguration: Sendable {
     /// Seconds between the progress notifications of watches that asked for them. Default 600, as in etcd; at least
     /// 0.1.
     public var progressInterval: Double = 600
+    /// TLS to a database server, for endpoints that say nothing of it.
+    public var databaseTLS = DriverOptions.TLS()
     /// Where the store logs. Nothing at `info` or above is logged per request.
     public var logger = Logger(label: "drover")
 

@@ -1,0 +1,75 @@
+import Synchronization
+
+/// Notices a shared database that has lost what this instance has seen: one restored from a backup, or a standby that
+/// was promoted before it had everything.
+///
+/// To go on would issue revisions twice. Once noticed, every call is refused until somebody has looked at it. What no
+/// instance that still runs has seen cannot be noticed.
+public final class HistoryGuard: Sendable {
+    /// What was known at a moment.
+    public struct Floor: Sendable, Hashable {
+        /// The newest revision.
+        public var revision: Int64
+        /// The newest batch.
+        public var batch: Int64
+    }
+
+    private struct State {
+        var floor = Floor(revision: 0, batch: 0)
+        var generation = ""
+        var fault: DriverFailure?
+    }
+
+    private let state = Mutex(State())
+
+    /// Nothing seen yet.
+    public init() {}
+
+    /// What is known now. Take it before the statement whose answer is checked.
+    public func floor() throws -> Floor {
+        try state.withLock { state in
+            if let fault = state.fault { throw fault }
+            return state.floor
+        }
+    }
+
+    /// Checks a row of `meta` against what was known before it was asked for.
+    public func check(_ meta: StoreMeta, since floor: Floor) throws {
+        try state.withLock { state in
+            if let fault = state.fault { throw fault }
+            if meta.revision < floor.revision || meta.batch < floor.batch {
+                throw Self.fork(&state, now: meta.revision, seen: floor.revision)
+            }
+            state.floor.revision = max(state.floor.revision, meta.revision)
+            state.floor.batch = max(state.floor.batch, meta.batch)
+        }
+    }
+
+    /// A batch of this instance was committed: what comes out of it is known from here on.
+    public func didCommit(_ changes: ChangeSet) {
+        state.withLock { state in
+            state.floor.revision = max(state.floor.revision, changes.revision)
+            state.floor.batch = max(state.floor.batch, changes.base.batch + 1)
+        }
+    }
+
+    /// Checks the generation of the database's history: `start` is the revision at which `current` began.
+    public func check(generation current: String, startedAt start: Int64) throws {
+        try state.withLock { state in
+            if let fault = state.fault { throw fault }
+            if !state.generation.isEmpty && state.generation != current && state.floor.revision > start {
+                throw Self.fork(&state, now: start, seen: state.floor.revision)
+            }
+            state.generation = current
+        }
+    }
+
+    private static func fork(_ state: inout State, now: Int64, seen: Int64) -> DriverFailure {
+        let fault = DriverFailure(
+            .forked,
+            "drover: the database has lost revisions that were acknowledged: its history stands at \(now), this instance has seen \(seen). Restore the newest copy, or restart all instances to accept the loss"
+        )
+        state.fault = fault
+        return fault
+    }
+}

@@ -1,0 +1,41 @@
+/// How many rows a driver of a database server fetches at a time: few round trips, and memory bounded whatever the
+/// values' size.
+public struct ScanWindow: Sendable {
+    private static let smallest = 16
+    private static let largest = 2_048
+    /// Bytes of one fetch, about.
+    private static let bytes = 1 << 20
+
+    private var expecting: Int
+    /// Rows whose values' size is not known yet.
+    private var isFirst = true
+    private var averageBytes: Int
+
+    /// A window for a scan of which about so many rows will be taken.
+    ///
+    /// - Parameter averageBytes: what a row's value came to lately; 0 when rows carry no values.
+    public init(expecting: Int, averageBytes: Int) {
+        self.expecting = max(1, expecting)
+        self.averageBytes = averageBytes
+    }
+
+    /// The rows to fetch next.
+    public mutating func next() -> Int {
+        var rows = Self.largest
+        if averageBytes > 0 { rows = min(rows, max(Self.smallest, Self.bytes / averageBytes)) }
+        rows = min(rows, max(1, expecting))
+        // Where nothing is known, a long scan begins with a small step.
+        if isFirst && averageBytes == 0 { rows = min(rows, 512) }
+        isFirst = false
+        return rows
+    }
+
+    /// What the last fetch came to.
+    public mutating func took(rows: Int, bytes: Int) {
+        expecting = max(1, expecting - rows)
+        if rows > 0 && bytes > 0 { averageBytes = max(1, bytes / rows) }
+    }
+
+    /// What a row came to, for the next scan.
+    public var rowBytes: Int { averageBytes }
+}

@@ -1,0 +1,331 @@
+import CLibPQ
+import Drover
+import Logging
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A connection in pipeline mode, used by one thread at a time.
+///
+/// Statements are sent together, a *flight*, and their answers read together: one round trip whatever their number. The
+/// socket does not block, so that both sides may send at once without waiting for each other for ever. Source:
+/// PostgreSQL manual, "Pipeline Mode".
+final class PGConnection {
+    /// How long an answer may take, in milliseconds, before the server is taken for gone.
+    private static let answerMilliseconds: Int32 = 60_000
+
+    private let handle: OpaquePointer
+    private let prepares: Bool
+    private var prepared: Set<String> = []
+    /// Flights sent whose answers were not read yet.
+    private var unread = 0
+    /// Statements of the present flight, whose answers will be read.
+    private var sent = 0
+    /// Whether the connection is of no more use.
+    private(set) var isBroken = false
+    private let notices = Notices()
+
+    /// Warnings of the server, as they come.
+    private final class Notices {
+        var hasWarning = false
+    }
+
+    init(_ configuration: PostgreSQLConfiguration, database: String? = nil, settings: [String]) throws {
+        let parameters = try configuration.parameters(database: database)
+        handle = try Self.connect(parameters)
+        prepares = configuration.preparesStatements
+        PQsetNoticeReceiver(
+            handle,
+            { context, result in
+                guard let context, let result, let severity = drover_pq_severity(result) else { return }
+                if String(cString: severity) == "WARNING" {
+                    Unmanaged<Notices>.fromOpaque(context).takeUnretainedValue().hasWarning = true
+                }
+            },
+            Unmanaged.passUnretained(notices).toOpaque()
+        )
+        do {
+            try apply(settings)
+            guard PQenterPipelineMode(handle) == 1, PQsetnonblocking(handle, 1) == 0 else { throw lost() }
+        } catch {
+            PQfinish(handle)
+            throw error
+        }
+    }
+
+    deinit { PQfinish(handle) }
+
+    private static func connect(_ parameters: [(keyword: String, value: String)]) throws -> OpaquePointer {
+        var keywords: [UnsafeMutablePointer<CChar>?] = parameters.map { strdup($0.keyword) } + [nil]
+        var values: [UnsafeMutablePointer<CChar>?] = parameters.map { strdup($0.value) } + [nil]
+        defer { for pointer in keywords + values { free(pointer) } }
+        let handle = keywords.withUnsafeMutableBufferPointer { keywords in
+            values.withUnsafeMutableBufferPointer { values in
+                keywords.withMemoryRebound(to: UnsafePointer<CChar>?.self) { keywords in
+                    values.withMemoryRebound(to: UnsafePointer<CChar>?.self) { values in
+                        PQconnectdbParams(keywords.baseAddress, values.baseAddress, 0)
+                    }
+                }
+            }
+        }
+        guard let handle else { throw DriverFailure(.unavailable, "there is no memory for a connection") }
+        if PQstatus(handle) == CONNECTION_OK { return handle }
+        let text = oneLine(String(cString: PQerrorMessage(handle)))
+        PQfinish(handle)
+        throw DriverFailure(.unavailable, "PostgreSQL cannot be reached: \(text)\(advice(text))")
+    }
+
+    private static func advice(_ text: String) -> String {
+        if text.contains("password authentication failed") || text.contains("no password supplied") {
+            return "; check the user and the password in the endpoint, PGPASSWORD or the password file"
+        }
+        if text.contains("too many clients") || text.contains("remaining connection slots") {
+            return "; raise max_connections or close other clients"
+        }
+        if text.contains("session is read-only") || text.contains("not read-write") {
+            return "; this server is a standby: name the primary, or all hosts divided by commas"
+        }
+        if text.contains("Connection refused") { return "; is the server running, and does it listen there?" }
+        return ""
+    }
+
+    static func oneLine(_ text: String) -> String {
+        text.split(separator: "\n").joined(separator: " ")
+    }
+
+    /// Settings of the session. Those that a server does not know are left out.
+    private func apply(_ settings: [String]) throws {
+        if simple(settings.joined(separator: ";")) == nil { return }
+        for setting in settings {
+            if simple(setting) != nil && PQstatus(handle) != CONNECTION_OK { throw lost() }
+        }
+    }
+
+    /// Runs statements that return nothing; only before the pipeline is entered.
+    private func simple(_ sql: String) -> DriverFailure? {
+        guard let result = PQexec(handle, sql) else { return lost() }
+        let answer = PGResult(result)
+        return answer.status == PGRES_COMMAND_OK || answer.status == PGRES_TUPLES_OK ? nil : answer.failure
+    }
+
+    private func lost() -> DriverFailure {
+        isBroken = true
+        let text = Self.oneLine(String(cString: PQerrorMessage(handle)))
+        return DriverFailure(.unavailable, "the connection to PostgreSQL was lost: \(text)")
+    }
+
+    // MARK: - A flight
+
+    /// Adds a statement to the flight.
+    func send(_ statement: PGStatement, _ parameters: PGParameters = PGParameters()) throws {
+        if prepares && !prepared.contains(statement.name) {
+            try drain()
+            // In a flight of its own, unless statements wait already: an error in one of those would leave it
+            // unprepared.
+            if sent == 0 {
+                guard PQsendPrepare(handle, statement.name, statement.sql, 0, nil) == 1 else { throw lost() }
+                sent += 1
+                _ = try land()
+                prepared.insert(statement.name)
+            } else {
+                return try sendUnprepared(statement, parameters)
+            }
+        }
+        if !prepares { return try sendUnprepared(statement, parameters) }
+        try drain()
+        try withPointers(parameters) { values, lengths, formats in
+            let status = PQsendQueryPrepared(
+                handle,
+                statement.name,
+                Int32(parameters.ranges.count),
+                values,
+                lengths,
+                formats,
+                1
+            )
+            guard status == 1 else { throw lost() }
+        }
+        sent += 1
+    }
+
+    private func sendUnprepared(_ statement: PGStatement, _ parameters: PGParameters) throws {
+        try drain()
+        try withPointers(parameters) { values, lengths, formats in
+            let status = PQsendQueryParams(
+                handle,
+                statement.sql,
+                Int32(parameters.ranges.count),
+                nil,
+                values,
+                lengths,
+                formats,
+                1
+            )
+            guard status == 1 else { throw lost() }
+        }
+        sent += 1
+    }
+
+    /// Prepares statements in one flight.
+    func prepare(_ statements: [PGStatement]) throws {
+        guard prepares else { return }
+        try drain()
+        for statement in statements where !prepared.contains(statement.name) {
+            guard PQsendPrepare(handle, statement.name, statement.sql, 0, nil) == 1 else { throw lost() }
+            sent += 1
+        }
+        _ = try land()
+        for statement in statements { prepared.insert(statement.name) }
+    }
+
+    private func withPointers(
+        _ parameters: PGParameters,
+        _ body: (UnsafePointer<UnsafePointer<CChar>?>?, UnsafePointer<Int32>?, UnsafePointer<Int32>?) throws -> Void
+    ) throws {
+        if parameters.ranges.isEmpty { return try body(nil, nil, nil) }
+        try parameters.bytes.withUnsafeBytes { bytes in
+            // An empty value needs an address all the same: none would mean NULL.
+            let base = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!
+            let values = parameters.ranges.map {
+                UnsafePointer<CChar>?((base + $0.lowerBound).assumingMemoryBound(to: CChar.self))
+            }
+            let lengths = parameters.ranges.map { Int32($0.count) }
+            let formats = [Int32](repeating: 1, count: parameters.ranges.count)
+            try body(values, lengths, formats)
+        }
+    }
+
+    /// Sends what was added and reads the answers, one for each statement.
+    ///
+    /// - Throws: the first statement's failure; the others of the flight did nothing then.
+    @discardableResult
+    func land() throws -> [PGResult] {
+        try depart()
+        return try arrive()
+    }
+
+    /// Runs one statement that is not kept.
+    func query(_ sql: String, _ parameters: PGParameters = PGParameters()) throws -> [PGResult] {
+        try sendUnprepared(PGStatement("", sql), parameters)
+        return try land()
+    }
+
+    /// Sends what was added, without waiting for the answers: they are read before the next flight.
+    func leave() throws {
+        try depart()
+        unread += 1
+        sent = 0
+    }
+
+    private func depart() throws {
+        notices.hasWarning = false
+        guard PQpipelineSync(handle) == 1 else { throw lost() }
+        try flush()
+    }
+
+    private func flush() throws {
+        while true {
+            let status = PQflush(handle)
+            if status == 0 { return }
+            if status < 0 { throw lost() }
+            var poll = pollfd(fd: PQsocket(handle), events: Int16(POLLIN | POLLOUT), revents: 0)
+            if pollOne(&poll, Self.answerMilliseconds) == 0 { throw silent() }
+            if poll.revents & Int16(POLLIN) != 0, PQconsumeInput(handle) == 0 { throw lost() }
+        }
+    }
+
+    private func silent() -> DriverFailure {
+        isBroken = true
+        return DriverFailure(.unavailable, "PostgreSQL has not answered for \(Self.answerMilliseconds / 1_000) seconds")
+    }
+
+    private func nextResult() throws -> PGResult? {
+        while PQisBusy(handle) != 0 {
+            var poll = pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0)
+            if pollOne(&poll, Self.answerMilliseconds) == 0 { throw silent() }
+            if PQconsumeInput(handle) == 0 { throw lost() }
+        }
+        return PQgetResult(handle).map(PGResult.init)
+    }
+
+    /// Reads answers up to the end of the oldest flight.
+    private func arrive() throws -> [PGResult] {
+        var results: [PGResult] = []
+        results.reserveCapacity(sent)
+        var failure: DriverFailure?
+        var nothings = 0
+        while true {
+            guard let result = try nextResult() else {
+                // A statement's answers end with nothing; twice in a row means that the server has gone.
+                nothings += 1
+                if nothings > 2 || PQstatus(handle) != CONNECTION_OK { throw failure ?? lost() }
+                continue
+            }
+            nothings = 0
+            switch result.status {
+            case PGRES_PIPELINE_SYNC:
+                sent = 0
+                if let failure { throw failure }
+                return results
+            case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY:
+                results.append(result)
+            case PGRES_PIPELINE_ABORTED:
+                break
+            default:
+                failure = failure ?? result.failure
+                if PGFailure.endsConnection(result.sqlState) { isBroken = true }
+                if PQstatus(handle) != CONNECTION_OK {
+                    isBroken = true
+                    throw failure!
+                }
+            }
+        }
+    }
+
+    /// Reads the answers of flights that were sent without waiting.
+    private func drain() throws {
+        while unread > 0 {
+            unread -= 1
+            let kept = sent
+            _ = try arrive()
+            sent = kept
+        }
+    }
+
+    /// Whether the server has warned during the last flight.
+    var hasWarning: Bool { notices.hasWarning }
+
+    // MARK: - Notifications
+
+    /// Waits for at most so long for the server to say something, and returns whether it has notified.
+    func waitForNotification(milliseconds: Int32) throws -> Bool {
+        try drain()
+        if takeNotifications() { return true }
+        var poll = pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0)
+        if pollOne(&poll, milliseconds) == 0 { return false }
+        if PQconsumeInput(handle) == 0 { throw lost() }
+        return takeNotifications()
+    }
+
+    private func takeNotifications() -> Bool {
+        var any = false
+        while let notification = PQnotifies(handle) {
+            PQfreemem(notification)
+            any = true
+        }
+        return any
+    }
+}
+
+/// `poll` on one descriptor, over interruptions.
+private func pollOne(_ descriptor: inout pollfd, _ milliseconds: Int32) -> Int32 {
+    while true {
+        let status = poll(&descriptor, 1, milliseconds)
+        if status >= 0 || errno != EINTR { return status }
+    }
+}

@@ -1,0 +1,294 @@
+import Drover
+
+/// Every statement the driver sends but those of the schema.
+///
+/// Plans are pinned by the session's settings (no sequential scans, hash or merge joins, generic plans): with fresh
+/// statistics of a small table the planner would otherwise read whole tables for a batch's keys.
+enum PGStatements {
+    static let begin = PGStatement("d_begin", "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+    static let beginSnapshot = PGStatement("d_snapshot", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    static let commit = PGStatement("d_commit", "COMMIT")
+    static let rollback = PGStatement("d_rollback", "ROLLBACK")
+
+    private static let metaColumns = "revision, batch, compacted, swept, purged, cluster_id"
+    static let meta = PGStatement("d_meta", "SELECT \(metaColumns) FROM drover_meta WHERE id = 1")
+    static let lockMeta = PGStatement(
+        "d_lock",
+        "SELECT \(metaColumns), generation, generation_start FROM drover_meta WHERE id = 1 FOR UPDATE"
+    )
+
+    /// The database's clock in microseconds.
+    static let clock = "(extract(epoch FROM clock_timestamp()) * 1000000)::int8"
+
+    // MARK: - Reading
+
+    static let states = PGStatement(
+        "d_states",
+        """
+        SELECT u.place, c.main, c.sub, c.created, c.version, c.lease, c.length, t.main, t.sub
+        FROM unnest($1::bytea[]) WITH ORDINALITY AS u (key, place)
+        LEFT JOIN drover_current c ON c.key = u.key
+        LEFT JOIN drover_tombstone t ON t.key = u.key AND c.key IS NULL
+        """
+    )
+    static let points = PGStatement(
+        "d_points",
+        """
+        SELECT m.revision, m.batch, m.compacted, m.swept, m.purged, m.cluster_id,
+            u.place, c.main, c.sub, c.created, c.version, c.lease, l.value
+        FROM (SELECT * FROM drover_meta WHERE id = 1) m
+        LEFT JOIN (
+            unnest($1::bytea[]) WITH ORDINALITY AS u (key, place)
+            JOIN drover_current c ON c.key = u.key
+            JOIN drover_log l ON l.main = c.main AND l.sub = c.sub
+        ) ON true
+        """
+    )
+
+    static func scan(bounded: Bool, values: Bool) -> PGStatement {
+        let end = bounded ? " AND key < $3" : ""
+        let rows = """
+            SELECT key, main, sub, created, version, lease, length FROM drover_current
+            WHERE key >= $1\(end) ORDER BY key LIMIT $2
+            """
+        if !values { return PGStatement("d_scan_\(bounded)", rows) }
+        return PGStatement(
+            "d_scan_values_\(bounded)",
+            """
+            SELECT c.key, c.main, c.sub, c.created, c.version, c.lease, c.length, l.value
+            FROM (\(rows)) c JOIN drover_log l ON l.main = c.main AND l.sub = c.sub ORDER BY c.key
+            """
+        )
+    }
+
+    static func count(bounded: Bool) -> PGStatement {
+        PGStatement(
+            "d_count_\(bounded)",
+            "SELECT count(*) FROM drover_current WHERE key >= $1\(bounded ? " AND key < $2" : "")"
+        )
+    }
+
+    /// Keys as they were at revision $4, with every key that was looked at: those that did not exist then have no
+    /// version. A chain is followed back as long as its event is too new.
+    static func history(bounded: Bool, values: Bool) -> PGStatement {
+        let end = bounded ? " AND key < $3" : ""
+        let at = bounded ? "$4" : "$3"
+        return PGStatement(
+            "d_history_\(bounded)_\(values)",
+            """
+            WITH RECURSIVE chain (key, main, sub) AS (
+                SELECT key, main, sub FROM (
+                    (SELECT key, main, sub FROM drover_current WHERE key >= $1\(end) ORDER BY key LIMIT $2)
+                    UNION ALL
+                    (SELECT key, main, sub FROM drover_tombstone WHERE key >= $1\(end) AND main > \(at)::int8
+                        ORDER BY key LIMIT $2)
+                    ORDER BY key LIMIT $2
+                ) heads
+                UNION ALL
+                SELECT c.key, coalesce(l.previous_main, 0), coalesce(l.previous_sub, 0)
+                FROM chain c LEFT JOIN drover_log l ON l.main = c.main AND l.sub = c.sub WHERE c.main > \(at)::int8
+            )
+            SELECT c.key, c.main, c.sub, l.created, l.version, l.lease, length(l.value)\(values ? ", l.value" : "")
+            FROM chain c LEFT JOIN drover_log l ON l.main = c.main AND l.sub = c.sub
+            WHERE c.main <= \(at)::int8 ORDER BY c.key
+            """
+        )
+    }
+
+    static let events = PGStatement(
+        "d_events",
+        """
+        SELECT u.place, l.key, l.main, l.sub, l.created, l.version, l.lease, l.previous_main, l.previous_sub, l.value
+        FROM unnest($1::int8[], $2::int8[]) WITH ORDINALITY AS u (main, sub, place)
+        JOIN drover_log l ON l.main = u.main AND l.sub = u.sub
+        """
+    )
+
+    static func log(values: Bool) -> PGStatement {
+        PGStatement(
+            "d_log_\(values)",
+            """
+            SELECT key, main, sub, created, version, lease, previous_main, previous_sub\(values ? ", value" : "")
+            FROM drover_log WHERE (main, sub) > ($1::int8, $2::int8) ORDER BY main, sub LIMIT $3
+            """
+        )
+    }
+
+    static let leasesByID = PGStatement(
+        "d_leases_by_id",
+        "SELECT id, ttl, deadline, \(clock) FROM drover_lease WHERE id = ANY ($1::int8[])"
+    )
+    /// A renewal that is just being written has the lease locked: it is left out, and so not expired.
+    static let leasesLocked = PGStatement(
+        "d_leases_locked",
+        """
+        SELECT id, ttl, deadline, \(clock) FROM drover_lease WHERE id = ANY ($1::int8[])
+        ORDER BY id FOR UPDATE SKIP LOCKED
+        """
+    )
+    static let leases = PGStatement(
+        "d_leases",
+        "SELECT id, ttl, deadline, \(clock) FROM drover_lease ORDER BY deadline, id"
+    )
+    static let keysOfLease = PGStatement(
+        "d_keys_of_lease",
+        "SELECT key FROM drover_current WHERE lease = $1 AND lease <> 0 ORDER BY key"
+    )
+    static let instances = PGStatement(
+        "d_instances",
+        """
+        SELECT id, name, urls, position FROM drover_instance
+        WHERE heartbeat > \(clock) - $1::int8 ORDER BY id
+        """
+    )
+    static let size = PGStatement(
+        "d_size",
+        """
+        SELECT sum(pg_total_relation_size(c.oid))::int8, sum(pg_relation_size(c.oid))::int8
+        FROM pg_class c WHERE c.oid IN ('drover_log'::regclass, 'drover_current'::regclass,
+            'drover_tombstone'::regclass, 'drover_lease'::regclass, 'drover_meta'::regclass,
+            'drover_instance'::regclass)
+        """
+    )
+
+    // MARK: - Writing
+
+    /// The fence: a counter that has moved makes it an error, and with it the batch.
+    static let fence = PGStatement(
+        "d_fence",
+        """
+        UPDATE drover_meta SET batch = CASE WHEN batch = $1::int8 THEN $1::int8 + 1 END, revision = $2::int8,
+            compacted = $3::int8 WHERE id = 1
+        """
+    )
+    static let insertLog = PGStatement(
+        "d_insert_log",
+        """
+        INSERT INTO drover_log (main, sub, previous_main, previous_sub, created, version, lease, key, value)
+        SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::int8[],
+            $8::bytea[], $9::bytea[])
+        """
+    )
+    static let upsertCurrent = PGStatement(
+        "d_upsert_current",
+        """
+        INSERT INTO drover_current (key, main, sub, created, version, lease, length)
+        SELECT * FROM unnest($1::bytea[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::int8[])
+        ON CONFLICT (key) DO UPDATE SET main = excluded.main, sub = excluded.sub, created = excluded.created,
+            version = excluded.version, lease = excluded.lease, length = excluded.length
+        """
+    )
+    static let deleteCurrent = PGStatement(
+        "d_delete_current",
+        "DELETE FROM drover_current c USING unnest($1::bytea[]) AS u (key) WHERE c.key = u.key"
+    )
+    static let upsertTombstone = PGStatement(
+        "d_upsert_tombstone",
+        """
+        INSERT INTO drover_tombstone (key, main, sub) SELECT * FROM unnest($1::bytea[], $2::int8[], $3::int8[])
+        ON CONFLICT (key) DO UPDATE SET main = excluded.main, sub = excluded.sub
+        """
+    )
+    static let deleteTombstone = PGStatement(
+        "d_delete_tombstone",
+        "DELETE FROM drover_tombstone t USING unnest($1::bytea[]) AS u (key) WHERE t.key = u.key"
+    )
+    static let insertLeases = PGStatement(
+        "d_insert_leases",
+        """
+        INSERT INTO drover_lease (id, ttl, deadline)
+        SELECT u.id, u.ttl, least(\(clock)::numeric + u.ttl::numeric * 1000000, 9223372036854775807)::int8
+        FROM unnest($1::int8[], $2::int8[]) AS u (id, ttl)
+        """
+    )
+    static let deleteLeases = PGStatement("d_delete_leases", "DELETE FROM drover_lease WHERE id = ANY ($1::int8[])")
+    static let recordBatch = PGStatement(
+        "d_record_batch",
+        """
+        INSERT INTO drover_instance (id, name, urls, batch, position, heartbeat)
+        VALUES ($1::int8, '', '', $2::int8, 0, \(clock))
+        ON CONFLICT (id) DO UPDATE SET batch = excluded.batch
+        """
+    )
+    static let notify = PGStatement("d_notify", "SELECT pg_notify('drover', '')")
+    static let recordGeneration = PGStatement(
+        "d_record_generation",
+        "UPDATE drover_meta SET generation = $1::text, generation_start = revision, batch = batch + 1 WHERE id = 1"
+    )
+    static let ownBatch = PGStatement("d_own_batch", "SELECT batch FROM drover_instance WHERE id = $1::int8")
+    static let moveBatch = PGStatement("d_move_batch", "UPDATE drover_meta SET batch = batch + 1 WHERE id = 1")
+
+    // MARK: - The sweep
+
+    static let sweepRows = PGStatement(
+        "d_sweep_rows",
+        """
+        SELECT main, sub, previous_main, previous_sub, version, CASE WHEN version = 0 THEN key ELSE ''::bytea END
+        FROM drover_log WHERE (main, sub) > ($1::int8, $2::int8) AND main <= $3::int8 ORDER BY main, sub LIMIT $4
+        """
+    )
+    static let deleteLog = PGStatement(
+        "d_delete_log",
+        """
+        DELETE FROM drover_log l USING unnest($1::int8[], $2::int8[]) AS u (main, sub)
+        WHERE l.main = u.main AND l.sub = u.sub
+        """
+    )
+    static let sweepTombstones = PGStatement(
+        "d_sweep_tombstones",
+        """
+        DELETE FROM drover_tombstone t USING unnest($1::bytea[], $2::int8[], $3::int8[]) AS u (key, main, sub)
+        WHERE t.key = u.key AND t.main = u.main AND t.sub = u.sub
+        """
+    )
+    static let markPurged = PGStatement(
+        "d_mark_purged",
+        "UPDATE drover_meta SET purged = greatest(purged, $1::int8) WHERE id = 1"
+    )
+    static let markSwept = PGStatement(
+        "d_mark_swept",
+        "UPDATE drover_meta SET swept = greatest(swept, $1::int8) WHERE id = 1"
+    )
+
+    // MARK: - The link
+
+    static let heartbeat = PGStatement(
+        "d_heartbeat",
+        """
+        INSERT INTO drover_instance (id, name, urls, batch, position, heartbeat)
+        VALUES ($1::int8, $2::text, $3::text, 0, $4::int8, \(clock))
+        ON CONFLICT (id) DO UPDATE SET name = excluded.name, urls = excluded.urls, position = excluded.position,
+            heartbeat = excluded.heartbeat
+        """
+    )
+    static let forgetInstances = PGStatement(
+        "d_forget_instances",
+        "DELETE FROM drover_instance WHERE heartbeat < \(clock) - $1::int8"
+    )
+    static let leaveInstance = PGStatement("d_leave", "DELETE FROM drover_instance WHERE id = $1::int8")
+    /// In the order of their ids, so that two instances that renew the same leases do not wait for each other.
+    static let renew = PGStatement(
+        "d_renew",
+        """
+        UPDATE drover_lease l
+        SET deadline = least(\(clock)::numeric + l.ttl::numeric * 1000000, 9223372036854775807)::int8
+        FROM (SELECT id FROM drover_lease WHERE id = ANY ($1::int8[]) ORDER BY id FOR UPDATE) u
+        WHERE l.id = u.id RETURNING l.id, l.ttl
+        """
+    )
+    static let expired = PGStatement(
+        "d_expired",
+        "SELECT id FROM drover_lease WHERE deadline <= \(clock) ORDER BY deadline LIMIT $1"
+    )
+    static let now = PGStatement("d_now", "SELECT \(clock)")
+    static let rearm = PGStatement(
+        "d_rearm",
+        """
+        UPDATE drover_lease
+        SET deadline = least(\(clock)::numeric + ttl::numeric * 1000000, 9223372036854775807)::int8
+        WHERE deadline < \(clock)::numeric + ttl::numeric * 1000000
+        """
+    )
+    static let leaseCount = PGStatement("d_lease_count", "SELECT count(*) FROM drover_lease")
+    static let listen = PGStatement("d_listen", "LISTEN drover")
+}

@@ -1,0 +1,160 @@
+import CLibPQ
+public import Drover
+public import Logging
+
+/// The backend on a PostgreSQL server, which any number of instances may share.
+public final class PostgreSQLDriver: Driver, DriverProvider {
+    public static let schemes = ["postgres", "postgresql"]
+
+    /// Microseconds without a heartbeat after which an instance is taken for gone.
+    static let lifetime: Int64 = 10_000_000
+    /// Microseconds after which what is known of an instance is forgotten.
+    static let memory: Int64 = 3_600_000_000
+
+    public let name = "postgres"
+    public let maximumKeyBytes: Int
+    public let isShared = true
+
+    let configuration: PostgreSQLConfiguration
+    let logger: Logger
+    let history = HistoryGuard()
+    let availability = Availability()
+    /// This instance's id, random, as old as the object.
+    let instanceID = UInt64.random(in: 1...UInt64(Int64.max))
+
+    /// A driver for the database that `configuration` names; nothing is opened yet.
+    public init(_ configuration: PostgreSQLConfiguration, logger: Logger = Logger(label: "drover.postgres")) {
+        self.configuration = configuration
+        self.logger = logger
+        maximumKeyBytes = configuration.maximumKeyBytes
+    }
+
+    /// Also `key=value` pairs that name a host, a service or a database.
+    public static func serves(_ endpoint: String) -> Bool {
+        if schemes.contains(String(endpoint.prefix { $0 != ":" })) { return true }
+        return ["host=", "hostaddr=", "service=", "dbname="].contains { endpoint.hasPrefix($0) }
+    }
+
+    public static func makeDriver(endpoint: String, options: DriverOptions) throws -> any Driver {
+        var configuration = PostgreSQLConfiguration(endpoint: endpoint)
+        configuration.tls = options.tls
+        _ = try configuration.parameters()
+        return PostgreSQLDriver(configuration, logger: options.logger)
+    }
+
+    // The planner must not be led astray by fresh statistics, and a session that stops must not hold others up for long.
+    private static let settings = [
+        "SET client_min_messages = warning", "SET enable_seqscan = off", "SET enable_hashjoin = off",
+        "SET enable_mergejoin = off", "SET enable_bitmapscan = off", "SET enable_material = off", "SET jit = off",
+        "SET plan_cache_mode = force_generic_plan", "SET lock_timeout = '7s'",
+        "SET idle_in_transaction_session_timeout = '5s'", "SET max_parallel_workers_per_gather = 0",
+    ]
+
+    func connect(database: String? = nil) throws -> PGConnection {
+        try PGConnection(configuration, database: database, settings: Self.settings)
+    }
+
+    public func openWriter() throws -> any DriverWriter {
+        do {
+            let connection = try connectCreatingDatabase()
+            try PostgreSQLSchema.prepare(connection)
+            try warnOfDurability(connection)
+            return try PostgreSQLWriter(self, connection)
+        } catch let failure as DriverFailure {
+            throw DroverError(.database, message: "drover: \(failure.message)", cause: failure)
+        }
+    }
+
+    public func openReader() throws -> any DriverReader {
+        do {
+            return try PostgreSQLReader(self)
+        } catch let failure as DriverFailure {
+            throw DroverError(.database, message: "drover: \(failure.message)", cause: failure)
+        }
+    }
+
+    public func openLink() throws -> any DriverLink {
+        do {
+            return try PostgreSQLLink(self)
+        } catch let failure as DriverFailure {
+            throw DroverError(.database, message: "drover: \(failure.message)", cause: failure)
+        }
+    }
+
+    public func close() {}
+
+    /// Connects, and creates the database first where it is missing and this user may.
+    private func connectCreatingDatabase() throws -> PGConnection {
+        do {
+            return try connect()
+        } catch let failure as DriverFailure {
+            let name = try configuration.database()
+            guard failure.message.contains("\"\(name)\"") && !failure.message.contains("password") else { throw failure }
+            guard let maintenance = try? connect(database: "postgres") else { throw failure }
+            var parameters = PGParameters()
+            parameters.add(name)
+            let known = try maintenance.query("SELECT 1 FROM pg_database WHERE datname = $1::text", parameters)
+            guard known[0].rows == 0 else { throw failure }
+            logger.notice("the database does not exist and is created")
+            let quoted = "\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
+            do {
+                _ = try maintenance.query("CREATE DATABASE \(quoted)")
+            } catch let refused as DriverFailure where refused.engineCode != PGFailure.code("42P04") {
+                throw DriverFailure(
+                    .unavailable,
+                    "the database does not exist and cannot be created (\(refused.message)); create it, or give this user CREATEDB",
+                    engineCode: refused.engineCode
+                )
+            } catch {
+                // Another instance was faster.
+            }
+            return try connect()
+        }
+    }
+
+    /// Names the settings that would let the server forget what it has acknowledged.
+    private func warnOfDurability(_ connection: PGConnection) throws {
+        let result = try connection.query(
+            "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')"
+        )[0]
+        if result.text(0, 2) == "off" {
+            logger.warning("synchronous_commit is off on this server; Drover's own sessions turn it on")
+        }
+        for (column, setting) in [(0, "fsync"), (1, "full_page_writes")] where result.text(0, column) == "off" {
+            logger.warning(
+                "PostgreSQL may lose acknowledged writes when its machine fails: a setting is off; turn it on",
+                metadata: ["setting": "\(setting)"]
+            )
+        }
+    }
+
+    /// The instances that live.
+    static func instances(_ connection: PGConnection) throws -> [InstanceRecord] {
+        var parameters = PGParameters()
+        parameters.add(lifetime)
+        try connection.send(PGStatements.instances, parameters)
+        let result = try connection.land()[0]
+        return (0..<result.rows).map { row in
+            InstanceRecord(
+                id: UInt64(bitPattern: result.integer(row, 0)),
+                name: result.text(row, 1),
+                clientURLs: result.text(row, 2).split(separator: "\n").map(String.init),
+                position: result.integer(row, 3)
+            )
+        }
+    }
+}
+
+extension Store {
+    /// Opens a store in a PostgreSQL database.
+    ///
+    /// - Throws: ``DroverError`` with ``DroverError/Code/database`` when the database cannot be used.
+    public static func open(
+        postgres configuration: PostgreSQLConfiguration,
+        configuration store: StoreConfiguration = .init()
+    ) throws -> Store {
+        var configuration = configuration
+        if !configuration.tls.isSet { configuration.tls = store.databaseTLS }
+        return try Store(driver: PostgreSQLDriver(configuration, logger: store.logger), configuration: store)
+    }
+}

@@ -1,0 +1,181 @@
+import Drover
+
+/// A connection for reading, made anew when it is lost.
+final class PostgreSQLReader: DriverReader {
+    private let driver: PostgreSQLDriver
+    private var view: PostgreSQLView?
+    private var inSnapshot = false
+
+    init(_ driver: PostgreSQLDriver) throws {
+        self.driver = driver
+        view = try connect()
+    }
+
+    private func connect() throws -> PostgreSQLView {
+        let connection = try driver.connect()
+        try connection.prepare([
+            PGStatements.beginSnapshot, PGStatements.commit, PGStatements.meta, PGStatements.points,
+            PGStatements.scan(bounded: true, values: true), PGStatements.scan(bounded: true, values: false),
+            PGStatements.count(bounded: true), PGStatements.events, PGStatements.log(values: true),
+        ])
+        return PostgreSQLView(driver, connection)
+    }
+
+    private func current() throws -> PostgreSQLView {
+        if let view, !view.connection.isBroken { return view }
+        view = nil
+        inSnapshot = false
+        let made = try connect()
+        view = made
+        return made
+    }
+
+    /// The connection of the present snapshot: a new one would show another state.
+    private func inside() throws -> PostgreSQLView {
+        guard let view, !view.connection.isBroken else {
+            throw DriverFailure(.unavailable, "the connection to PostgreSQL was lost during a read")
+        }
+        return view
+    }
+
+    /// Runs what begins a read; a connection that turns out to be lost is made anew, since nothing has been read yet.
+    private func beginning<R>(_ body: (PostgreSQLView) throws -> R) throws -> R {
+        try driver.availability.run {
+            let view = try current()
+            do {
+                return try body(view)
+            } catch let failure as DriverFailure where view.connection.isBroken && failure.kind == .unavailable {
+                return try body(current())
+            }
+        }
+    }
+
+    func readMeta() throws -> StoreMeta {
+        try beginning { view in
+            let floor = try driver.history.floor()
+            try view.connection.send(PGStatements.meta)
+            let meta = try view.meta(view.connection.land()[0])
+            try driver.history.check(meta, since: floor)
+            return meta
+        }
+    }
+
+    func beginSnapshot() throws -> StoreMeta {
+        try beginning { view in
+            let floor = try driver.history.floor()
+            try view.connection.send(PGStatements.beginSnapshot)
+            try view.connection.send(PGStatements.meta)
+            inSnapshot = true
+            do {
+                let meta = try view.meta(view.connection.land()[1])
+                try driver.history.check(meta, since: floor)
+                return meta
+            } catch {
+                endSnapshot()
+                throw error
+            }
+        }
+    }
+
+    func endSnapshot() {
+        guard inSnapshot, let view else { return }
+        inSnapshot = false
+        if view.connection.isBroken { return }
+        // Sent at once, since an open snapshot keeps dead rows alive; the answer is read with the next flight's.
+        do {
+            try view.connection.send(PGStatements.commit)
+            try view.connection.leave()
+        } catch {
+            self.view = nil
+        }
+    }
+
+    func point(_ key: Bytes, values: Bool, longest: Int, _ body: (RowView) throws -> Void) throws -> StoreMeta {
+        try points([key]) { _, row in
+            var row = row
+            if !values || row.valueLength > longest { row.value = UnsafeRawBufferPointer(start: nil, count: 0) }
+            try body(row)
+        }
+    }
+
+    func points(_ keys: [Bytes], _ body: (Int, RowView) throws -> Void) throws -> StoreMeta {
+        try beginning { view in
+            let floor = try driver.history.floor()
+            var parameters = PGParameters()
+            parameters.add(keys)
+            try view.connection.send(PGStatements.points, parameters)
+            let result = try view.connection.land()[0]
+            let meta = try view.meta(result)
+            try driver.history.check(meta, since: floor)
+            for row in 0..<result.rows where !result.isNull(row, 6) {
+                let place = Int(result.integer(row, 6)) - 1
+                let value = result.bytes(row, 12)
+                try keys[place].withUnsafeBytes { key in
+                    try body(
+                        place,
+                        RowView(
+                            key: key,
+                            value: value,
+                            valueLength: value.count,
+                            main: result.integer(row, 7),
+                            sub: result.integer(row, 8),
+                            createRevision: result.integer(row, 9),
+                            version: result.integer(row, 10),
+                            lease: result.integer(row, 11)
+                        )
+                    )
+                }
+            }
+            return meta
+        }
+    }
+
+    func leases() throws -> [(id: Int64, state: LeaseState)] {
+        try beginning { view in
+            try view.connection.send(PGStatements.leases)
+            return PostgreSQLView.leases(try view.connection.land()[0])
+        }
+    }
+
+    func instances() throws -> [InstanceRecord] {
+        try beginning { try PostgreSQLDriver.instances($0.connection) }
+    }
+
+    func size() throws -> (total: Int64, inUse: Int64) {
+        try beginning { view in
+            try view.connection.send(PGStatements.size)
+            let result = try view.connection.land()[0]
+            return (result.integer(0, 0), result.integer(0, 1))
+        }
+    }
+
+    func scan(
+        _ range: KeyRange,
+        at revision: Int64?,
+        values: Bool,
+        expecting: Int,
+        _ body: (RowView) throws -> Bool
+    ) throws {
+        try inside().scan(range, at: revision, values: values, expecting: expecting, body)
+    }
+
+    func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 { try inside().count(range, at: revision) }
+
+    func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
+        try inside().event(main: main, sub: sub, body)
+    }
+
+    func events(_ positions: [LogPosition], _ body: (Int, RowView) throws -> Void) throws {
+        try inside().events(positions, body)
+    }
+
+    func log(from main: Int64, values: Bool, _ body: (RowView) throws -> Bool) throws {
+        try inside().log(from: main, values: values, body)
+    }
+
+    func state(of key: Bytes) throws -> KeyState? { try inside().state(of: key) }
+
+    func lease(_ id: Int64) throws -> LeaseState? { try inside().lease(id) }
+
+    func keys(attachedTo lease: Int64) throws -> [Bytes] { try inside().keys(attachedTo: lease) }
+}

@@ -1,0 +1,136 @@
+import Drover
+
+/// The tables, and how an older schema becomes a newer one.
+enum PostgreSQLSchema {
+    static let version: Int64 = 1
+
+    private static let tables = [
+        """
+        CREATE TABLE IF NOT EXISTS drover_meta (
+            id int4 PRIMARY KEY CHECK (id = 1),
+            schema_version int8 NOT NULL,
+            revision int8 NOT NULL,
+            batch int8 NOT NULL,
+            compacted int8 NOT NULL,
+            swept int8 NOT NULL,
+            purged int8 NOT NULL,
+            cluster_id int8 NOT NULL,
+            generation text NOT NULL,
+            generation_start int8 NOT NULL
+        ) WITH (fillfactor = 10)
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS drover_log (
+            main int8 NOT NULL,
+            sub int8 NOT NULL,
+            previous_main int8 NOT NULL,
+            previous_sub int8 NOT NULL,
+            created int8 NOT NULL,
+            version int8 NOT NULL,
+            lease int8 NOT NULL,
+            key bytea NOT NULL,
+            value bytea NOT NULL,
+            PRIMARY KEY (main, sub)
+        )
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS drover_current (
+            key bytea PRIMARY KEY,
+            main int8 NOT NULL,
+            sub int8 NOT NULL,
+            created int8 NOT NULL,
+            version int8 NOT NULL,
+            lease int8 NOT NULL,
+            length int8 NOT NULL
+        ) WITH (fillfactor = 80)
+        """,
+        "CREATE INDEX IF NOT EXISTS drover_current_lease ON drover_current (lease) WHERE lease <> 0",
+        """
+        CREATE TABLE IF NOT EXISTS drover_tombstone (
+            key bytea PRIMARY KEY,
+            main int8 NOT NULL,
+            sub int8 NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS drover_lease (
+            id int8 PRIMARY KEY,
+            ttl int8 NOT NULL,
+            deadline int8 NOT NULL
+        ) WITH (fillfactor = 50)
+        """,
+        "CREATE INDEX IF NOT EXISTS drover_lease_deadline ON drover_lease (deadline)",
+        """
+        CREATE TABLE IF NOT EXISTS drover_instance (
+            id int8 PRIMARY KEY,
+            name text NOT NULL,
+            urls text NOT NULL,
+            batch int8 NOT NULL,
+            position int8 NOT NULL,
+            heartbeat int8 NOT NULL
+        ) WITH (fillfactor = 50)
+        """,
+    ]
+
+    /// Creates the tables where they are missing, or checks that they are ours and not newer than this program.
+    static func prepare(_ connection: PGConnection) throws {
+        for attempt in 1... {
+            do {
+                return try prepareOnce(connection)
+            } catch let failure as DriverFailure {
+                // Two instances that start at once may both create: the second one finds the first one's tables.
+                let raced = [PGFailure.code("23505"), PGFailure.code("42P07"), PGFailure.code("40P01")]
+                guard raced.contains(failure.engineCode), attempt < 10 else { throw failure }
+            }
+        }
+    }
+
+    private static func prepareOnce(_ connection: PGConnection) throws {
+        let found = try connection.query("SELECT to_regclass('drover_meta') IS NOT NULL")
+        if found[0].integer(0, 0) == 0 {
+            do {
+                for (i, sql) in (["BEGIN"] + tables).enumerated() {
+                    try connection.send(PGStatement("d_schema_\(version)_\(i)", sql))
+                    try connection.land()
+                }
+                var parameters = PGParameters()
+                parameters.add(version)
+                parameters.add(Int64.random(in: 1...Int64.max))
+                try connection.send(
+                    PGStatement(
+                        "d_schema_meta",
+                        """
+                        INSERT INTO drover_meta VALUES (1, $1::int8, 1, 0, 0, 0, 0, $2::int8, '', 1)
+                        ON CONFLICT DO NOTHING
+                        """
+                    ),
+                    parameters
+                )
+                try connection.send(PGStatements.commit)
+                try connection.land()
+            } catch {
+                if !connection.isBroken { _ = try? connection.query("ROLLBACK") }
+                throw error
+            }
+        }
+        let known: [PGResult]
+        do {
+            known = try connection.query("SELECT schema_version FROM drover_meta WHERE id = 1 AND generation IS NOT NULL")
+        } catch let failure as DriverFailure where failure.engineCode == PGFailure.code("42703") {
+            throw DriverFailure(
+                .unavailable,
+                "the table drover_meta belongs to another application; use another database or schema (search_path)"
+            )
+        }
+        guard known[0].rows == 1 else {
+            throw DriverFailure(.corrupt, "drover_meta has lost its row; restore the database from a backup")
+        }
+        let present = known[0].integer(0, 0)
+        if present > version {
+            throw DriverFailure(
+                .unavailable,
+                "the database has schema \(present), made by a newer Drover; this one knows \(version). Upgrade Drover, or restore a backup made by this version"
+            )
+        }
+    }
+}

@@ -1,0 +1,410 @@
+import Drover
+import Logging
+
+/// The connection that writes, made anew when it is lost.
+///
+/// A batch is two flights: lock and fetch; fence, rows and COMMIT.
+final class PostgreSQLWriter: DriverWriter {
+    private let driver: PostgreSQLDriver
+    private var view: PostgreSQLView?
+    private var inBatch = false
+    /// Whether other instances live, which are told of commits.
+    private var hasCompany = false
+    private var sweepCursor: LogPosition?
+    private var sweepWaitsSince: Int64 = 0
+
+    init(_ driver: PostgreSQLDriver, _ connection: PGConnection) throws {
+        self.driver = driver
+        try adopt(connection)
+    }
+
+    private func adopt(_ connection: PGConnection) throws {
+        // Where the server's default lets a commit be forgotten, ours are not.
+        _ = try connection.query(
+            "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)"
+        )
+        try connection.prepare([
+            PGStatements.begin, PGStatements.lockMeta, PGStatements.states, PGStatements.leasesByID,
+            PGStatements.leasesLocked, PGStatements.fence, PGStatements.insertLog, PGStatements.upsertCurrent,
+            PGStatements.deleteCurrent, PGStatements.upsertTombstone, PGStatements.deleteTombstone,
+            PGStatements.insertLeases, PGStatements.deleteLeases, PGStatements.recordBatch, PGStatements.notify,
+            PGStatements.commit, PGStatements.rollback, PGStatements.sweepRows, PGStatements.deleteLog,
+            PGStatements.sweepTombstones,
+        ])
+        let adopted = PostgreSQLView(driver, connection)
+        try checkGeneration(adopted)
+        view = adopted
+    }
+
+    private func current() throws -> PostgreSQLView {
+        if let view, !view.connection.isBroken { return view }
+        view = nil
+        inBatch = false
+        try adopt(driver.connect())
+        return view!
+    }
+
+    private func inside() throws -> PostgreSQLView {
+        guard inBatch, let view, !view.connection.isBroken else {
+            throw DriverFailure(.unavailable, "the connection to PostgreSQL was lost during a batch")
+        }
+        return view
+    }
+
+    /// Records a new generation of the server's history, or checks that we have not seen more than it began with.
+    private func checkGeneration(_ view: PostgreSQLView) throws {
+        let connection = view.connection
+        // The timeline of what is written now; a new one begins where a standby was promoted.
+        guard
+            let identity = try? connection.query(
+                "SELECT system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()"
+            )
+        else { return }
+        let generation = identity[0].text(0, 0)
+        let floor = try driver.history.floor()
+        try connection.send(PGStatements.begin)
+        try connection.send(PGStatements.lockMeta)
+        let result = try connection.land()[1]
+        let meta = try view.meta(result)
+        do {
+            try driver.history.check(meta, since: floor)
+            let known = result.text(0, 6)
+            if known == generation {
+                try driver.history.check(generation: generation, startedAt: result.integer(0, 7))
+                try connection.send(PGStatements.rollback)
+                try connection.land()
+                return
+            }
+            try driver.history.check(generation: generation, startedAt: meta.revision)
+            var parameters = PGParameters()
+            parameters.add(generation)
+            try connection.send(PGStatements.recordGeneration, parameters)
+            try connection.send(PGStatements.commit)
+            try connection.land()
+        } catch {
+            if !connection.isBroken {
+                try? connection.send(PGStatements.rollback)
+                _ = try? connection.land()
+            }
+            throw error
+        }
+    }
+
+    // MARK: - A batch
+
+    func begin(_ prefetch: BatchPrefetch) throws -> BatchBase {
+        let view = try current()
+        let floor = try driver.history.floor()
+        let connection = view.connection
+        inBatch = true
+        try connection.send(PGStatements.begin)
+        // Two statements in this order: as one, the rows could be older than the counter.
+        try connection.send(PGStatements.lockMeta)
+        if !prefetch.keys.isEmpty {
+            var parameters = PGParameters()
+            parameters.add(prefetch.keys)
+            try connection.send(PGStatements.states, parameters)
+        }
+        for (leases, statement) in [
+            (prefetch.leases, PGStatements.leasesByID), (prefetch.expiring, PGStatements.leasesLocked),
+        ] where !leases.isEmpty {
+            var parameters = PGParameters()
+            parameters.add(leases)
+            try connection.send(statement, parameters)
+        }
+        var results = try connection.land()[...]
+        results.removeFirst()
+        let meta = try view.meta(results.removeFirst())
+        try driver.history.check(meta, since: floor)
+        var base = BatchBase(meta: meta, states: [])
+        if !prefetch.keys.isEmpty { base.states = view.states(results.removeFirst(), count: prefetch.keys.count) }
+        for result in results {
+            for (id, state) in PostgreSQLView.leases(result) { base.leases[id] = state }
+        }
+        return base
+    }
+
+    func commit(_ changes: ChangeSet) throws {
+        let view = try inside()
+        let connection = view.connection
+        var parameters = PGParameters()
+        parameters.add(changes.base.batch)
+        parameters.add(changes.revision)
+        parameters.add(changes.compacted)
+        try connection.send(PGStatements.fence, parameters)
+        try sendEvents(changes.events, connection)
+        try sendKeys(changes.keys, connection)
+        try sendLeases(changes, connection)
+        var own = PGParameters()
+        own.add(Int64(bitPattern: driver.instanceID))
+        own.add(changes.base.batch + 1)
+        try connection.send(PGStatements.recordBatch, own)
+        if hasCompany { try connection.send(PGStatements.notify) }
+        try connection.send(PGStatements.commit)
+        let results: [PGResult]
+        do {
+            results = try connection.land()
+        } catch let failure as DriverFailure {
+            if connection.isBroken {
+                throw DriverFailure(.unknownOutcome, failure.message, engineCode: failure.engineCode)
+            }
+            // The counter had moved: the fence set it to null.
+            if failure.engineCode == PGFailure.code("23502") {
+                throw DriverFailure(.conflict, "the batch counter moved", engineCode: failure.engineCode)
+            }
+            throw failure
+        }
+        inBatch = false
+        guard results.last?.commandTag == "COMMIT" else {
+            throw DriverFailure(.conflict, "PostgreSQL answered COMMIT with \(results.last?.commandTag ?? "nothing")")
+        }
+        if connection.hasWarning {
+            // Such as a wait for a synchronous standby that was cancelled.
+            throw DriverFailure(.unknownOutcome, "PostgreSQL warned at COMMIT")
+        }
+        driver.history.didCommit(changes)
+    }
+
+    private func sendEvents(_ events: [ChangeSet.LogEvent], _ connection: PGConnection) throws {
+        // A revision of a million events goes in several statements of the same flight.
+        for start in stride(from: 0, to: events.count, by: 20_000) {
+            let slice = events[start..<min(events.count, start + 20_000)]
+            var parameters = PGParameters()
+            parameters.add(slice.map(\.main))
+            parameters.add(slice.map(\.sub))
+            parameters.add(slice.map(\.previousMain))
+            parameters.add(slice.map(\.previousSub))
+            parameters.add(slice.map(\.createRevision))
+            parameters.add(slice.map(\.version))
+            parameters.add(slice.map(\.lease))
+            parameters.add(slice.map(\.key))
+            parameters.add(slice.map(\.value))
+            try connection.send(PGStatements.insertLog, parameters)
+        }
+    }
+
+    private func sendKeys(_ keys: [ChangeSet.KeyChange], _ connection: PGConnection) throws {
+        for start in stride(from: 0, to: keys.count, by: 20_000) {
+            let slice = keys[start..<min(keys.count, start + 20_000)]
+            let live = slice.filter(\.after.isLive)
+            if !live.isEmpty {
+                var parameters = PGParameters()
+                parameters.add(live.map(\.key))
+                parameters.add(live.map(\.after.main))
+                parameters.add(live.map(\.after.sub))
+                parameters.add(live.map(\.after.createRevision))
+                parameters.add(live.map(\.after.version))
+                parameters.add(live.map(\.after.lease))
+                parameters.add(live.map { Int64($0.after.valueLength) })
+                try connection.send(PGStatements.upsertCurrent, parameters)
+            }
+            let returned = live.filter { $0.before?.isLive == false }.map(\.key)
+            if !returned.isEmpty { try send(PGStatements.deleteTombstone, returned, connection) }
+            let dead = slice.filter { !$0.after.isLive }
+            let gone = dead.filter { $0.before?.isLive == true }.map(\.key)
+            if !gone.isEmpty { try send(PGStatements.deleteCurrent, gone, connection) }
+            if !dead.isEmpty {
+                var parameters = PGParameters()
+                parameters.add(dead.map(\.key))
+                parameters.add(dead.map(\.after.main))
+                parameters.add(dead.map(\.after.sub))
+                try connection.send(PGStatements.upsertTombstone, parameters)
+            }
+        }
+    }
+
+    private func send(_ statement: PGStatement, _ keys: [Bytes], _ connection: PGConnection) throws {
+        var parameters = PGParameters()
+        parameters.add(keys)
+        try connection.send(statement, parameters)
+    }
+
+    private func sendLeases(_ changes: ChangeSet, _ connection: PGConnection) throws {
+        if !changes.revokedLeases.isEmpty {
+            var parameters = PGParameters()
+            parameters.add(changes.revokedLeases)
+            try connection.send(PGStatements.deleteLeases, parameters)
+        }
+        if !changes.grantedLeases.isEmpty {
+            var parameters = PGParameters()
+            parameters.add(changes.grantedLeases.map(\.id))
+            parameters.add(changes.grantedLeases.map(\.grantedTTL))
+            try connection.send(PGStatements.insertLeases, parameters)
+        }
+    }
+
+    func rollback() {
+        guard inBatch, let view else { return }
+        inBatch = false
+        if view.connection.isBroken { return }
+        do {
+            try view.connection.send(PGStatements.rollback)
+            try view.connection.leave()
+        } catch {
+            self.view = nil
+        }
+    }
+
+    func settle(batch: Int64) throws -> Bool {
+        inBatch = false
+        view = nil
+        let settled = try driver.connect()
+        var own = PGParameters()
+        own.add(Int64(bitPattern: driver.instanceID))
+        // The lock waits for the old session's end; moving the counter makes sure that it has one.
+        try settled.send(PGStatements.begin)
+        try settled.send(PGStatements.lockMeta)
+        try settled.send(PGStatements.ownBatch, own)
+        try settled.send(PGStatements.moveBatch)
+        try settled.send(PGStatements.commit)
+        let results = try settled.land()
+        guard results.last?.commandTag == "COMMIT", !settled.hasWarning else {
+            throw DriverFailure(.unavailable, "PostgreSQL could not commit durably")
+        }
+        try adopt(settled)
+        return results[2].rows == 1 && results[2].integer(0, 0) >= batch
+    }
+
+    // MARK: - The sweep
+
+    func sweep(rows: Int, position: Int64) throws -> SweepStep {
+        let view = try current()
+        let connection = view.connection
+        try connection.send(PGStatements.meta)
+        let meta = try view.meta(connection.land()[0])
+        if meta.swept >= meta.compacted { return .finished }
+        if meta.purged < meta.compacted {
+            if try isReadElsewhere(meta.compacted, position, connection) { return .waiting }
+            var parameters = PGParameters()
+            parameters.add(meta.compacted)
+            try connection.send(PGStatements.markPurged, parameters)
+            try connection.land()
+        }
+        // Deletions at exactly the last mark were spared then and go now.
+        let first = sweepCursor ?? LogPosition(main: meta.swept, sub: -1)
+        var parameters = PGParameters()
+        parameters.add(first.main)
+        parameters.add(first.sub)
+        parameters.add(meta.compacted)
+        parameters.add(Int64(rows))
+        try connection.send(PGStatements.sweepRows, parameters)
+        let result = try connection.land()[0]
+        try remove(result, meta, connection)
+        if result.rows < rows {
+            var parameters = PGParameters()
+            parameters.add(meta.compacted)
+            try connection.send(PGStatements.markSwept, parameters)
+            try connection.land()
+            sweepCursor = nil
+            return .finished
+        }
+        sweepCursor = LogPosition(main: result.integer(rows - 1, 0), sub: result.integer(rows - 1, 1))
+        return .more
+    }
+
+    /// Whether a living instance's watches have not passed `revision` yet; for at most ten seconds.
+    private func isReadElsewhere(_ revision: Int64, _ position: Int64, _ connection: PGConnection) throws -> Bool {
+        let own = driver.instanceID
+        let others = try PostgreSQLDriver.instances(connection).filter { $0.id != own }
+        if position >= revision && others.allSatisfy({ $0.position >= revision }) {
+            sweepWaitsSince = 0
+            return false
+        }
+        let now = MonotonicClock.nanoseconds()
+        if sweepWaitsSince == 0 { sweepWaitsSince = now }
+        if now - sweepWaitsSince < 10_000_000_000 { return true }
+        sweepWaitsSince = 0
+        return false
+    }
+
+    private func remove(_ result: PGResult, _ meta: StoreMeta, _ connection: PGConnection) throws {
+        var positions: [LogPosition] = []
+        var tombstones: [(key: Bytes, position: LogPosition)] = []
+        for row in 0..<result.rows {
+            let position = LogPosition(main: result.integer(row, 0), sub: result.integer(row, 1))
+            let previous = LogPosition(main: result.integer(row, 2), sub: result.integer(row, 3))
+            if previous.main != 0 && position.main > meta.swept { positions.append(previous) }
+            if result.integer(row, 4) == 0 && position.main < meta.compacted {
+                positions.append(position)
+                tombstones.append((Bytes(result.bytes(row, 5)), position))
+            }
+        }
+        if positions.isEmpty { return }
+        try connection.send(PGStatements.begin)
+        var parameters = PGParameters()
+        parameters.add(positions.map(\.main))
+        parameters.add(positions.map(\.sub))
+        try connection.send(PGStatements.deleteLog, parameters)
+        if !tombstones.isEmpty {
+            // By key and place: the key may have been created and deleted again.
+            var parameters = PGParameters()
+            parameters.add(tombstones.map(\.key))
+            parameters.add(tombstones.map(\.position.main))
+            parameters.add(tombstones.map(\.position.sub))
+            try connection.send(PGStatements.sweepTombstones, parameters)
+        }
+        try connection.send(PGStatements.commit)
+        inBatch = true
+        try connection.land()
+        inBatch = false
+    }
+
+    // MARK: - Upkeep
+
+    private var companyKnownAt: Int64 = 0
+
+    func upkeep(idle: Bool) {
+        // Notifying costs every commit a lock, so it is done only while somebody listens.
+        guard let view, !view.connection.isBroken else { return }
+        let now = MonotonicClock.nanoseconds()
+        if now - companyKnownAt < 2_000_000_000 { return }
+        companyKnownAt = now
+        if let living = try? PostgreSQLDriver.instances(view.connection) {
+            hasCompany = living.contains { $0.id != driver.instanceID }
+        }
+    }
+
+    func defragment() throws {
+        let connection = try current().connection
+        for table in ["drover_log", "drover_current", "drover_tombstone", "drover_lease", "drover_meta"] {
+            _ = try connection.query("VACUUM \(table)")
+        }
+    }
+
+    func close() {
+        rollback()
+        view = nil
+    }
+
+    // MARK: - Reading within the batch
+
+    func scan(
+        _ range: KeyRange,
+        at revision: Int64?,
+        values: Bool,
+        expecting: Int,
+        _ body: (RowView) throws -> Bool
+    ) throws {
+        try inside().scan(range, at: revision, values: values, expecting: expecting, body)
+    }
+
+    func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 { try inside().count(range, at: revision) }
+
+    func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
+        try inside().event(main: main, sub: sub, body)
+    }
+
+    func events(_ positions: [LogPosition], _ body: (Int, RowView) throws -> Void) throws {
+        try inside().events(positions, body)
+    }
+
+    func log(from main: Int64, values: Bool, _ body: (RowView) throws -> Bool) throws {
+        try current().log(from: main, values: values, body)
+    }
+
+    func state(of key: Bytes) throws -> KeyState? { try inside().state(of: key) }
+
+    func lease(_ id: Int64) throws -> LeaseState? { try inside().lease(id) }
+
+    func keys(attachedTo lease: Int64) throws -> [Bytes] { try inside().keys(attachedTo: lease) }
+}
