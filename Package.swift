@@ -13,6 +13,7 @@ let package = Package(
         .library(name: "Drover", targets: ["Drover"]),
         .library(name: "DroverSQLite", targets: ["DroverSQLite"]),
         .library(name: "DroverPostgreSQL", targets: ["DroverPostgreSQL"]),
+        .library(name: "DroverMySQL", targets: ["DroverMySQL"]),
         .library(name: "DroverServer", targets: ["DroverServer"]),
         .library(name: "DroverClient", targets: ["DroverClient"]),
         .executable(name: "drover", targets: ["drover"]),
@@ -20,7 +21,8 @@ let package = Package(
     traits: [
         .trait(name: "SQLite", description: "The embedded SQLite backend (needs libsqlite3)."),
         .trait(name: "PostgreSQL", description: "The PostgreSQL backend (needs libpq)."),
-        .default(enabledTraits: ["SQLite", "PostgreSQL"]),
+        .trait(name: "MySQL", description: "The MySQL and MariaDB backend (needs libmariadb)."),
+        .default(enabledTraits: ["SQLite", "PostgreSQL", "MySQL"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -66,6 +68,19 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
+        .systemLibrary(
+            name: "CMariaDB",
+            pkgConfig: "libmariadb",
+            providers: [.apt(["libmariadb-dev"])]
+        ),
+        .target(
+            name: "DroverMySQL",
+            dependencies: [
+                "Drover", .target(name: "CMariaDB", condition: .when(traits: ["MySQL"])),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings
+        ),
         .target(
             name: "EtcdAPI",
             dependencies: [
@@ -107,6 +122,7 @@ let package = Package(
                 "Drover", "DroverServer",
                 .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
                 .target(name: "DroverPostgreSQL", condition: .when(traits: ["PostgreSQL"])),
+                .target(name: "DroverMySQL", condition: .when(traits: ["MySQL"])),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -148,6 +164,7 @@ let package = Package(
                 "Drover", "TestSupport",
                 .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
                 .target(name: "DroverPostgreSQL", condition: .when(traits: ["PostgreSQL"])),
+                .target(name: "DroverMySQL", condition: .when(traits: ["MySQL"])),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: swiftSettings

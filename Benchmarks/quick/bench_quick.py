@@ -1,23 +1,24 @@
 #!/usr/bin/env python3
 """Drives drover and a real etcd in turn with the same frames and prints ratios.
 
-usage: bench_quick.py PATH_TO_DROVER [--etcd PATH] [--rounds N] [--json FILE]
+usage: bench_quick.py PATH_TO_DROVER [--backends sqlite,postgres,mysql] [--etcd PATH] [--rounds N] [--json FILE]
 
-Both serve on loopback with their data on the same disk, durable. h2load (Debian: nghttp2-client) sends one and the same
-call over and over; rounds alternate (A B A B), and the median of each is shown with the ratio of the medians.
+All serve on loopback with their data on the same disk, durable. h2load (Debian: nghttp2-client) sends one and the same
+call over and over; rounds alternate (A B C A B C), and the median of each is shown with its ratio to etcd's.
 """
 
 import argparse
 import json
 import os
 import shutil
-import socket
 import statistics
 import struct
 import subprocess
 import sys
 import tempfile
 import time
+
+from servers import Servers
 
 
 def varint(number):
@@ -83,24 +84,6 @@ RUNS = [
 ]
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for(port, process):
-    for _ in range(500):
-        if process.poll() is not None:
-            sys.exit("a server ended before it listened")
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.02)
-    sys.exit("a server did not listen within ten seconds")
-
-
 def load(port, path, message, connections, streams, calls, directory):
     data = os.path.join(directory, "frame")
     with open(data, "wb") as out:
@@ -136,71 +119,75 @@ def fill(port, directory):
             sys.exit(f"the store could not be filled: {body[:200]}")
 
 
-def memory(pid):
-    """Peak resident memory in MiB, and processor seconds."""
-    with open(f"/proc/{pid}/status") as status:
-        for line in status:
-            if line.startswith("VmHWM"):
-                peak = int(line.split()[1]) / 1024
-    with open(f"/proc/{pid}/stat") as stat:
-        parts = stat.read().rsplit(")", 1)[1].split()
-    return peak, (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+def memory(pids):
+    """Peak resident memory in MiB of the largest, and processor seconds of all."""
+    peak, seconds = 0, 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/status") as status:
+                for line in status:
+                    if line.startswith("VmHWM"):
+                        peak = max(peak, int(line.split()[1]) / 1024)
+            with open(f"/proc/{pid}/stat") as stat:
+                parts = stat.read().rsplit(")", 1)[1].split()
+            seconds += (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+        except OSError:
+            pass
+    return peak, seconds
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("drover")
+    parser.add_argument("--backends", default="sqlite,postgres,mysql")
     parser.add_argument("--etcd", default=os.environ.get("DROVER_TEST_ETCD") or shutil.which("etcd"))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", help="runs whose name holds this")
     parser.add_argument("--json")
     options = parser.parse_args()
     if not options.etcd:
         sys.exit("there is no etcd; install etcd-server or name one with --etcd")
     version = subprocess.run([options.etcd, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
     directory = tempfile.mkdtemp(prefix="drover-bench-")
-    servers = []
+    servers = Servers(directory)
+    backends = [name for name in options.backends.split(",") if name]
     try:
-        ports = {"drover": free_port(), "etcd": free_port()}
-        peer = free_port()
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        servers.append(subprocess.Popen(
-            [options.drover, "serve", "--endpoint", f"sqlite://{directory}/drover.db", "--listen-address",
-             f"127.0.0.1:{ports['drover']}"], **quiet))
-        client, peers = f"http://127.0.0.1:{ports['etcd']}", f"http://127.0.0.1:{peer}"
-        servers.append(subprocess.Popen(
-            [options.etcd, "--data-dir", f"{directory}/etcd", "--listen-client-urls", client,
-             "--advertise-client-urls", client, "--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers,
-             "--initial-cluster", f"default={peers}", "--quota-backend-bytes", "8589934592", "--log-level", "error"],
-            **quiet))
-        for name, process in zip(ports, servers):
-            wait_for(ports[name], process)
-        time.sleep(1)
-        print(f"drover (SQLite, durable) beside {version}, {os.cpu_count()} cores, {options.rounds} rounds")
+        ports, pids = {}, {}
+        for name in backends:
+            endpoint = getattr(servers, name)()
+            ports[name], process = servers.drover(options.drover, endpoint)
+            pids[name] = process.pid
+        ports["etcd"], process = servers.etcd(options.etcd)
+        pids["etcd"] = process.pid
+        time.sleep(3)
+        print(f"drover beside {version}, all durable, {os.cpu_count()} cores, {options.rounds} rounds")
         for port in ports.values():
             fill(port, directory)
-        print(f"{'':22}{'drover/s':>12}{'etcd/s':>12}{'ratio':>8}")
+        print(" " * 22 + "".join(f"{name + '/s':>14}" for name in ports) + "".join(f"{name:>10}" for name in backends))
         results = {}
         for name, call, connections, streams, calls in RUNS:
+            if options.only and options.only not in name:
+                continue
             path, message = CALLS[call]
-            rates = {"drover": [], "etcd": []}
+            rates = {server: [] for server in ports}
             for _ in range(options.rounds):
                 for server, port in ports.items():
                     rates[server].append(load(port, path, message, connections, streams, calls, directory))
-            ours, theirs = statistics.median(rates["drover"]), statistics.median(rates["etcd"])
-            results[name] = {"drover": ours, "etcd": theirs, "ratio": ours / theirs}
-            print(f"{name:22}{ours:12,.0f}{theirs:12,.0f}{ours / theirs:8.2f}", flush=True)
-        (our_peak, our_cpu), (their_peak, their_cpu) = (memory(process.pid) for process in servers)
-        print(f"{'peak memory MiB':22}{our_peak:12,.0f}{their_peak:12,.0f}{our_peak / their_peak:8.2f}")
-        print(f"{'processor seconds':22}{our_cpu:12,.0f}{their_cpu:12,.0f}{our_cpu / their_cpu:8.2f}")
-        results["peak memory MiB"] = {"drover": our_peak, "etcd": their_peak}
+            medians = {server: statistics.median(found) for server, found in rates.items()}
+            results[name] = medians
+            print(f"{name:22}" + "".join(f"{rate:14,.0f}" for rate in medians.values())
+                  + "".join(f"{medians[backend] / medians['etcd']:10.2f}" for backend in backends), flush=True)
+        figures = {server: memory([pid]) for server, pid in pids.items()}
+        for place, title in enumerate(["peak memory MiB", "processor seconds"]):
+            values = {server: figure[place] for server, figure in figures.items()}
+            results[title] = values
+            print(f"{title:22}" + "".join(f"{value:14,.0f}" for value in values.values())
+                  + "".join(f"{values[backend] / values['etcd']:10.2f}" for backend in backends))
         if options.json:
             with open(options.json, "w") as out:
                 json.dump(results, out, indent=2)
     finally:
-        for process in servers:
-            process.terminate()
-        for process in servers:
-            process.wait()
+        servers.stop()
         shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -206,7 +206,7 @@ enum PGStatements {
         "d_record_batch",
         """
         INSERT INTO drover_instance (id, name, urls, batch, position, heartbeat)
-        VALUES ($1::int8, '', '', $2::int8, 0, \(clock))
+        VALUES ($1::int8, '', '', $2::int8, 9223372036854775807, \(clock))
         ON CONFLICT (id) DO UPDATE SET batch = excluded.batch
         """
     )

@@ -8,6 +8,10 @@ import Drover
     import DroverPostgreSQL
 #endif
 
+#if MySQL
+    import DroverMySQL
+#endif
+
 /// The backends this executable was built with. A new one is registered here.
 enum Backends {
     static var all: [any DriverProvider.Type] {
@@ -17,6 +21,9 @@ enum Backends {
         #endif
         #if PostgreSQL
             providers.append(PostgreSQLDriver.self)
+        #endif
+        #if MySQL
+            providers.append(MySQLDriver.self)
         #endif
         return providers
     }

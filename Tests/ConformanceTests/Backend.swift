@@ -1,4 +1,5 @@
 import Drover
+import DroverMySQL
 import DroverPostgreSQL
 import DroverSQLite
 import Logging
@@ -9,6 +10,13 @@ import Testing
 enum Backend: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case sqlite
     case postgres
+    case mariadb
+
+    /// Those that are tested: all, unless the environment names some.
+    static let selected: [Backend] = {
+        guard let names = environment("DROVER_TEST_BACKENDS") else { return allCases }
+        return names.split(separator: ",").compactMap { Backend(rawValue: String($0)) }
+    }()
 
     var testDescription: String { rawValue }
 
@@ -21,6 +29,9 @@ enum Backend: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case .postgres:
             let endpoint = try SharedServers.postgres().endpoint(database: database)
             return PostgreSQLDriver(PostgreSQLConfiguration(endpoint: endpoint), logger: quietLogger)
+        case .mariadb:
+            let endpoint = try SharedServers.mariadb().endpoint(database: database)
+            return MySQLDriver(try MySQLConfiguration(endpoint: endpoint), logger: quietLogger)
         }
     }
 

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("keys and values", .timeLimit(.minutes(5)))
 struct KeyValueTests {
-    @Test("a put counts revisions and versions", arguments: Backend.allCases)
+    @Test("a put counts revisions and versions", arguments: Backend.selected)
     func putting(backend: Backend) async throws {
         try await backend.withStore { store in
             #expect(try await store.revision() == 1)
@@ -22,7 +22,7 @@ struct KeyValueTests {
         }
     }
 
-    @Test("previous values and kept fields", arguments: Backend.allCases)
+    @Test("previous values and kept fields", arguments: Backend.selected)
     func previous(backend: Backend) async throws {
         try await backend.withStore { store in
             let lease = try await store.grantLease(ttl: 100)
@@ -45,7 +45,7 @@ struct KeyValueTests {
         }
     }
 
-    @Test("history at every revision that is not compacted", arguments: Backend.allCases)
+    @Test("history at every revision that is not compacted", arguments: Backend.selected)
     func history(backend: Backend) async throws {
         try await backend.withStore { store in
             var model: [Int64: [String: String]] = [:]
@@ -84,7 +84,7 @@ struct KeyValueTests {
         }
     }
 
-    @Test("ranges, limits, sorting and filters", arguments: Backend.allCases)
+    @Test("ranges, limits, sorting and filters", arguments: Backend.selected)
     func ranges(backend: Backend) async throws {
         try await backend.withStore { store in
             for i in [3, 1, 4, 1, 5, 9, 2, 6] { try await store.put("n/\(i)", "\(10 - i)") }
@@ -121,7 +121,7 @@ struct KeyValueTests {
         }
     }
 
-    @Test("counts stay exact while keys come and go", arguments: Backend.allCases)
+    @Test("counts stay exact while keys come and go", arguments: Backend.selected)
     func counting(backend: Backend) async throws {
         var limits = Limits()
         limits.countDeltas = 64
@@ -148,7 +148,7 @@ struct KeyValueTests {
         }
     }
 
-    @Test("arbitrary bytes in keys and values", arguments: Backend.allCases)
+    @Test("arbitrary bytes in keys and values", arguments: Backend.selected)
     func bytes(backend: Backend) async throws {
         try await backend.withStore { store in
             let keys: [Bytes] = [

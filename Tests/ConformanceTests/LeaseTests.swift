@@ -4,7 +4,7 @@ import Testing
 
 @Suite("leases", .timeLimit(.minutes(5)))
 struct LeaseTests {
-    @Test("grant, attach, revoke in one revision", arguments: Backend.allCases)
+    @Test("grant, attach, revoke in one revision", arguments: Backend.selected)
     func revoking(backend: Backend) async throws {
         try await backend.withStore { store in
             let lease = try await store.grantLease(ttl: 60, id: 7)
@@ -27,7 +27,7 @@ struct LeaseTests {
         }
     }
 
-    @Test("an expired lease deletes its keys in one revision of its own", arguments: Backend.allCases)
+    @Test("an expired lease deletes its keys in one revision of its own", arguments: Backend.selected)
     func expiring(backend: Backend) async throws {
         try await backend.withStore { store in
             let lease = try await store.grantLease(ttl: 2)
@@ -55,7 +55,7 @@ struct LeaseTests {
         }
     }
 
-    @Test("leases and attachments outlive a restart, armed in full", arguments: Backend.allCases)
+    @Test("leases and attachments outlive a restart, armed in full", arguments: Backend.selected)
     func restart(backend: Backend) async throws {
         try await withTemporaryDirectory { directory in
             let store = try backend.open(directory)
@@ -74,7 +74,7 @@ struct LeaseTests {
         }
     }
 
-    @Test("a lease revoked in the batch that attaches to it", arguments: Backend.allCases)
+    @Test("a lease revoked in the batch that attaches to it", arguments: Backend.selected)
     func sameBatch(backend: Backend) async throws {
         try await backend.withStore { store in
             for round in 1...200 {

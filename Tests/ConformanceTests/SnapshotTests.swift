@@ -4,7 +4,7 @@ import Testing
 
 @Suite("snapshots and compaction", .timeLimit(.minutes(10)))
 struct SnapshotTests {
-    @Test("a list and a watch from its header miss nothing, under writes and compaction", arguments: Backend.allCases)
+    @Test("a list and a watch from its header miss nothing, under writes and compaction", arguments: Backend.selected)
     func listThenWatch(backend: Backend) async throws {
         try await backend.withStore { store in
             let writers = Task {
@@ -66,7 +66,7 @@ struct SnapshotTests {
         }
     }
 
-    @Test("chains stay whole under constant compaction", arguments: Backend.allCases)
+    @Test("chains stay whole under constant compaction", arguments: Backend.selected)
     func chains(backend: Backend) async throws {
         try await backend.withStore { store in
             for i in 0..<2_000 {
@@ -84,7 +84,7 @@ struct SnapshotTests {
         }
     }
 
-    @Test("the sweep holds writers up for less than 50 ms at a time", arguments: Backend.allCases)
+    @Test("the sweep holds writers up for less than 50 ms at a time", arguments: Backend.selected)
     func shortSteps(backend: Backend) async throws {
         try await backend.withStore { store in
             await withTaskGroup(of: Void.self) { group in
@@ -109,7 +109,7 @@ struct SnapshotTests {
         }
     }
 
-    @Test("a sweep cut off in the middle goes on after a restart", arguments: Backend.allCases)
+    @Test("a sweep cut off in the middle goes on after a restart", arguments: Backend.selected)
     func interruptedSweep(backend: Backend) async throws {
         try await withTemporaryDirectory { directory in
             let store = try backend.open(directory)
@@ -152,9 +152,10 @@ struct SnapshotTests {
         }
     }
 
-    @Test("1,100,000 keys are deleted by one call and by one lease", arguments: Backend.allCases)
+    @Test("1,100,000 keys are deleted by one call and by one lease", .timeLimit(.minutes(15)), arguments: Backend.selected)
     func wideRevisions(backend: Backend) async throws {
-        let count: Int64 = 1_100_000
+        // On SQLite such a revision has a form of its own; on a server it takes minutes, and is for `make test-all`.
+        let count: Int64 = backend == .sqlite || environment("DROVER_TEST_WIDE") != nil ? 1_100_000 : 110_000
         try await withTemporaryDirectory { directory in
             for lease in [0, 77] as [Int64] {
                 try fill(backend, directory, count: count, lease: lease)

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("transactions", .timeLimit(.minutes(10)))
 struct TxnTests {
-    @Test("branches, reads that see earlier writes, and header revisions", arguments: Backend.allCases)
+    @Test("branches, reads that see earlier writes, and header revisions", arguments: Backend.selected)
     func branches(backend: Backend) async throws {
         try await backend.withStore { store in
             let first = try await store.txn(
@@ -29,7 +29,7 @@ struct TxnTests {
         }
     }
 
-    @Test("a failing transaction leaves nothing behind, nor spoils its neighbours", arguments: Backend.allCases)
+    @Test("a failing transaction leaves nothing behind, nor spoils its neighbours", arguments: Backend.selected)
     func atomicity(backend: Backend) async throws {
         try await backend.withStore { store in
             await withTaskGroup(of: Void.self) { group in
@@ -53,7 +53,7 @@ struct TxnTests {
         }
     }
 
-    @Test("nested transactions compare before anything is applied", arguments: Backend.allCases)
+    @Test("nested transactions compare before anything is applied", arguments: Backend.selected)
     func nested(backend: Backend) async throws {
         try await backend.withStore { store in
             let inner = TxnRequest(
@@ -72,7 +72,7 @@ struct TxnTests {
         }
     }
 
-    @Test("range compares hold for every key", arguments: Backend.allCases)
+    @Test("range compares hold for every key", arguments: Backend.selected)
     func rangeCompares(backend: Backend) async throws {
         try await backend.withStore { store in
             for i in 0..<5 { try await store.put("r/\(i)", "v") }
@@ -121,7 +121,7 @@ struct TxnTests {
         #expect(code(TxnRequest(success: [.put(String(repeating: "k", count: 101), "")])) == .keyTooLong)
     }
 
-    @Test("compare-and-swap has one winner in each of 10,000 rounds", arguments: Backend.allCases)
+    @Test("compare-and-swap has one winner in each of 10,000 rounds", arguments: Backend.selected)
     func oneWinner(backend: Backend) async throws {
         try await backend.withStore { store in
             try await store.put("cas", "0")

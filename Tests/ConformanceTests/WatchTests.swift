@@ -15,7 +15,7 @@ struct WatchTests {
         return events
     }
 
-    @Test("events from now, from the past, and with previous values", arguments: Backend.allCases)
+    @Test("events from now, from the past, and with previous values", arguments: Backend.selected)
     func events(backend: Backend) async throws {
         try await backend.withStore { store in
             try await store.put("a/1", "old")
@@ -35,7 +35,7 @@ struct WatchTests {
         }
     }
 
-    @Test("a future start waits, filters filter, a compacted start fails", arguments: Backend.allCases)
+    @Test("a future start waits, filters filter, a compacted start fails", arguments: Backend.selected)
     func starts(backend: Backend) async throws {
         try await backend.withStore { store in
             let future = try await store.watch(WatchRequest(.all, startRevision: 5))
@@ -60,7 +60,7 @@ struct WatchTests {
         }
     }
 
-    @Test("all changes of one revision come together", arguments: Backend.allCases)
+    @Test("all changes of one revision come together", arguments: Backend.selected)
     func wholeRevisions(backend: Backend) async throws {
         var limits = Limits()
         limits.catchUpRows = 3
@@ -82,7 +82,7 @@ struct WatchTests {
         }
     }
 
-    @Test("progress is told once nothing is outstanding", arguments: Backend.allCases)
+    @Test("progress is told once nothing is outstanding", arguments: Backend.selected)
     func progress(backend: Backend) async throws {
         try await backend.withStore(progressInterval: 0.1) { store in
             let sequence = try await store.watch(WatchRequest(KeyRange(prefix: Bytes("p/".utf8)), wantsProgress: true))
@@ -94,7 +94,7 @@ struct WatchTests {
         }
     }
 
-    @Test("a consumer that stops reading while 100,000 events pass loses none", arguments: Backend.allCases)
+    @Test("a consumer that stops reading while 100,000 events pass loses none", arguments: Backend.selected)
     func slowConsumer(backend: Backend) async throws {
         var limits = Limits()
         limits.watchBacklogBytes = 64 << 10
@@ -122,7 +122,7 @@ struct WatchTests {
         }
     }
 
-    @Test("5,000 watches that resume 50,000 revisions back share a few passes", arguments: Backend.allCases)
+    @Test("5,000 watches that resume 50,000 revisions back share a few passes", arguments: Backend.selected)
     func sharedPasses(backend: Backend) async throws {
         var limits = Limits()
         limits.feedEvents = 1_000
@@ -157,7 +157,7 @@ struct WatchTests {
         }
     }
 
-    @Test("5,000 watches on one prefix get each event", arguments: Backend.allCases)
+    @Test("5,000 watches on one prefix get each event", arguments: Backend.selected)
     func fanOut(backend: Backend) async throws {
         try await backend.withStore { store in
             var sequences: [WatchSequence] = []
@@ -175,7 +175,7 @@ struct WatchTests {
         }
     }
 
-    @Test("a cancelled task ends its watch", arguments: Backend.allCases)
+    @Test("a cancelled task ends its watch", arguments: Backend.selected)
     func cancellation(backend: Backend) async throws {
         try await backend.withStore { store in
             let sequence = try await store.watch(prefix: "c/")

@@ -23,6 +23,10 @@ public enum SharedServers {
         try shared("postgres") { try PostgreSQLServer(directory: scratch("postgres")) }
     }
 
+    public static func mariadb() throws -> any DatabaseServer {
+        try shared("mariadb") { try MariaDBServer(directory: scratch("mariadb")) }
+    }
+
     private static func shared(_ name: String, _ make: () throws -> any DatabaseServer) throws -> any DatabaseServer {
         lock.lock()
         defer { lock.unlock() }

@@ -56,11 +56,11 @@ public final class PostgreSQLServer: DatabaseServer, @unchecked Sendable {
         var arguments = ["-D", "\(directory)/data", "-p", "\(port)", "-k", directory]
         let defaults = [
             "listen_addresses=127.0.0.1", "fsync=off", "max_connections=200", "shared_buffers=128MB",
-            "wal_level=replica", "max_wal_senders=5", "autovacuum_naptime=5s",
+            "wal_level=replica", "max_wal_senders=5", "autovacuum_naptime=5s", "log_min_duration_statement=200",
         ]
         for setting in defaults + settings { arguments += ["-c", setting] }
         let words = ServerUser.wrap(user, [try Self.program("postgres")] + arguments)
-        process = try ChildProcess(words[0], Array(words.dropFirst()), log: "\(directory)/../\(port)-postgres.log")
+        process = try ChildProcess(words[0], Array(words.dropFirst()), log: "\(directory)/server.log")
         let deadline = Date().addingTimeInterval(30)
         while Date() < deadline {
             if (try? sql("SELECT 1", database: "postgres")) != nil { return }

@@ -69,17 +69,23 @@ final class InstanceLink: ReplySink {
 
     func stop() { stopping.store(true, ordering: .sequentiallyConsistent) }
 
+    /// Gives every lease its full time, as etcd does when it starts or its leader changes, takes the database's clock for
+    /// right from now on, and lets others see this instance.
+    func prepare(_ link: any DriverLink) throws {
+        try link.rearm()
+        clock.set(try link.expired(limit: 0).now)
+        try beat(link)
+    }
+
     /// The thread's body; `link` belongs to it until it returns.
     func run(_ link: any DriverLink) {
         var due = Schedule()
         var swept: (mark: Int64, since: Int64) = (0, 0)
-        // The clock is taken for right with the first look; leases of a store that was away get their full time again.
-        var needsRearm = true
+        var needsRearm = false
         while !stopping.load(ordering: .sequentiallyConsistent) {
             do {
                 if needsRearm {
-                    try link.rearm()
-                    clock.set(try link.expired(limit: 0).now)
+                    try prepare(link)
                     needsRearm = false
                 }
                 let hinted = try link.wait(nanoseconds: due.next(Monotonic.now()))

@@ -108,6 +108,7 @@ public final class Store: Sendable {
                 logger: logger
             )
             nonisolated(unsafe) let connection = try driver.openLink()
+            try Self.describing { try link.prepare(connection) }
             housekeeper = nil
             sharedLeases = leases
             points = try PointReader(driver: driver, limits: limits, noticed: { feed.notice($0) })

@@ -14,6 +14,8 @@ final class RangeStreamer: @unchecked Sendable {
     private var revision: Int64 = 0
     private var lastKey: Bytes = []
     private var rowsLeft = Int64.max
+    /// What a row came to in the first piece, for drivers that fetch rows ahead.
+    private var averageRowBytes = 256
     private var tail = ByteBuffer()
     /// The keys that a limit leaves for the next page, and the snapshot that counted them; nil when nothing is left.
     private var left: (count: Int64, meta: StoreMeta)?
@@ -159,6 +161,7 @@ final class RangeStreamer: @unchecked Sendable {
         }
         if full {
             rowsLeft = measured
+            averageRowBytes = max(16, firstBytes / Int(max(1, rows)))
             if more { left = (count - shown, meta) }
             MessageBuffer.seal(&buffer, length: total)
             return Piece(buffer: buffer, isLast: false, isOnly: false)
@@ -202,12 +205,11 @@ final class RangeStreamer: @unchecked Sendable {
         if revision < meta.compacted { throw DroverError(.compacted) }
         var buffer = allocator.buffer(capacity: limit + 4_096)
         let rest = KeyRange(lower: lastKey.successor, upper: upperBound)
-        // A list of a key's history costs a scan of its own, one of the newest state is read ahead.
         try reader.scan(
             rest,
             at: revision == meta.revision ? nil : revision,
             values: !request.keysOnly,
-            expecting: Int(clamping: rowsLeft)
+            expecting: min(Int(clamping: rowsLeft), limit / averageRowBytes + 2)
         ) { row in
             if rowsLeft == 0 { return false }
             rowsLeft -= 1

@@ -1,0 +1,173 @@
+import CMariaDB
+import Drover
+
+/// A connection, used by one thread at a time. A *flight* is one query of several statements: one round trip.
+final class MySQLConnection {
+    private let handle: UnsafeMutablePointer<MYSQL>
+    /// Whether the connection is of no more use.
+    private(set) var isBroken = false
+    /// The most bytes of a query.
+    private(set) var packetBytes = 16 << 20
+    /// Warnings of the last statement.
+    private(set) var hasWarning = false
+
+    /// Connects to the first of the configured servers that can be written to.
+    init(_ configuration: MySQLConfiguration, settings: [String], withDatabase: Bool = true) throws {
+        var failure: DriverFailure?
+        var connected: UnsafeMutablePointer<MYSQL>?
+        for address in configuration.addresses {
+            do {
+                let candidate = try Self.connect(configuration, address, withDatabase: withDatabase)
+                connected = candidate
+                if configuration.addresses.count > 1 || withDatabase {
+                    if try Self.isReadOnly(candidate) {
+                        mysql_close(candidate)
+                        connected = nil
+                        throw DriverFailure(
+                            .unavailable,
+                            "this MySQL server is read-only: name the primary, or all hosts divided by commas",
+                            engineCode: 1290
+                        )
+                    }
+                }
+                break
+            } catch let refused as DriverFailure {
+                if let candidate = connected { mysql_close(candidate) }
+                connected = nil
+                // What the first one says is the most telling, unless it says that it is read-only.
+                if failure == nil || failure!.engineCode == 1290 { failure = refused }
+            }
+        }
+        guard let connected else { throw failure ?? DriverFailure(.unavailable, "no MySQL server is named") }
+        handle = connected
+        // Settings that this server does not know are left out.
+        for setting in settings { _ = try? query(setting) }
+        if let result = try? query("SELECT @@max_allowed_packet").first, let result, result.next() {
+            packetBytes = Int(result.integer(0))
+        }
+    }
+
+    deinit { mysql_close(handle) }
+
+    private static func connect(
+        _ configuration: MySQLConfiguration,
+        _ address: MySQLConfiguration.Address,
+        withDatabase: Bool
+    ) throws -> UnsafeMutablePointer<MYSQL> {
+        guard let handle = mysql_init(nil) else {
+            throw DriverFailure(.unavailable, "there is no memory for a connection")
+        }
+        var seconds: UInt32 = 5
+        mysql_options(handle, MYSQL_OPT_CONNECT_TIMEOUT, &seconds)
+        // A server whose machine has gone is noticed; a long statement is not cut off.
+        seconds = 60
+        mysql_options(handle, MYSQL_OPT_READ_TIMEOUT, &seconds)
+        mysql_options(handle, MYSQL_OPT_WRITE_TIMEOUT, &seconds)
+        mysql_options(handle, MYSQL_SET_CHARSET_NAME, "binary")
+        setTLS(handle, configuration)
+        var host: String?
+        var port = 0
+        var socket: String?
+        switch address {
+        case .tcp(let name, let number):
+            // "localhost" would mean the socket.
+            host = name == "localhost" ? "127.0.0.1" : name
+            port = number
+        case .unix(let path): socket = path
+        }
+        let flags = UInt(CLIENT_MULTI_STATEMENTS)
+        let database = withDatabase ? configuration.database : nil
+        let result = mysql_real_connect(
+            handle,
+            host,
+            configuration.user,
+            configuration.password,
+            database,
+            UInt32(port),
+            socket,
+            flags
+        )
+        if result != nil { return handle }
+        let code = Int(mysql_errno(handle))
+        let text = String(cString: mysql_error(handle))
+        mysql_close(handle)
+        let failure = MySQLFailure.make(code, text)
+        if code == 2_002 || code == 2_003 {
+            throw DriverFailure(
+                .unavailable,
+                "MySQL cannot be reached: \(text); is the server running, and does it listen there?",
+                engineCode: code
+            )
+        }
+        throw DriverFailure(.unavailable, failure.message, engineCode: code)
+    }
+
+    private static func setTLS(_ handle: UnsafeMutablePointer<MYSQL>, _ configuration: MySQLConfiguration) {
+        let tls = configuration.tls
+        var mode = configuration.tlsMode
+        if mode == .disabled && tls.isSet { mode = tls.skipsVerification ? .required : .verified }
+        if mode == .disabled { return }
+        if let file = tls.authorityFile { mysql_options(handle, MYSQL_OPT_SSL_CA, file) }
+        if let file = tls.certificateFile { mysql_options(handle, MYSQL_OPT_SSL_CERT, file) }
+        if let file = tls.keyFile { mysql_options(handle, MYSQL_OPT_SSL_KEY, file) }
+        var yes: my_bool = 1
+        var verifies: my_bool = mode == .verified ? 1 : 0
+        mysql_options(handle, MYSQL_OPT_SSL_ENFORCE, &yes)
+        mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verifies)
+    }
+
+    private static func isReadOnly(_ handle: UnsafeMutablePointer<MYSQL>) throws -> Bool {
+        let sql = "SELECT @@read_only"
+        guard mysql_real_query(handle, sql, UInt(sql.utf8.count)) == 0 else {
+            throw MySQLFailure.make(Int(mysql_errno(handle)), String(cString: mysql_error(handle)))
+        }
+        let result = MySQLResult(mysql_store_result(handle))
+        return result.next() && result.integer(0) != 0
+    }
+
+    /// Sends statements and reads their answers, one for each: nil of one that returns no rows.
+    ///
+    /// - Throws: the failure of the first statement that failed; those after it were not carried out.
+    @discardableResult
+    func land(_ text: SQLText) throws -> [MySQLResult?] {
+        try text.bytes.withUnsafeBytes { try send($0, expecting: text.statements) }
+    }
+
+    /// Runs one statement.
+    @discardableResult
+    func query(_ sql: String) throws -> [MySQLResult?] {
+        var text = SQLText()
+        text.add(sql)
+        return try land(text)
+    }
+
+    private func send(_ bytes: UnsafeRawBufferPointer, expecting: Int) throws -> [MySQLResult?] {
+        hasWarning = false
+        guard mysql_real_query(handle, bytes.baseAddress!.assumingMemoryBound(to: CChar.self), UInt(bytes.count)) == 0
+        else { throw failure() }
+        var results: [MySQLResult?] = []
+        results.reserveCapacity(expecting)
+        while true {
+            if let stored = mysql_store_result(handle) {
+                results.append(MySQLResult(stored))
+            } else if mysql_field_count(handle) == 0 {
+                results.append(nil)
+            } else {
+                throw failure()
+            }
+            hasWarning = mysql_warning_count(handle) != 0
+            switch mysql_next_result(handle) {
+            case 0: continue
+            case -1: return results
+            default: throw failure()
+            }
+        }
+    }
+
+    private func failure() -> DriverFailure {
+        let code = Int(mysql_errno(handle))
+        let text = String(cString: mysql_error(handle))
+        if MySQLFailure.endsConnection(code) { isBroken = true }
+        return MySQLFailure.make(code, text)
+    }
+}

@@ -1,0 +1,169 @@
+public import Drover
+public import Logging
+
+/// The backend on a MySQL or MariaDB server, or a cluster of them, which any number of instances may share.
+public final class MySQLDriver: Driver, DriverProvider {
+    public static let schemes = ["mysql", "mariadb"]
+
+    /// Microseconds without a heartbeat after which an instance is taken for gone.
+    static let lifetime: Int64 = 10_000_000
+    /// Microseconds after which what is known of an instance is forgotten.
+    static let memory: Int64 = 3_600_000_000
+
+    public let name = "mysql"
+    public let maximumKeyBytes: Int
+    public let isShared = true
+
+    let configuration: MySQLConfiguration
+    let logger: Logger
+    let history = HistoryGuard()
+    let availability = Availability()
+    /// This instance's id, random, as old as the object.
+    let instanceID = UInt64.random(in: 1...UInt64(Int64.max))
+
+    /// A driver for the database that `configuration` names; nothing is opened yet.
+    public init(_ configuration: MySQLConfiguration, logger: Logger = Logger(label: "drover.mysql")) {
+        self.configuration = configuration
+        self.logger = logger
+        maximumKeyBytes = configuration.maximumKeyBytes
+    }
+
+    public static func makeDriver(endpoint: String, options: DriverOptions) throws -> any Driver {
+        var configuration = try MySQLConfiguration(endpoint: endpoint)
+        if !configuration.tls.isSet { configuration.tls = options.tls }
+        return MySQLDriver(configuration, logger: options.logger)
+    }
+
+    // What a server does not know of these it refuses, and goes without: each of the two engines has some of its own.
+    private static func settings(isolation: String) -> [String] {
+        [
+            "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+            "SET SESSION time_zone = '+00:00'",
+            "SET SESSION autocommit = 1",
+            "SET SESSION innodb_lock_wait_timeout = 7",
+            // A session that stops in the middle of a batch must not hold others up for long: MariaDB's.
+            "SET SESSION idle_transaction_timeout = 5",
+            // The length of a chain of events: MariaDB's, and MySQL's.
+            "SET SESSION max_recursive_iterations = 4294967295",
+            "SET SESSION cte_max_recursion_depth = 4294967295",
+            // A read on one node of a Galera cluster sees what was acknowledged on another.
+            "SET SESSION wsrep_sync_wait = 1",
+            "SET SESSION TRANSACTION ISOLATION LEVEL \(isolation)",
+        ]
+    }
+
+    func connect(isolation: String) throws -> MySQLConnection {
+        let connection = try MySQLConnection(configuration, settings: Self.settings(isolation: isolation))
+        // The fence rests on it: without it a NULL in a NOT NULL column becomes 0.
+        let mode = try connection.query("SELECT @@sql_mode LIKE '%STRICT_ALL_TABLES%', @@sql_mode LIKE '%NO_BACKSLASH%'")[0]!
+        guard mode.next(), mode.integer(0) == 1, mode.integer(1) == 0 else {
+            throw DriverFailure(.unavailable, "this server does not let a session turn strict mode on")
+        }
+        return connection
+    }
+
+    public func openWriter() throws -> any DriverWriter {
+        do {
+            let connection = try connectCreatingDatabase()
+            try MySQLSchema.prepare(connection, keyBytes: maximumKeyBytes)
+            warnOfDurability(connection)
+            return try MySQLWriter(self, connection)
+        } catch let failure as DriverFailure {
+            throw DroverError(.database, message: "drover: \(failure.message)", cause: failure)
+        }
+    }
+
+    public func openReader() throws -> any DriverReader {
+        do {
+            return try MySQLReader(self)
+        } catch let failure as DriverFailure {
+            throw DroverError(.database, message: "drover: \(failure.message)", cause: failure)
+        }
+    }
+
+    public func openLink() throws -> any DriverLink {
+        do {
+            return try MySQLLink(self)
+        } catch let failure as DriverFailure {
+            throw DroverError(.database, message: "drover: \(failure.message)", cause: failure)
+        }
+    }
+
+    public func close() {}
+
+    /// Connects, and creates the database first where it is missing and this user may.
+    private func connectCreatingDatabase() throws -> MySQLConnection {
+        do {
+            return try connect(isolation: "READ COMMITTED")
+        } catch let failure as DriverFailure where failure.engineCode == 1_049 {
+            logger.notice("the database does not exist and is created")
+            let quoted =
+                "`" + configuration.database.split(separator: "`", omittingEmptySubsequences: false)
+                .joined(separator: "``") + "`"
+            do {
+                let server = try MySQLConnection(configuration, settings: [], withDatabase: false)
+                try server.query("CREATE DATABASE IF NOT EXISTS \(quoted)")
+            } catch let refused as DriverFailure {
+                throw DriverFailure(
+                    .unavailable,
+                    "the database does not exist and cannot be created (\(refused.message)); create it, or give this user the right to",
+                    engineCode: refused.engineCode
+                )
+            }
+            return try connect(isolation: "READ COMMITTED")
+        }
+    }
+
+    /// Names the settings that would let the server forget what it has acknowledged.
+    private func warnOfDurability(_ connection: MySQLConnection) {
+        func setting(_ name: String) -> String? {
+            guard let result = try? connection.query("SELECT @@global.\(name)")[0], result.next() else { return nil }
+            return result.text(0)
+        }
+        let wanted = [("innodb_flush_log_at_trx_commit", ["1"]), ("innodb_doublewrite", ["1", "ON"])]
+        var wrong = wanted.filter { name, values in setting(name).map { !values.contains($0) } ?? false }.map(\.0)
+        if ["1", "ON"].contains(setting("log_bin") ?? ""), setting("sync_binlog") != "1" { wrong.append("sync_binlog") }
+        for name in wrong {
+            logger.warning(
+                "MySQL may lose acknowledged writes when its machine fails: set this variable to 1",
+                metadata: ["setting": "\(name)"]
+            )
+        }
+    }
+
+    /// The instances that live.
+    static func instances(_ connection: MySQLConnection) throws -> [InstanceRecord] {
+        let result = try connection.query(
+            """
+            SELECT id, name, urls, position FROM drover_instance WHERE heartbeat > \(MySQLView.clock) - \(lifetime)
+            ORDER BY id
+            """
+        )[0]!
+        var instances: [InstanceRecord] = []
+        while result.next() {
+            instances.append(
+                InstanceRecord(
+                    id: UInt64(bitPattern: result.integer(0)),
+                    name: result.text(1),
+                    clientURLs: result.text(2).split(separator: "\n").map(String.init),
+                    position: result.integer(3)
+                )
+            )
+        }
+        return instances
+    }
+}
+
+extension Store {
+    /// Opens a store in a MySQL or MariaDB database.
+    ///
+    /// - Throws: ``DroverError`` with ``DroverError/Code/database`` when the database cannot be used.
+    public static func open(
+        mysql configuration: MySQLConfiguration,
+        configuration store: StoreConfiguration = .init()
+    ) throws -> Store {
+        var configuration = configuration
+        if !configuration.tls.isSet { configuration.tls = store.databaseTLS }
+        return try Store(driver: MySQLDriver(configuration, logger: store.logger), configuration: store)
+    }
+}

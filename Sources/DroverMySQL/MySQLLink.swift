@@ -1,0 +1,113 @@
+import Drover
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The connection for what goes on beside batches.
+final class MySQLLink: DriverLink {
+    private let driver: MySQLDriver
+    private var connection: MySQLConnection
+    private var view: MySQLView
+
+    init(_ driver: MySQLDriver) throws {
+        self.driver = driver
+        connection = try driver.connect(isolation: "READ COMMITTED")
+        view = MySQLView(driver, connection)
+    }
+
+    func reconnect() throws {
+        connection = try driver.connect(isolation: "READ COMMITTED")
+        view = MySQLView(driver, connection)
+    }
+
+    /// These engines notify nobody.
+    func wait(nanoseconds: Int64) throws -> Bool {
+        if nanoseconds > 0 { usleep(UInt32(clamping: nanoseconds / 1_000)) }
+        return false
+    }
+
+    func poll() throws -> StoreMeta {
+        let floor = try driver.history.floor()
+        let meta = try view.meta(connection.query(MySQLView.selectMeta)[0])
+        try driver.history.check(meta, since: floor)
+        return meta
+    }
+
+    func heartbeat(_ own: InstanceRecord) throws -> [InstanceRecord] {
+        var text = SQLText()
+        text.append("INSERT INTO drover_instance VALUES (")
+        text.append(Int64(bitPattern: own.id))
+        text.comma()
+        text.append(Bytes(own.name.utf8))
+        text.comma()
+        text.append(Bytes(own.clientURLs.joined(separator: "\n").utf8))
+        text.append(", 0, ")
+        text.append(own.position)
+        text.append(
+            text:
+                ", \(MySQLView.clock)) ON DUPLICATE KEY UPDATE name = VALUES(name), urls = VALUES(urls), position = VALUES(position), heartbeat = VALUES(heartbeat)"
+        )
+        text.end()
+        try connection.land(text)
+        try connection.query(
+            "DELETE FROM drover_instance WHERE heartbeat < \(MySQLView.clock) - \(MySQLDriver.memory)"
+        )
+        return try MySQLDriver.instances(connection)
+    }
+
+    func renew(_ leases: [Int64]) throws -> [Int64: Int64] {
+        var text = SQLText()
+        let ids = leases.sorted()
+        text.add("START TRANSACTION")
+        text.append("SELECT id, ttl FROM drover_lease WHERE id IN ")
+        text.append(list: ids)
+        text.append(" ORDER BY id FOR UPDATE")
+        text.end()
+        text.append(text: "UPDATE drover_lease SET deadline = \(MySQLView.clock) + 1000000 * ttl WHERE id IN ")
+        text.append(list: ids)
+        text.end()
+        text.add("COMMIT")
+        let results: [MySQLResult?]
+        do {
+            results = try connection.land(text)
+        } catch {
+            if !connection.isBroken { _ = try? connection.query("ROLLBACK") }
+            throw error
+        }
+        var renewed: [Int64: Int64] = [:]
+        while results[1]!.next() { renewed[results[1]!.integer(0)] = results[1]!.integer(1) }
+        return renewed
+    }
+
+    func expired(limit: Int) throws -> (leases: [Int64], now: Int64) {
+        var text = SQLText()
+        text.add(
+            "SELECT id FROM drover_lease WHERE deadline <= \(MySQLView.clock) ORDER BY deadline LIMIT \(limit)"
+        )
+        text.add("SELECT \(MySQLView.clock)")
+        let results = try connection.land(text)
+        var leases: [Int64] = []
+        while results[0]!.next() { leases.append(results[0]!.integer(0)) }
+        return (leases, results[1]!.next() ? results[1]!.integer(0) : 0)
+    }
+
+    func rearm() throws {
+        try connection.query(
+            "UPDATE drover_lease SET deadline = \(MySQLView.clock) + 1000000 * ttl WHERE deadline < \(MySQLView.clock) + 1000000 * ttl"
+        )
+    }
+
+    func leaseCount() throws -> Int {
+        let result = try connection.query("SELECT count(*) FROM drover_lease")[0]!
+        return result.next() ? Int(result.integer(0)) : 0
+    }
+
+    func leave() {
+        _ = try? connection.query("DELETE FROM drover_instance WHERE id = \(Int64(bitPattern: driver.instanceID))")
+    }
+}

@@ -1,0 +1,121 @@
+import Drover
+
+/// The tables, and how an older schema becomes a newer one.
+enum MySQLSchema {
+    static let version: Int64 = 1
+
+    // `k` and `v` are short for key and value, which SQL keeps for itself. Ratios of the row format: keys are whole in
+    // the index, long values lie on pages of their own.
+    private static func tables(keyBytes: Int) -> [String] {
+        [
+            """
+            CREATE TABLE IF NOT EXISTS drover_meta (
+                id INT PRIMARY KEY,
+                schema_version BIGINT NOT NULL,
+                revision BIGINT NOT NULL,
+                batch BIGINT NOT NULL,
+                compacted BIGINT NOT NULL,
+                swept BIGINT NOT NULL,
+                purged BIGINT NOT NULL,
+                cluster_id BIGINT NOT NULL,
+                generation VARCHAR(255) CHARACTER SET ascii NOT NULL,
+                generation_start BIGINT NOT NULL
+            ) ENGINE = InnoDB
+            """,
+            """
+            CREATE TABLE IF NOT EXISTS drover_log (
+                main BIGINT NOT NULL,
+                sub BIGINT NOT NULL,
+                previous_main BIGINT NOT NULL,
+                previous_sub BIGINT NOT NULL,
+                created BIGINT NOT NULL,
+                version BIGINT NOT NULL,
+                lease BIGINT NOT NULL,
+                k VARBINARY(\(keyBytes)) NOT NULL,
+                v LONGBLOB NOT NULL,
+                PRIMARY KEY (main, sub)
+            ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC
+            """,
+            """
+            CREATE TABLE IF NOT EXISTS drover_current (
+                k VARBINARY(\(keyBytes)) NOT NULL PRIMARY KEY,
+                main BIGINT NOT NULL,
+                sub BIGINT NOT NULL,
+                created BIGINT NOT NULL,
+                version BIGINT NOT NULL,
+                lease BIGINT NOT NULL,
+                length BIGINT NOT NULL
+            ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC
+            """,
+            """
+            CREATE TABLE IF NOT EXISTS drover_tombstone (
+                k VARBINARY(\(keyBytes)) NOT NULL PRIMARY KEY,
+                main BIGINT NOT NULL,
+                sub BIGINT NOT NULL
+            ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC
+            """,
+            """
+            CREATE TABLE IF NOT EXISTS drover_lease (
+                id BIGINT PRIMARY KEY,
+                ttl BIGINT NOT NULL,
+                deadline BIGINT NOT NULL,
+                KEY drover_lease_deadline (deadline)
+            ) ENGINE = InnoDB
+            """,
+            """
+            CREATE TABLE IF NOT EXISTS drover_lease_key (
+                lease BIGINT NOT NULL,
+                k VARBINARY(\(keyBytes)) NOT NULL,
+                PRIMARY KEY (lease, k)
+            ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC
+            """,
+            """
+            CREATE TABLE IF NOT EXISTS drover_instance (
+                id BIGINT PRIMARY KEY,
+                name VARBINARY(255) NOT NULL,
+                urls BLOB NOT NULL,
+                batch BIGINT NOT NULL,
+                position BIGINT NOT NULL,
+                heartbeat BIGINT NOT NULL
+            ) ENGINE = InnoDB
+            """,
+        ]
+    }
+
+    /// Creates the tables where they are missing, or checks that they are ours and not newer than this program.
+    static func prepare(_ connection: MySQLConnection, keyBytes: Int) throws {
+        let found = try connection.query(
+            "SELECT count(*) FROM information_schema.tables WHERE table_schema = database() AND table_name = 'drover_meta'"
+        )[0]!
+        if found.next() && found.integer(0) == 0 {
+            for table in tables(keyBytes: keyBytes) { try connection.query(table) }
+            try connection.query(
+                "INSERT IGNORE INTO drover_meta VALUES (1, \(version), 1, 0, 0, 0, 0, \(Int64.random(in: 1...Int64.max)), '', 1)"
+            )
+        }
+        let known: MySQLResult
+        do {
+            known = try connection.query("SELECT schema_version FROM drover_meta WHERE id = 1 AND generation IS NOT NULL")[0]!
+        } catch let failure as DriverFailure where failure.engineCode == 1_054 {
+            throw DriverFailure(
+                .unavailable,
+                "the table drover_meta belongs to another application; use another database",
+                engineCode: failure.engineCode
+            )
+        }
+        guard known.next() else {
+            // Another instance is between creating the tables and the row, or the row is gone.
+            try connection.query(
+                "INSERT IGNORE INTO drover_meta SELECT 1, \(version), 1, 0, 0, 0, 0, \(Int64.random(in: 1...Int64.max)), '', 1 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM drover_log)"
+            )
+            return
+        }
+        let present = known.integer(0)
+        if present > version {
+            throw DriverFailure(
+                .unavailable,
+                "the database has schema \(present), made by a newer Drover; this one knows \(version). Upgrade Drover, or restore a backup made by this version"
+            )
+        }
+    }
+}

@@ -1,0 +1,340 @@
+import Drover
+
+/// Reading on one connection: what the writer, the readers and the link share.
+final class MySQLView {
+    /// The database's clock in microseconds; sessions keep universal time.
+    static let clock = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)"
+    static let metaColumns = "revision, batch, compacted, swept, purged, cluster_id"
+    static let selectMeta = "SELECT \(metaColumns) FROM drover_meta WHERE id = 1"
+    private static let logColumns = "k, main, sub, created, version, lease, previous_main, previous_sub"
+
+    let driver: MySQLDriver
+    let connection: MySQLConnection
+    /// What a row's value came to lately, for the size of the next fetch.
+    private var averageValueBytes = 512
+
+    init(_ driver: MySQLDriver, _ connection: MySQLConnection) {
+        self.driver = driver
+        self.connection = connection
+    }
+
+    // MARK: - Rows
+
+    /// The row of `meta` that the result is at after its next step.
+    func meta(_ result: MySQLResult?) throws -> StoreMeta {
+        guard let result, result.next() else {
+            throw DriverFailure(.corrupt, "drover_meta has lost its row; restore the database from a backup")
+        }
+        return StoreMeta(
+            revision: result.integer(0),
+            batch: result.integer(1),
+            compacted: result.integer(2),
+            swept: result.integer(3),
+            purged: result.integer(4),
+            clusterID: UInt64(bitPattern: result.integer(5)),
+            memberID: driver.instanceID
+        )
+    }
+
+    private static var nothing: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
+
+    /// A row of `current` or of history: key, main, sub, created, version, lease, length and, if asked for, value.
+    static func row(_ result: MySQLResult, values: Bool) -> RowView {
+        RowView(
+            key: result.bytes(0),
+            value: values ? result.bytes(7) : nothing,
+            valueLength: Int(result.integer(6)),
+            main: result.integer(1),
+            sub: result.integer(2),
+            createRevision: result.integer(3),
+            version: result.integer(4),
+            lease: result.integer(5)
+        )
+    }
+
+    private static func logRow(_ result: MySQLResult, values: Bool) -> RowView {
+        let value = values ? result.bytes(8) : nothing
+        return RowView(
+            key: result.bytes(0),
+            value: value,
+            valueLength: value.count,
+            main: result.integer(1),
+            sub: result.integer(2),
+            createRevision: result.integer(3),
+            version: result.integer(4),
+            lease: result.integer(5),
+            previousMain: result.integer(6),
+            previousSub: result.integer(7)
+        )
+    }
+
+    // MARK: - Statements in parts
+
+    private static func appendStates(_ keys: [Bytes], _ text: inout SQLText) {
+        text.append("SELECT k, main, sub, created, version, lease, length FROM drover_current FORCE INDEX (PRIMARY) WHERE k IN ")
+        text.append(list: keys)
+        text.end()
+        text.append("SELECT k, main, sub FROM drover_tombstone FORCE INDEX (PRIMARY) WHERE k IN ")
+        text.append(list: keys)
+        text.end()
+    }
+
+    /// Adds the statements that read the states of keys; ``states(_:_:_:)`` reads their two answers.
+    func appendStates(of keys: [Bytes], _ text: inout SQLText) { Self.appendStates(keys, &text) }
+
+    func states(_ keys: [Bytes], _ live: MySQLResult, _ dead: MySQLResult) -> [KeyState?] {
+        var found: [Bytes: KeyState] = [:]
+        found.reserveCapacity(live.rows + dead.rows)
+        while dead.next() {
+            found[Bytes(dead.bytes(0))] = KeyState(main: dead.integer(1), sub: dead.integer(2))
+        }
+        while live.next() { found[Bytes(live.bytes(0))] = Self.row(live, values: false).state() }
+        return keys.map { found[$0] }
+    }
+
+    static func leases(_ result: MySQLResult) -> [(id: Int64, state: LeaseState)] {
+        var leases: [(id: Int64, state: LeaseState)] = []
+        while result.next() {
+            leases.append(
+                (
+                    result.integer(0),
+                    LeaseState(grantedTTL: result.integer(1), deadline: result.integer(2), now: result.integer(3))
+                )
+            )
+        }
+        return leases
+    }
+
+    private func appendRange(_ range: KeyRange, from start: Bytes, _ text: inout SQLText) {
+        if range.isSingle {
+            text.append("k = ")
+            text.append(start)
+            return
+        }
+        text.append("k >= ")
+        text.append(start)
+        if case .before(let end) = range.upper {
+            text.append(" AND k < ")
+            text.append(end)
+        }
+    }
+
+    private func appendScan(_ range: KeyRange, from start: Bytes, values: Bool, limit: Int, _ text: inout SQLText) {
+        if values {
+            text.append("SELECT c.k, c.main, c.sub, c.created, c.version, c.lease, c.length, l.v FROM (")
+        }
+        text.append("SELECT k, main, sub, created, version, lease, length FROM drover_current FORCE INDEX (PRIMARY) WHERE ")
+        appendRange(range, from: start, &text)
+        text.append(" ORDER BY k LIMIT ")
+        text.append(Int64(limit))
+        if values {
+            text.append(") c STRAIGHT_JOIN drover_log l ON l.main = c.main AND l.sub = c.sub ORDER BY c.k")
+        }
+        text.end()
+    }
+
+    /// Keys as they were at a revision, with every key that was looked at: those that did not exist then have no version.
+    private func appendHistory(
+        _ range: KeyRange,
+        from start: Bytes,
+        at revision: Int64,
+        values: Bool,
+        limit: Int,
+        _ text: inout SQLText
+    ) {
+        text.append("WITH RECURSIVE chain (k, main, sub) AS (SELECT k, main, sub FROM (")
+        text.append("(SELECT k, main, sub FROM drover_current FORCE INDEX (PRIMARY) WHERE ")
+        appendRange(range, from: start, &text)
+        text.append(" ORDER BY k LIMIT ")
+        text.append(Int64(limit))
+        text.append(") UNION ALL (SELECT k, main, sub FROM drover_tombstone FORCE INDEX (PRIMARY) WHERE ")
+        appendRange(range, from: start, &text)
+        text.append(" AND main > ")
+        text.append(revision)
+        text.append(" ORDER BY k LIMIT ")
+        text.append(Int64(limit))
+        text.append(") ORDER BY k LIMIT ")
+        text.append(Int64(limit))
+        text.append(
+            ") heads UNION ALL SELECT c.k, coalesce(l.previous_main, 0), coalesce(l.previous_sub, 0) FROM chain c LEFT JOIN drover_log l ON l.main = c.main AND l.sub = c.sub WHERE c.main > "
+        )
+        text.append(revision)
+        text.append(") SELECT c.k, c.main, c.sub, l.created, l.version, l.lease, length(l.v)")
+        if values { text.append(", l.v") }
+        text.append(" FROM chain c LEFT JOIN drover_log l ON l.main = c.main AND l.sub = c.sub WHERE c.main <= ")
+        text.append(revision)
+        text.append(" ORDER BY c.k")
+        text.end()
+    }
+
+    // MARK: - Ranges
+
+    func scan(
+        _ range: KeyRange,
+        at revision: Int64?,
+        values: Bool,
+        expecting: Int,
+        _ body: (RowView) throws -> Bool
+    ) throws {
+        var window = ScanWindow(
+            expecting: range.isSingle ? 1 : expecting,
+            averageBytes: values ? averageValueBytes : 0
+        )
+        var start = range.lower
+        while true {
+            let limit = window.next()
+            var text = SQLText()
+            if let revision {
+                appendHistory(range, from: start, at: revision, values: values, limit: limit, &text)
+            } else {
+                appendScan(range, from: start, values: values, limit: limit, &text)
+            }
+            let result = try connection.land(text)[0]!
+            var bytes = 0
+            while result.next() {
+                start = result.rows == limit ? Bytes(result.bytes(0)) : start
+                // A key that did not exist at the revision has no row in the log, or one of its deletion.
+                if revision != nil && (result.isNull(4) || result.integer(4) == 0) { continue }
+                let row = Self.row(result, values: values)
+                bytes += row.value.count
+                if try !body(row) { return }
+            }
+            if result.rows < limit || range.isSingle { return }
+            window.took(rows: result.rows, bytes: values ? bytes : 0)
+            if values { averageValueBytes = max(1, bytes / result.rows) }
+            start = start.successor
+        }
+    }
+
+    func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 {
+        if let revision {
+            var count: Int64 = 0
+            try scan(range, at: revision, values: false, expecting: .max) { _ in
+                count += 1
+                return true
+            }
+            return count
+        }
+        var text = SQLText()
+        text.append("SELECT count(*) FROM drover_current WHERE ")
+        appendRange(range, from: range.lower, &text)
+        text.end()
+        let result = try connection.land(text)[0]!
+        return result.next() ? result.integer(0) : 0
+    }
+
+    // MARK: - The log
+
+    func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
+        var found = false
+        try events([LogPosition(main: main, sub: sub)]) { _, row in
+            found = true
+            try body(row)
+        }
+        return found
+    }
+
+    func events(_ positions: [LogPosition], _ body: (Int, RowView) throws -> Void) throws {
+        var start = 0
+        while start < positions.count {
+            let slice = positions[start..<min(positions.count, start + 64)]
+            var places: [LogPosition: [Int]] = [:]
+            for (place, position) in slice.enumerated() { places[position, default: []].append(start + place) }
+            var text = SQLText()
+            Self.grouped(Array(places.keys)) { condition in
+                text.append(text: "SELECT \(Self.logColumns), v FROM drover_log FORCE INDEX (PRIMARY) WHERE ")
+                condition(&text)
+                text.end()
+            }
+            for case let result? in try connection.land(text) {
+                while result.next() {
+                    let row = Self.logRow(result, values: true)
+                    for place in places[LogPosition(main: row.main, sub: row.sub)] ?? [] { try body(place, row) }
+                }
+            }
+            start += slice.count
+        }
+    }
+
+    /// Conditions that together name the positions, each one range of the log's key: by place where events are one a
+    /// revision, by revision where they are many.
+    static func grouped(_ positions: [LogPosition], _ body: ((inout SQLText) -> Void) -> Void) {
+        let bySub = Dictionary(grouping: positions, by: \.sub)
+        let byMain = Dictionary(grouping: positions, by: \.main)
+        if bySub.count <= byMain.count {
+            for (sub, group) in bySub {
+                body { text in
+                    text.append("main IN ")
+                    text.append(list: group.map(\.main))
+                    text.append(" AND sub = ")
+                    text.append(sub)
+                }
+            }
+        } else {
+            for (main, group) in byMain {
+                body { text in
+                    text.append("main = ")
+                    text.append(main)
+                    text.append(" AND sub IN ")
+                    text.append(list: group.map(\.sub))
+                }
+            }
+        }
+    }
+
+    func log(from main: Int64, values: Bool, _ body: (RowView) throws -> Bool) throws {
+        var window = ScanWindow(expecting: .max, averageBytes: values ? averageValueBytes : 0)
+        var last = LogPosition(main: main, sub: -1)
+        while true {
+            let limit = window.next()
+            var text = SQLText()
+            text.append(text: "SELECT \(Self.logColumns)\(values ? ", v" : "") FROM drover_log FORCE INDEX (PRIMARY) WHERE ")
+            Self.appendAfter(last, &text)
+            text.append(" ORDER BY main, sub LIMIT ")
+            text.append(Int64(limit))
+            text.end()
+            let result = try connection.land(text)[0]!
+            var bytes = 0
+            while result.next() {
+                let row = Self.logRow(result, values: values)
+                bytes += row.value.count
+                last = LogPosition(main: row.main, sub: row.sub)
+                if try !body(row) { return }
+            }
+            if result.rows < limit { return }
+            window.took(rows: result.rows, bytes: values ? bytes : 0)
+        }
+    }
+
+    /// Rows of the log after a position, in a form that the optimizer takes for one range.
+    static func appendAfter(_ position: LogPosition, _ text: inout SQLText) {
+        text.append("main >= ")
+        text.append(position.main)
+        text.append(" AND (main > ")
+        text.append(position.main)
+        text.append(" OR sub > ")
+        text.append(position.sub)
+        text.append(")")
+    }
+
+    // MARK: - Single things
+
+    func state(of key: Bytes) throws -> KeyState? {
+        var text = SQLText()
+        appendStates(of: [key], &text)
+        let results = try connection.land(text)
+        return states([key], results[0]!, results[1]!)[0]
+    }
+
+    func lease(_ id: Int64) throws -> LeaseState? {
+        let result = try connection.query("SELECT id, ttl, deadline, \(Self.clock) FROM drover_lease WHERE id = \(id)")
+        return Self.leases(result[0]!).first?.state
+    }
+
+    func keys(attachedTo lease: Int64) throws -> [Bytes] {
+        let result = try connection.query("SELECT k FROM drover_lease_key WHERE lease = \(lease) ORDER BY k")[0]!
+        var keys: [Bytes] = []
+        while result.next() { keys.append(Bytes(result.bytes(0))) }
+        return keys
+    }
+}

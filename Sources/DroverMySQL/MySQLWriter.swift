@@ -1,0 +1,425 @@
+import Drover
+import Logging
+
+/// The connection that writes, made anew when it is lost.
+///
+/// A batch is two flights: lock and fetch; fence, rows and COMMIT.
+final class MySQLWriter: DriverWriter {
+    private let driver: MySQLDriver
+    private var view: MySQLView?
+    private var inBatch = false
+    private var sweepCursor: LogPosition?
+    private var sweepWaitsSince: Int64 = 0
+
+    init(_ driver: MySQLDriver, _ connection: MySQLConnection) throws {
+        self.driver = driver
+        try adopt(connection)
+    }
+
+    private func adopt(_ connection: MySQLConnection) throws {
+        let adopted = MySQLView(driver, connection)
+        try checkGeneration(adopted)
+        view = adopted
+    }
+
+    private func current() throws -> MySQLView {
+        if let view, !view.connection.isBroken { return view }
+        view = nil
+        inBatch = false
+        try adopt(driver.connect(isolation: "READ COMMITTED"))
+        return view!
+    }
+
+    private func inside() throws -> MySQLView {
+        guard inBatch, let view, !view.connection.isBroken else {
+            throw DriverFailure(.unavailable, "the connection to MySQL was lost during a batch")
+        }
+        return view
+    }
+
+    private static let lockMeta =
+        "SELECT \(MySQLView.metaColumns), generation, generation_start FROM drover_meta WHERE id = 1 FOR UPDATE"
+
+    /// Which history the server is at: a Galera cluster's or a replication group's, or one server's own.
+    private static func generation(_ connection: MySQLConnection) -> String? {
+        func variable(_ sql: String, column: Int) -> String? {
+            guard let result = try? connection.query(sql)[0], result.next() else { return nil }
+            return result.text(column)
+        }
+        if let node = variable("SHOW GLOBAL VARIABLES LIKE 'wsrep_on'", column: 1), node == "ON",
+            let cluster = variable("SHOW GLOBAL STATUS LIKE 'wsrep_cluster_state_uuid'", column: 1), !cluster.isEmpty
+        {
+            return "galera/\(cluster)"
+        }
+        if let group = variable("SELECT @@group_replication_group_name", column: 0), !group.isEmpty {
+            return "group/\(group)"
+        }
+        // MySQL's own, and MariaDB's from 10.11 on.
+        for name in ["server_uuid", "server_uid"] {
+            if let server = variable("SELECT @@global.\(name)", column: 0), !server.isEmpty { return "server/\(server)" }
+        }
+        return nil
+    }
+
+    /// Records a new generation of the server's history, or checks that we have not seen more than it began with.
+    private func checkGeneration(_ view: MySQLView) throws {
+        let connection = view.connection
+        guard let generation = Self.generation(connection) else { return }
+        let floor = try driver.history.floor()
+        var text = SQLText()
+        text.add("START TRANSACTION")
+        text.add(Self.lockMeta)
+        let result = try connection.land(text)[1]
+        let meta = try view.meta(result)
+        do {
+            try driver.history.check(meta, since: floor)
+            if result!.text(6) == generation {
+                try driver.history.check(generation: generation, startedAt: result!.integer(7))
+                try connection.query("ROLLBACK")
+                return
+            }
+            try driver.history.check(generation: generation, startedAt: meta.revision)
+            var record = SQLText()
+            record.append("UPDATE drover_meta SET generation = ")
+            record.append(Bytes(generation.utf8))
+            record.append(", generation_start = revision, batch = batch + 1 WHERE id = 1")
+            record.end()
+            record.add("COMMIT")
+            try connection.land(record)
+        } catch {
+            if !connection.isBroken { _ = try? connection.query("ROLLBACK") }
+            throw error
+        }
+    }
+
+    // MARK: - A batch
+
+    func begin(_ prefetch: BatchPrefetch) throws -> BatchBase {
+        let view = try current()
+        let floor = try driver.history.floor()
+        inBatch = true
+        var text = SQLText(capacity: 512 + prefetch.keys.count * 128)
+        text.add("START TRANSACTION")
+        // Two statements in this order: as one, the rows could be older than the counter.
+        text.add(Self.lockMeta)
+        if !prefetch.keys.isEmpty { view.appendStates(of: prefetch.keys, &text) }
+        if !prefetch.leases.isEmpty {
+            text.append(text: "SELECT id, ttl, deadline, \(MySQLView.clock) FROM drover_lease WHERE id IN ")
+            text.append(list: prefetch.leases)
+            text.end()
+        }
+        if !prefetch.expiring.isEmpty {
+            // A renewal that is just being written has the lease locked: it is left out, and so not expired.
+            text.append(text: "SELECT id, ttl, deadline, \(MySQLView.clock) FROM drover_lease WHERE id IN ")
+            text.append(list: prefetch.expiring)
+            text.append(text: " ORDER BY id FOR UPDATE SKIP LOCKED")
+            text.end()
+        }
+        var results = try view.connection.land(text)[...]
+        results.removeFirst()
+        let meta = try view.meta(results.removeFirst())
+        try driver.history.check(meta, since: floor)
+        var base = BatchBase(meta: meta, states: [])
+        if !prefetch.keys.isEmpty {
+            let live = results.removeFirst()!
+            base.states = view.states(prefetch.keys, live, results.removeFirst()!)
+        }
+        for case let result? in results {
+            for (id, state) in MySQLView.leases(result) { base.leases[id] = state }
+        }
+        return base
+    }
+
+    func commit(_ changes: ChangeSet) throws {
+        let connection = try inside().connection
+        // What does not fit one query goes before it, in the same transaction.
+        var flights = FlightSplitter(limit: max(1 << 20, connection.packetBytes - (64 << 10)))
+        flights.text.append("UPDATE drover_meta SET batch = CASE WHEN batch = ")
+        flights.text.append(changes.base.batch)
+        flights.text.append(" THEN batch + 1 END, revision = ")
+        flights.text.append(changes.revision)
+        flights.text.append(", compacted = ")
+        flights.text.append(changes.compacted)
+        flights.text.append(" WHERE id = 1")
+        flights.text.end()
+        Self.appendEvents(changes.events, &flights)
+        Self.appendKeys(changes.keys, &flights)
+        Self.appendLeases(changes, &flights)
+        flights.text.append(text: "INSERT INTO drover_instance VALUES (\(Int64(bitPattern: driver.instanceID)), '', '', ")
+        flights.text.append(changes.base.batch + 1)
+        flights.text.append(text: ", 9223372036854775807, \(MySQLView.clock)) ON DUPLICATE KEY UPDATE batch = VALUES(batch)")
+        flights.text.end()
+        flights.text.add("COMMIT")
+        do {
+            for earlier in flights.full { try connection.land(earlier) }
+            try connection.land(flights.text)
+        } catch let failure as DriverFailure {
+            if connection.isBroken {
+                throw DriverFailure(.unknownOutcome, failure.message, engineCode: failure.engineCode)
+            }
+            // The counter had moved: the fence set it to null.
+            if failure.engineCode == 1_048 {
+                throw DriverFailure(.conflict, "the batch counter moved", engineCode: failure.engineCode)
+            }
+            throw failure
+        }
+        inBatch = false
+        if connection.hasWarning { throw DriverFailure(.unknownOutcome, "MySQL warned at COMMIT") }
+        driver.history.didCommit(changes)
+    }
+
+    private static func appendEvents(_ events: [ChangeSet.LogEvent], _ flights: inout FlightSplitter) {
+        flights.rows(
+            events,
+            "INSERT INTO drover_log VALUES ",
+            bytes: { 120 + $0.key.count * 2 + $0.value.count * 2 }
+        ) { text, event in
+            text.append(event.main)
+            text.comma()
+            text.append(event.sub)
+            text.comma()
+            text.append(event.previousMain)
+            text.comma()
+            text.append(event.previousSub)
+            text.comma()
+            text.append(event.createRevision)
+            text.comma()
+            text.append(event.version)
+            text.comma()
+            text.append(event.lease)
+            text.comma()
+            text.append(event.key)
+            text.comma()
+            text.append(event.value)
+        }
+    }
+
+    private static func appendKeys(_ keys: [ChangeSet.KeyChange], _ flights: inout FlightSplitter) {
+        let live = keys.filter(\.after.isLive)
+        flights.rows(
+            live,
+            "INSERT INTO drover_current VALUES ",
+            after:
+                " ON DUPLICATE KEY UPDATE main = VALUES(main), sub = VALUES(sub), created = VALUES(created), version = VALUES(version), lease = VALUES(lease), length = VALUES(length)",
+            bytes: { 100 + $0.key.count * 2 }
+        ) { text, change in
+            text.append(change.key)
+            text.comma()
+            text.append(change.after.main)
+            text.comma()
+            text.append(change.after.sub)
+            text.comma()
+            text.append(change.after.createRevision)
+            text.comma()
+            text.append(change.after.version)
+            text.comma()
+            text.append(change.after.lease)
+            text.comma()
+            text.append(Int64(change.after.valueLength))
+        }
+        let dead = keys.filter { !$0.after.isLive }
+        flights.list(live.filter { $0.before?.isLive == false }.map(\.key), "DELETE FROM drover_tombstone WHERE k IN ")
+        flights.list(dead.filter { $0.before?.isLive == true }.map(\.key), "DELETE FROM drover_current WHERE k IN ")
+        flights.rows(
+            dead,
+            "INSERT INTO drover_tombstone VALUES ",
+            after: " ON DUPLICATE KEY UPDATE main = VALUES(main), sub = VALUES(sub)",
+            bytes: { 50 + $0.key.count * 2 }
+        ) { text, change in
+            text.append(change.key)
+            text.comma()
+            text.append(change.after.main)
+            text.comma()
+            text.append(change.after.sub)
+        }
+        appendAttachments(keys, &flights)
+    }
+
+    /// Which keys hang on which leases: a table of its own, since InnoDB has no partial index.
+    private static func appendAttachments(_ keys: [ChangeSet.KeyChange], _ flights: inout FlightSplitter) {
+        let moved = keys.filter { ($0.before?.lease ?? 0) != $0.after.lease }
+        if moved.isEmpty { return }
+        for (lease, changes) in Dictionary(grouping: moved, by: { $0.before?.lease ?? 0 }) where lease != 0 {
+            flights.list(changes.map(\.key), "DELETE FROM drover_lease_key WHERE lease = \(lease) AND k IN ")
+        }
+        flights.rows(
+            moved.filter { $0.after.lease != 0 },
+            "INSERT IGNORE INTO drover_lease_key VALUES ",
+            bytes: { 40 + $0.key.count * 2 }
+        ) { text, change in
+            text.append(change.after.lease)
+            text.comma()
+            text.append(change.key)
+        }
+    }
+
+    private static func appendLeases(_ changes: ChangeSet, _ flights: inout FlightSplitter) {
+        if !changes.revokedLeases.isEmpty {
+            flights.text.append("DELETE FROM drover_lease WHERE id IN ")
+            flights.text.append(list: changes.revokedLeases)
+            flights.text.end()
+        }
+        flights.rows(changes.grantedLeases, "INSERT INTO drover_lease VALUES ", bytes: { _ in 120 }) { text, lease in
+            text.append(lease.id)
+            text.comma()
+            text.append(lease.grantedTTL)
+            text.append(text: ", \(MySQLView.clock) + 1000000 * ")
+            text.append(lease.grantedTTL)
+        }
+    }
+
+    func rollback() {
+        guard inBatch, let view else { return }
+        inBatch = false
+        if !view.connection.isBroken { _ = try? view.connection.query("ROLLBACK") }
+    }
+
+    func settle(batch: Int64) throws -> Bool {
+        inBatch = false
+        view = nil
+        let settled = try driver.connect(isolation: "READ COMMITTED")
+        // The lock waits for the old session's end on this node; moving the counter makes it fail on any other.
+        var text = SQLText()
+        text.add("START TRANSACTION")
+        text.add("SELECT batch FROM drover_meta WHERE id = 1 FOR UPDATE")
+        text.add("SELECT batch FROM drover_instance WHERE id = \(Int64(bitPattern: driver.instanceID))")
+        text.add("UPDATE drover_meta SET batch = batch + 1 WHERE id = 1")
+        text.add("COMMIT")
+        let own = try settled.land(text)[2]!
+        if settled.hasWarning { throw DriverFailure(.unavailable, "MySQL could not commit durably") }
+        let isCommitted = own.next() && own.integer(0) >= batch
+        try adopt(settled)
+        return isCommitted
+    }
+
+    // MARK: - The sweep
+
+    func sweep(rows: Int, position: Int64) throws -> SweepStep {
+        let view = try current()
+        let connection = view.connection
+        let meta = try view.meta(connection.query(MySQLView.selectMeta)[0])
+        if meta.swept >= meta.compacted { return .finished }
+        if meta.purged < meta.compacted {
+            if try isReadElsewhere(meta.compacted, position, connection) { return .waiting }
+            try connection.query("UPDATE drover_meta SET purged = greatest(purged, \(meta.compacted)) WHERE id = 1")
+        }
+        // Deletions at exactly the last mark were spared then and go now.
+        var text = SQLText()
+        text.append(
+            "SELECT main, sub, previous_main, previous_sub, version, CASE WHEN version = 0 THEN k ELSE '' END FROM drover_log FORCE INDEX (PRIMARY) WHERE "
+        )
+        MySQLView.appendAfter(sweepCursor ?? LogPosition(main: meta.swept, sub: -1), &text)
+        text.append(" AND main <= ")
+        text.append(meta.compacted)
+        text.append(" ORDER BY main, sub LIMIT ")
+        text.append(Int64(rows))
+        text.end()
+        let result = try connection.land(text)[0]!
+        let last = try remove(result, meta, connection)
+        if result.rows < rows {
+            try connection.query("UPDATE drover_meta SET swept = greatest(swept, \(meta.compacted)) WHERE id = 1")
+            sweepCursor = nil
+            return .finished
+        }
+        sweepCursor = last
+        return .more
+    }
+
+    /// Whether a living instance's watches have not passed `revision` yet; for at most ten seconds.
+    private func isReadElsewhere(_ revision: Int64, _ position: Int64, _ connection: MySQLConnection) throws -> Bool {
+        let own = driver.instanceID
+        let others = try MySQLDriver.instances(connection).filter { $0.id != own }
+        if position >= revision && others.allSatisfy({ $0.position >= revision }) {
+            sweepWaitsSince = 0
+            return false
+        }
+        let now = MonotonicClock.nanoseconds()
+        if sweepWaitsSince == 0 { sweepWaitsSince = now }
+        if now - sweepWaitsSince < 10_000_000_000 { return true }
+        sweepWaitsSince = 0
+        return false
+    }
+
+    private func remove(_ result: MySQLResult, _ meta: StoreMeta, _ connection: MySQLConnection) throws -> LogPosition? {
+        var positions: [LogPosition] = []
+        var text = SQLText()
+        text.add("START TRANSACTION")
+        var last: LogPosition?
+        while result.next() {
+            let position = LogPosition(main: result.integer(0), sub: result.integer(1))
+            last = position
+            let previous = LogPosition(main: result.integer(2), sub: result.integer(3))
+            if previous.main != 0 && position.main > meta.swept { positions.append(previous) }
+            if result.integer(4) == 0 && position.main < meta.compacted {
+                positions.append(position)
+                // By key and place: the key may have been created and deleted again.
+                text.append("DELETE FROM drover_tombstone WHERE k = ")
+                text.append(Bytes(result.bytes(5)))
+                text.append(" AND main = ")
+                text.append(position.main)
+                text.append(" AND sub = ")
+                text.append(position.sub)
+                text.end()
+            }
+        }
+        if positions.isEmpty { return last }
+        MySQLView.grouped(positions) { condition in
+            text.append("DELETE FROM drover_log WHERE ")
+            condition(&text)
+            text.end()
+        }
+        text.add("COMMIT")
+        inBatch = true
+        try connection.land(text)
+        inBatch = false
+        return last
+    }
+
+    // MARK: - Upkeep
+
+    func upkeep(idle: Bool) {}
+
+    func defragment() throws {
+        let connection = try current().connection
+        for table in ["drover_log", "drover_current", "drover_tombstone", "drover_lease", "drover_lease_key"] {
+            try connection.query("OPTIMIZE TABLE \(table)")
+        }
+    }
+
+    func close() {
+        rollback()
+        view = nil
+    }
+
+    // MARK: - Reading within the batch
+
+    func scan(
+        _ range: KeyRange,
+        at revision: Int64?,
+        values: Bool,
+        expecting: Int,
+        _ body: (RowView) throws -> Bool
+    ) throws {
+        try inside().scan(range, at: revision, values: values, expecting: expecting, body)
+    }
+
+    func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 { try inside().count(range, at: revision) }
+
+    func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
+        try inside().event(main: main, sub: sub, body)
+    }
+
+    func events(_ positions: [LogPosition], _ body: (Int, RowView) throws -> Void) throws {
+        try inside().events(positions, body)
+    }
+
+    func log(from main: Int64, values: Bool, _ body: (RowView) throws -> Bool) throws {
+        try current().log(from: main, values: values, body)
+    }
+
+    func state(of key: Bytes) throws -> KeyState? { try inside().state(of: key) }
+
+    func lease(_ id: Int64) throws -> LeaseState? { try inside().lease(id) }
+
+    func keys(attachedTo lease: Int64) throws -> [Bytes] { try inside().keys(attachedTo: lease) }
+}
