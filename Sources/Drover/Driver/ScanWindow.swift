@@ -32,7 +32,8 @@ public struct ScanWindow: Sendable {
 
     /// What the last fetch came to.
     public mutating func took(rows: Int, bytes: Int) {
-        expecting = max(1, expecting - rows)
+        // Whoever takes more than was expected takes much more.
+        expecting = expecting > rows ? expecting - rows : Self.largest
         if rows > 0 && bytes > 0 { averageBytes = max(1, bytes / rows) }
     }
 

@@ -1,0 +1,26 @@
+import Drover
+import Testing
+
+@Suite("how many rows are fetched ahead")
+struct ScanWindowTests {
+    @Test("a page in one fetch, and a scan that goes on takes larger steps, not smaller ones")
+    func steps() {
+        var page = ScanWindow(expecting: 501, averageBytes: 1_024)
+        #expect(page.next() == 501)
+        page.took(rows: 501, bytes: 501 * 1_024)
+        // The first version went on row by row here.
+        #expect(page.next() >= 512)
+        var one = ScanWindow(expecting: 1, averageBytes: 0)
+        #expect(one.next() == 1)
+    }
+
+    @Test("large values are fetched a few at a time")
+    func largeValues() {
+        var scan = ScanWindow(expecting: .max, averageBytes: 1 << 20)
+        #expect(scan.next() == 16)
+        var unknown = ScanWindow(expecting: .max, averageBytes: 512)
+        #expect(unknown.next() <= 2_048)
+        unknown.took(rows: 2_048, bytes: 2_048 << 20)
+        #expect(unknown.next() == 16)
+    }
+}
