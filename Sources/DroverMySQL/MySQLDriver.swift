@@ -55,7 +55,9 @@ public final class MySQLDriver: Driver, DriverProvider {
     func connect(isolation: String) throws -> MySQLConnection {
         let connection = try MySQLConnection(configuration, settings: Self.settings(isolation: isolation))
         // The fence rests on it: without it a NULL in a NOT NULL column becomes 0.
-        let mode = try connection.query("SELECT @@sql_mode LIKE '%STRICT_ALL_TABLES%', @@sql_mode LIKE '%NO_BACKSLASH%'")[0]!
+        let mode = try connection.query(
+            "SELECT @@sql_mode LIKE '%STRICT_ALL_TABLES%', @@sql_mode LIKE '%NO_BACKSLASH%'"
+        )[0]!
         guard mode.next(), mode.integer(0) == 1, mode.integer(1) == 0 else {
             throw DriverFailure(.unavailable, "this server does not let a session turn strict mode on")
         }
@@ -98,7 +100,8 @@ public final class MySQLDriver: Driver, DriverProvider {
         } catch let failure as DriverFailure where failure.engineCode == 1_049 {
             logger.notice("the database does not exist and is created")
             let quoted =
-                "`" + configuration.database.split(separator: "`", omittingEmptySubsequences: false)
+                "`"
+                + configuration.database.split(separator: "`", omittingEmptySubsequences: false)
                 .joined(separator: "``") + "`"
             do {
                 let server = try MySQLConnection(configuration, settings: [], withDatabase: false)
@@ -122,7 +125,9 @@ public final class MySQLDriver: Driver, DriverProvider {
         }
         let wanted = [("innodb_flush_log_at_trx_commit", ["1"]), ("innodb_doublewrite", ["1", "ON"])]
         var wrong = wanted.filter { name, values in setting(name).map { !values.contains($0) } ?? false }.map(\.0)
-        if ["1", "ON"].contains(setting("log_bin") ?? ""), setting("sync_binlog") != "1" { wrong.append("sync_binlog") }
+        if ["1", "ON"].contains(setting("log_bin") ?? ""), setting("sync_binlog") != "1" {
+            wrong.append("sync_binlog")
+        }
         for name in wrong {
             logger.warning(
                 "MySQL may lose acknowledged writes when its machine fails: set this variable to 1",

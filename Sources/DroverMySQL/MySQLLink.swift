@@ -13,6 +13,7 @@ final class MySQLLink: DriverLink {
     private let driver: MySQLDriver
     private var connection: MySQLConnection
     private var view: MySQLView
+    private var beats = 0
 
     init(_ driver: MySQLDriver) throws {
         self.driver = driver
@@ -54,9 +55,13 @@ final class MySQLLink: DriverLink {
         )
         text.end()
         try connection.land(text)
-        try connection.query(
-            "DELETE FROM drover_instance WHERE heartbeat < \(MySQLView.clock) - \(MySQLDriver.memory)"
-        )
+        // Those that have long been gone are forgotten now and then.
+        beats += 1
+        if beats % 60 == 0 {
+            try connection.query(
+                "DELETE FROM drover_instance WHERE heartbeat < \(MySQLView.clock) - \(MySQLDriver.memory)"
+            )
+        }
         return try MySQLDriver.instances(connection)
     }
 

@@ -63,7 +63,8 @@ enum MySQLFailure {
         case 1205, 1213, 3101: return failure(.conflict)
         case 1021, 1114, 1030: return failure(.noSpace, "; free space on the database's disk")
         case 1048, 1062, 1153, 1264, 1366, 1406, 1118, 1301: return failure(.refused)
-        case 1290, 1836, 3100: return failure(.unavailable, "; this server is read-only: name the primary, or all hosts")
+        case 1290, 1836, 3100:
+            return failure(.unavailable, "; this server is read-only: name the primary, or all hosts")
         case 1040, 1203: return failure(.unavailable, "; raise max_connections or close other clients")
         case 1045: return failure(.unavailable, "; check the user and the password in the endpoint")
         case 1044, 1142, 1227: return failure(.unavailable, "; grant this user the right to create and use tables")

@@ -95,7 +95,9 @@ enum MySQLSchema {
         }
         let known: MySQLResult
         do {
-            known = try connection.query("SELECT schema_version FROM drover_meta WHERE id = 1 AND generation IS NOT NULL")[0]!
+            known = try connection.query(
+                "SELECT schema_version FROM drover_meta WHERE id = 1 AND generation IS NOT NULL"
+            )[0]!
         } catch let failure as DriverFailure where failure.engineCode == 1_054 {
             throw DriverFailure(
                 .unavailable,

@@ -71,7 +71,9 @@ final class MySQLView {
     // MARK: - Statements in parts
 
     private static func appendStates(_ keys: [Bytes], _ text: inout SQLText) {
-        text.append("SELECT k, main, sub, created, version, lease, length FROM drover_current FORCE INDEX (PRIMARY) WHERE k IN ")
+        text.append(
+            "SELECT k, main, sub, created, version, lease, length FROM drover_current FORCE INDEX (PRIMARY) WHERE k IN "
+        )
         text.append(list: keys)
         text.end()
         text.append("SELECT k, main, sub FROM drover_tombstone FORCE INDEX (PRIMARY) WHERE k IN ")
@@ -123,7 +125,9 @@ final class MySQLView {
         if values {
             text.append("SELECT c.k, c.main, c.sub, c.created, c.version, c.lease, c.length, l.v FROM (")
         }
-        text.append("SELECT k, main, sub, created, version, lease, length FROM drover_current FORCE INDEX (PRIMARY) WHERE ")
+        text.append(
+            "SELECT k, main, sub, created, version, lease, length FROM drover_current FORCE INDEX (PRIMARY) WHERE "
+        )
         appendRange(range, from: start, &text)
         text.append(" ORDER BY k LIMIT ")
         text.append(Int64(limit))
@@ -288,7 +292,9 @@ final class MySQLView {
         while true {
             let limit = window.next()
             var text = SQLText()
-            text.append(text: "SELECT \(Self.logColumns)\(values ? ", v" : "") FROM drover_log FORCE INDEX (PRIMARY) WHERE ")
+            text.append(
+                text: "SELECT \(Self.logColumns)\(values ? ", v" : "") FROM drover_log FORCE INDEX (PRIMARY) WHERE "
+            )
             Self.appendAfter(last, &text)
             text.append(" ORDER BY main, sub LIMIT ")
             text.append(Int64(limit))

@@ -56,7 +56,9 @@ final class MySQLWriter: DriverWriter {
         }
         // MySQL's own, and MariaDB's from 10.11 on.
         for name in ["server_uuid", "server_uid"] {
-            if let server = variable("SELECT @@global.\(name)", column: 0), !server.isEmpty { return "server/\(server)" }
+            if let server = variable("SELECT @@global.\(name)", column: 0), !server.isEmpty {
+                return "server/\(server)"
+            }
         }
         return nil
     }
@@ -145,9 +147,13 @@ final class MySQLWriter: DriverWriter {
         Self.appendEvents(changes.events, &flights)
         Self.appendKeys(changes.keys, &flights)
         Self.appendLeases(changes, &flights)
-        flights.text.append(text: "INSERT INTO drover_instance VALUES (\(Int64(bitPattern: driver.instanceID)), '', '', ")
+        flights.text.append(
+            text: "INSERT INTO drover_instance VALUES (\(Int64(bitPattern: driver.instanceID)), '', '', "
+        )
         flights.text.append(changes.base.batch + 1)
-        flights.text.append(text: ", 9223372036854775807, \(MySQLView.clock)) ON DUPLICATE KEY UPDATE batch = VALUES(batch)")
+        flights.text.append(
+            text: ", 9223372036854775807, \(MySQLView.clock)) ON DUPLICATE KEY UPDATE batch = VALUES(batch)"
+        )
         flights.text.end()
         flights.text.add("COMMIT")
         do {
@@ -340,7 +346,8 @@ final class MySQLWriter: DriverWriter {
         return false
     }
 
-    private func remove(_ result: MySQLResult, _ meta: StoreMeta, _ connection: MySQLConnection) throws -> LogPosition? {
+    private func remove(_ result: MySQLResult, _ meta: StoreMeta, _ connection: MySQLConnection) throws -> LogPosition?
+    {
         var positions: [LogPosition] = []
         var text = SQLText()
         text.add("START TRANSACTION")

@@ -89,14 +89,17 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
             return try connect()
         } catch let failure as DriverFailure {
             let name = try configuration.database()
-            guard failure.message.contains("\"\(name)\"") && !failure.message.contains("password") else { throw failure }
+            guard failure.message.contains("\"\(name)\"") && !failure.message.contains("password") else {
+                throw failure
+            }
             guard let maintenance = try? connect(database: "postgres") else { throw failure }
             var parameters = PGParameters()
             parameters.add(name)
             let known = try maintenance.query("SELECT 1 FROM pg_database WHERE datname = $1::text", parameters)
             guard known[0].rows == 0 else { throw failure }
             logger.notice("the database does not exist and is created")
-            let quoted = "\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
+            let quoted =
+                "\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
             do {
                 _ = try maintenance.query("CREATE DATABASE \(quoted)")
             } catch let refused as DriverFailure where refused.engineCode != PGFailure.code("42P04") {

@@ -4,6 +4,7 @@ import Drover
 final class PostgreSQLLink: DriverLink {
     private let driver: PostgreSQLDriver
     private var view: PostgreSQLView
+    private var beats = 0
 
     init(_ driver: PostgreSQLDriver) throws {
         self.driver = driver
@@ -38,9 +39,13 @@ final class PostgreSQLLink: DriverLink {
         parameters.add(own.clientURLs.joined(separator: "\n"))
         parameters.add(own.position)
         try view.connection.send(PGStatements.heartbeat, parameters)
-        var old = PGParameters()
-        old.add(PostgreSQLDriver.memory)
-        try view.connection.send(PGStatements.forgetInstances, old)
+        // Those that have long been gone are forgotten now and then.
+        beats += 1
+        if beats % 60 == 0 {
+            var old = PGParameters()
+            old.add(PostgreSQLDriver.memory)
+            try view.connection.send(PGStatements.forgetInstances, old)
+        }
         try view.connection.land()
         return try PostgreSQLDriver.instances(view.connection)
     }

@@ -115,7 +115,9 @@ enum PostgreSQLSchema {
         }
         let known: [PGResult]
         do {
-            known = try connection.query("SELECT schema_version FROM drover_meta WHERE id = 1 AND generation IS NOT NULL")
+            known = try connection.query(
+                "SELECT schema_version FROM drover_meta WHERE id = 1 AND generation IS NOT NULL"
+            )
         } catch let failure as DriverFailure where failure.engineCode == PGFailure.code("42703") {
             throw DriverFailure(
                 .unavailable,

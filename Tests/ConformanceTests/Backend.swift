@@ -7,30 +7,18 @@ import TestSupport
 import Testing
 
 /// The backends that the suite runs on. A new driver is added here and nowhere else.
-enum Backend: String, CaseIterable, Sendable, CustomTestStringConvertible {
-    case sqlite
-    case postgres
-    case mariadb
+typealias Backend = Engine
 
-    /// Those that are tested: all, unless the environment names some.
-    static let selected: [Backend] = {
-        guard let names = environment("DROVER_TEST_BACKENDS") else { return allCases }
-        return names.split(separator: ",").compactMap { Backend(rawValue: String($0)) }
-    }()
-
-    var testDescription: String { rawValue }
-
-    /// A driver for the store that belongs to `directory`: a file in it, or a database named after it.
+extension Engine {
+    /// A driver for the store that belongs to `directory`.
     func makeDriver(_ directory: String) throws -> any Driver {
-        let database = "t" + directory.suffix(12).lowercased()
+        let endpoint = try endpoint(directory)
         switch self {
         case .sqlite:
-            return SQLiteDriver(SQLiteConfiguration(path: "\(directory)/store.db"), logger: quietLogger)
+            return SQLiteDriver(SQLiteConfiguration(endpoint: endpoint), logger: quietLogger)
         case .postgres:
-            let endpoint = try SharedServers.postgres().endpoint(database: database)
             return PostgreSQLDriver(PostgreSQLConfiguration(endpoint: endpoint), logger: quietLogger)
         case .mariadb:
-            let endpoint = try SharedServers.mariadb().endpoint(database: database)
             return MySQLDriver(try MySQLConfiguration(endpoint: endpoint), logger: quietLogger)
         }
     }

@@ -152,7 +152,11 @@ struct SnapshotTests {
         }
     }
 
-    @Test("1,100,000 keys are deleted by one call and by one lease", .timeLimit(.minutes(15)), arguments: Backend.selected)
+    @Test(
+        "1,100,000 keys are deleted by one call and by one lease",
+        .timeLimit(.minutes(15)),
+        arguments: Backend.selected
+    )
     func wideRevisions(backend: Backend) async throws {
         // On SQLite such a revision has a form of its own; on a server it takes minutes, and is for `make test-all`.
         let count: Int64 = backend == .sqlite || environment("DROVER_TEST_WIDE") != nil ? 1_100_000 : 110_000

@@ -15,16 +15,20 @@ extension SystemTests {
             var inDoubt: Int?
         }
 
-        @Test("kill -9 in a loop: nothing acknowledged is lost, watches miss and repeat nothing")
-        func killLoop() async throws {
+        @Test(
+            "kill -9 in a loop: nothing acknowledged is lost, watches miss and repeat nothing",
+            arguments: Engine.selected
+        )
+        func killLoop(engine: Engine) async throws {
+            let rounds = engine == .sqlite ? TestScale.killRounds : TestScale.killRounds * 2 / 5
             try await withTemporaryDirectory { directory in
                 var known = Array(repeating: Known(), count: 8)
                 var counter = 0
                 var watched: [Int64] = []
                 var resumeAt: Int64 = 2
                 let port = freePort()
-                for round in 0..<TestScale.killRounds {
-                    let server = try await TestServer.drover(directory: directory, port: port)
+                for round in 0..<rounds {
+                    let server = try await TestServer.drover(directory: directory, engine: engine, port: port)
                     let connection = try await server.connect()
                     for lane in known.indices { try await check(connection, lane, &known[lane], round) }
 
@@ -50,9 +54,9 @@ extension SystemTests {
                     if let last = seen.last { resumeAt = last + 1 }
                     await connection.close()
                 }
-                let server = try await TestServer.drover(directory: directory, port: port)
+                let server = try await TestServer.drover(directory: directory, engine: engine, port: port)
                 let connection = try await server.connect()
-                for lane in known.indices { try await check(connection, lane, &known[lane], TestScale.killRounds) }
+                for lane in known.indices { try await check(connection, lane, &known[lane], rounds) }
                 var everything = PBRangeRequest()
                 everything.key = Data([0])
                 everything.rangeEnd = Data([0])
@@ -61,7 +65,7 @@ extension SystemTests {
                 // Every write made one revision, and no revision is missing.
                 #expect(total == reply.header.revision - 1)
                 #expect(watched == Array(2..<(2 + Int64(watched.count))))
-                #expect(watched.count > TestScale.killRounds)
+                #expect(watched.count > rounds)
                 await connection.close()
                 server.process.stop()
             }

@@ -6,6 +6,9 @@ enum TestScale {
     static let oracleCalls = Int(environment("DROVER_TEST_ORACLE_CALLS") ?? "") ?? 20_000
     /// Kills of a server under load.
     static let killRounds = Int(environment("DROVER_TEST_KILL_ROUNDS") ?? "") ?? 50
+    /// Leases kept alive through another instance, and how often each.
+    static let leases = Int(environment("DROVER_TEST_LEASES") ?? "") ?? 200
+    static let leaseRounds = Int(environment("DROVER_TEST_LEASE_ROUNDS") ?? "") ?? 15
     /// Seconds that lists stay unread.
     static let stallSeconds = Double(environment("DROVER_TEST_STALL_SECONDS") ?? "") ?? 5
 }

@@ -26,10 +26,16 @@ public final class PostgreSQLServer: DatabaseServer, @unchecked Sendable {
         if let primary {
             try command(
                 "pg_basebackup",
-                ["-h", "127.0.0.1", "-p", "\(primary.port)", "-U", user, "-D", "\(directory)/data", "-R", "-X", "stream", "-c", "fast"]
+                [
+                    "-h", "127.0.0.1", "-p", "\(primary.port)", "-U", user, "-D", "\(directory)/data", "-R", "-X",
+                    "stream", "-c", "fast",
+                ]
             )
         } else {
-            try command("initdb", ["-D", "\(directory)/data", "-A", "trust", "-N", "-E", "UTF8", "--locale=C", "-U", user])
+            try command(
+                "initdb",
+                ["-D", "\(directory)/data", "-A", "trust", "-N", "-E", "UTF8", "--locale=C", "-U", user]
+            )
         }
     }
 
@@ -78,7 +84,10 @@ public final class PostgreSQLServer: DatabaseServer, @unchecked Sendable {
     public func sql(_ text: String, database: String?) throws -> String {
         let result = try run(
             try Self.program("psql"),
-            ["-h", "127.0.0.1", "-p", "\(port)", "-U", user, "-d", database ?? "postgres", "-AtqX", "-v", "ON_ERROR_STOP=1", "-c", text]
+            [
+                "-h", "127.0.0.1", "-p", "\(port)", "-U", user, "-d", database ?? "postgres", "-AtqX", "-v",
+                "ON_ERROR_STOP=1", "-c", text,
+            ]
         )
         if result.status != 0 { throw ServerFailure(result.error) }
         return result.output
@@ -86,7 +95,9 @@ public final class PostgreSQLServer: DatabaseServer, @unchecked Sendable {
 
     /// The server's own process, behind the program that changed the user.
     public var serverProcess: Int32? {
-        guard let text = try? String(contentsOfFile: "\(directory)/data/postmaster.pid", encoding: .utf8) else { return nil }
+        guard let text = try? String(contentsOfFile: "\(directory)/data/postmaster.pid", encoding: .utf8) else {
+            return nil
+        }
         return text.split(separator: "\n").first.flatMap { Int32($0) }
     }
 

@@ -35,19 +35,28 @@ public final class TestServer: Sendable {
         throw ClientError.unavailable("the server did not start: \(process.log.suffix(2_000))")
     }
 
-    /// Starts drover on a SQLite file in `directory`.
+    /// Starts drover on the store that belongs to `directory`.
+    ///
+    /// - Parameters:
+    ///   - endpoint: in place of that store's.
+    ///   - log: the name of its log in `directory`.
     public static func drover(
         directory: String,
+        engine: Engine = .sqlite,
+        endpoint: String? = nil,
         port: Int = freePort(),
+        log: String = "drover.log",
         arguments: [String] = [],
         environment: [String: String] = [:]
     ) async throws -> TestServer {
         let process = try ChildProcess(
             droverExecutable(),
-            ["serve", "--endpoint", "sqlite://\(directory)/drover.db", "--listen-address", "127.0.0.1:\(port)"]
-                + arguments,
+            [
+                "serve", "--endpoint", try endpoint ?? engine.endpoint(directory), "--listen-address",
+                "127.0.0.1:\(port)",
+            ] + arguments,
             environment: environment,
-            log: "\(directory)/drover.log"
+            log: "\(directory)/\(log)"
         )
         let server = TestServer(port: port, process: process)
         try await server.waitUntilReady()

@@ -20,7 +20,7 @@ final class InstanceLink: ReplySink {
     private static let counting: Int64 = 10_000_000_000
     /// How long between two looks for others' commits when nobody commits, and when somebody does. With the rest it
     /// comes to less than twenty queries a second while nothing happens.
-    private static let idlePoll: Int64 = 65_000_000
+    private static let idlePoll: Int64 = 85_000_000
     private static let busyPoll: Int64 = 10_000_000
 
     private struct State {

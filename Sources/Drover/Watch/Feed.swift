@@ -53,9 +53,9 @@ final class Feed: Sendable {
     /// It was not.
     func expectNothing() { expected.store(0, ordering: .sequentiallyConsistent) }
 
-    /// How far the watches of this instance are.
+    /// How far the watches of this instance are: as far as is known here while there are none.
     var position: Int64 {
-        get { handedOn.load(ordering: .acquiring) }
+        get { min(handedOn.load(ordering: .acquiring), known.load(ordering: .acquiring)) }
         set { handedOn.store(newValue, ordering: .releasing) }
     }
 

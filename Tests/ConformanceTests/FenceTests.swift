@@ -1,0 +1,105 @@
+import Drover
+import TestSupport
+import Testing
+
+@Suite("the fence and the settling of batches", .timeLimit(.minutes(2)))
+struct FenceTests {
+    private func changes(_ base: StoreMeta, _ key: String) -> ChangeSet {
+        var changes = ChangeSet(base: base)
+        changes.revision += 1
+        let key = Bytes(key.utf8)
+        changes.events = [
+            .init(
+                key: key,
+                value: [1],
+                main: changes.revision,
+                sub: 0,
+                createRevision: changes.revision,
+                version: 1,
+                lease: 0,
+                previousMain: 0,
+                previousSub: 0
+            )
+        ]
+        let after = KeyState(
+            main: changes.revision,
+            sub: 0,
+            createRevision: changes.revision,
+            version: 1,
+            valueLength: 1
+        )
+        changes.keys = [.init(key: key, before: nil, after: after)]
+        return changes
+    }
+
+    @Test("a batch over a counter that has moved leaves no row behind", arguments: Backend.selected)
+    func staleFence(backend: Backend) async throws {
+        try await withTemporaryDirectory { directory in
+            let driver = try backend.makeDriver(directory)
+            let writer = try driver.openWriter()
+            let first = try writer.begin(BatchPrefetch()).meta
+            try writer.commit(changes(first, "a"))
+            // The same base again, as an instance that was stopped between lock and commit would use it.
+            _ = try writer.begin(BatchPrefetch())
+            #expect { try writer.commit(changes(first, "ghost")) } throws: {
+                ($0 as? DriverFailure)?.kind == .conflict
+            }
+            writer.rollback()
+            let now = try writer.begin(BatchPrefetch(keys: [Bytes("a".utf8), Bytes("ghost".utf8)]))
+            #expect(now.meta.revision == first.revision + 1)
+            #expect(now.states[0]?.version == 1 && now.states[1] == nil)
+            writer.rollback()
+            var rows = 0
+            try writer.log(from: 0, values: false) { _ in
+                rows += 1
+                return true
+            }
+            #expect(rows == 1)
+            writer.close()
+            driver.close()
+        }
+    }
+
+    @Test("settling tells a batch that was committed from one that was not", arguments: Backend.selected)
+    func settling(backend: Backend) async throws {
+        try await withTemporaryDirectory { directory in
+            let driver = try backend.makeDriver(directory)
+            let writer = try driver.openWriter()
+            let first = try writer.begin(BatchPrefetch()).meta
+            try writer.commit(changes(first, "a"))
+            #expect(try writer.settle(batch: first.batch + 1))
+            let second = try writer.begin(BatchPrefetch()).meta
+            // Given up in the middle: the lock is let go, and nothing of it is there.
+            #expect(try !writer.settle(batch: second.batch + 1))
+            let third = try writer.begin(BatchPrefetch(keys: [Bytes("a".utf8)]))
+            #expect(third.meta.revision == first.revision + 1 && third.states[0]?.version == 1)
+            writer.rollback()
+            writer.close()
+            driver.close()
+        }
+    }
+
+    @Test("keys at the limit, of random bytes, and one byte longer", arguments: Backend.selected)
+    func longestKeys(backend: Backend) async throws {
+        try await backend.withStore { store in
+            // SQLite's limit is far above what a test needs to write.
+            let limit = backend == .sqlite ? 4_096 : 2_048
+            var generator = SystemRandomNumberGenerator()
+            var keys: [Bytes] = []
+            for _ in 0..<40 {
+                keys.append((0..<limit).map { _ in UInt8.random(in: 0...255, using: &generator) })
+            }
+            for key in keys { try await store.put(PutRequest(key: key, value: key)) }
+            for key in keys { #expect(try await store.get(key)?.value == key) }
+            let list = try await store.range(RangeRequest(.all))
+            #expect(list.kvs.map(\.key) == keys.sorted { Bytes.precedes($0, $1) })
+            if backend != .sqlite {
+                await #expect {
+                    try await store.put(PutRequest(key: Bytes(repeating: 7, count: limit + 1), value: []))
+                } throws: {
+                    ($0 as? DroverError)?.code == .keyTooLong
+                }
+            }
+        }
+    }
+}

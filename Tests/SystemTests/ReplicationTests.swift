@@ -1,0 +1,169 @@
+import DroverClient
+import EtcdAPI
+import Foundation
+import TestSupport
+import Testing
+
+extension SystemTests {
+    /// Engines that replicate beneath us.
+    @Suite("replicated databases")
+    struct Replication {
+        @Test("PostgreSQL: a synchronous standby is promoted under load, and nothing acknowledged is lost")
+        func promotion() async throws {
+            guard Engine.selected.contains(.postgres) else { return }
+            try await withTemporaryDirectory { directory in
+                chmod(directory, 0o755)
+                let primary = try PostgreSQLServer(directory: "\(directory)/primary")
+                try primary.start()
+                defer { primary.kill() }
+                let standby = try PostgreSQLServer(directory: "\(directory)/standby", cloneOf: primary)
+                try standby.start()
+                defer { standby.kill() }
+                try primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'", database: nil)
+                try primary.sql("SELECT pg_reload_conf()", database: nil)
+                // A standby alone is refused, with what to do.
+                let refused = try run(
+                    droverExecutable(),
+                    [
+                        "serve", "--endpoint", standby.endpoint(database: "postgres"), "--listen-address",
+                        "127.0.0.1:\(freePort())",
+                    ]
+                )
+                #expect(refused.status != 0 && refused.error.contains("standby"), "\(refused.error)")
+
+                let endpoint = primary.endpoint(database: "ha").replacingOccurrences(
+                    of: ":\(primary.port)/",
+                    with: ":\(primary.port),127.0.0.1:\(standby.port)/"
+                )
+                let servers = [
+                    try await TestServer.drover(directory: directory, endpoint: endpoint, log: "one.log"),
+                    try await TestServer.drover(directory: directory, endpoint: endpoint, log: "two.log"),
+                ]
+                let watch = try await WatchCollector(servers[1], prefix: "r/")
+                let connections = [try await servers[0].connect(), try await servers[1].connect()]
+                let outcomes = try await withThrowingTaskGroup(of: [String: WriteOutcome].self) { group in
+                    for lane in 0..<8 {
+                        group.addTask { await WriteOutcome.lane(connections[lane % 2], "r/\(lane)") }
+                    }
+                    try await Task.sleep(nanoseconds: 1_500_000_000)
+                    primary.kill()
+                    try standby.promote()
+                    try await Task.sleep(nanoseconds: 4_000_000_000)
+                    group.cancelAll()
+                    return try await group.reduce(into: [:]) { $0.merge($1) { $1 } }
+                }
+                let last = try await put(connections[0], "r/last", "")
+                try await WriteOutcome.verify(connections[1], outcomes)
+                try await watch.wait(for: Int(last - 1))
+                #expect(await watch.revisions == Array(2...last))
+                // It goes on after the promotion, not just up to it.
+                #expect(outcomes.values.filter(\.isAcknowledged).count > 100)
+                for server in servers { server.process.stop() }
+            }
+        }
+
+        private func galeraNode(_ number: Int, _ ports: [Int], _ directory: String) throws -> MariaDBServer {
+            let own = ports[number]
+            let members = ports.map { "127.0.0.1:\($0)" }.joined(separator: ",")
+            return try MariaDBServer(
+                directory: "\(directory)/node\(number)",
+                settings: [
+                    "wsrep-on=ON", "wsrep-provider=/usr/lib/galera/libgalera_smm.so",
+                    "wsrep-cluster-name=drover-test", "wsrep-cluster-address=gcomm://\(members)",
+                    "wsrep-node-name=node\(number)", "wsrep-node-address=127.0.0.1:\(own)",
+                    "wsrep-sst-method=rsync", "wsrep-sst-receive-address=127.0.0.1:\(freePort())",
+                    "wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:\(own);ist.recv_addr=127.0.0.1:\(freePort());evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S",
+                    "binlog-format=ROW", "innodb-autoinc-lock-mode=2",
+                ]
+            )
+        }
+
+        @Test("Galera: three nodes with an instance each, load on all, one node killed")
+        func galera() async throws {
+            guard Engine.selected.contains(.mariadb) else { return }
+            #expect(
+                access("/usr/lib/galera/libgalera_smm.so", R_OK) == 0,
+                "there is no galera-4; `make test` installs it"
+            )
+            try await withTemporaryDirectory { directory in
+                chmod(directory, 0o755)
+                let ports = (0..<3).map { _ in freePort() }
+                let nodes = try (0..<3).map { try galeraNode($0, ports, directory) }
+                defer { for node in nodes { node.kill() } }
+                try nodes[0].start(["wsrep-new-cluster"])
+                for node in nodes.dropFirst() {
+                    try node.launch()
+                    try node.waitUntilReady(seconds: 90)
+                }
+                let size = try nodes[0].sql("SHOW STATUS LIKE 'wsrep_cluster_size'", database: nil)
+                #expect(size.contains("3"), "\(size)")
+                let servers = try await (0..<3).asyncMap { number in
+                    try await TestServer.drover(
+                        directory: directory,
+                        endpoint: nodes[number].endpoint(database: "galera"),
+                        log: "drover-\(number).log"
+                    )
+                }
+                let watch = try await WatchCollector(servers[0], prefix: "g/")
+                let connections = try await servers.asyncMap { try await $0.connect() }
+                let begun = ContinuousClock.now
+                let lanes = try await withThrowingTaskGroup(of: GaleraLane.self) { group in
+                    for lane in 0..<12 {
+                        group.addTask { await GaleraLane.run(connections[lane % 3], lane) }
+                    }
+                    try await Task.sleep(nanoseconds: 5_000_000_000)
+                    nodes[2].kill()
+                    try await Task.sleep(nanoseconds: 8_000_000_000)
+                    group.cancelAll()
+                    return try await group.reduce(into: [GaleraLane]()) { $0.append($1) }
+                }
+                let outcomes = lanes.reduce(into: [String: WriteOutcome]()) { $0.merge($1.outcomes) { $1 } }
+                let last = try await put(connections[0], "g/last", "")
+                try await WriteOutcome.verify(connections[1], outcomes)
+                try await watch.wait(for: Int(last - 1))
+                #expect(await watch.revisions == Array(2...last))
+                let acknowledged = outcomes.values.filter(\.isAcknowledged).count
+                // While all three nodes lived.
+                let longest = lanes.map { $0.longestWait(before: begun + .seconds(5)) }.max() ?? .zero
+                print(
+                    "Galera: \(acknowledged) writes through three instances in 13 s, longest wait \(longest) before the kill"
+                )
+                #expect(acknowledged > 100)
+                #expect(longest < .seconds(2))
+                // The survivors went on.
+                for lane in lanes where lane.number % 3 != 2 {
+                    #expect(lane.times.contains { $0 > begun + .seconds(9) })
+                }
+                for server in servers { server.process.stop() }
+            }
+        }
+    }
+}
+
+/// One writer of the Galera test, and when it was answered.
+private struct GaleraLane: Sendable {
+    var number: Int
+    var outcomes: [String: WriteOutcome] = [:]
+    var times: [ContinuousClock.Instant] = []
+
+    static func run(_ connection: EtcdConnection, _ number: Int) async -> GaleraLane {
+        var lane = GaleraLane(number: number)
+        var i = 0
+        while !Task.isCancelled {
+            i += 1
+            let key = "g/\(number)/\(i)"
+            lane.outcomes[key] = await WriteOutcome.of(connection, key)
+            if lane.outcomes[key]!.isAcknowledged {
+                lane.times.append(.now)
+            } else {
+                try? await Task.sleep(nanoseconds: 20_000_000)
+            }
+        }
+        return lane
+    }
+
+    func longestWait(before end: ContinuousClock.Instant) -> Duration {
+        let times = times.filter { $0 < end }
+        return zip(times, times.dropFirst()).map { $0.duration(to: $1) }.max() ?? .zero
+    }
+}

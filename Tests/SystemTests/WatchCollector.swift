@@ -1,0 +1,65 @@
+import DroverClient
+import EtcdAPI
+import Foundation
+import TestSupport
+
+/// A watch on a prefix that keeps what it is told.
+actor WatchCollector {
+    private(set) var events: [PBEvent] = []
+    private(set) var arrivals: [Int64: ContinuousClock.Instant] = [:]
+    private(set) var ending: String?
+    private var isCreated = false
+    private let connection: EtcdConnection
+    private var task: Task<Void, Never>?
+
+    init(_ server: TestServer, prefix: String, startRevision: Int64 = 0) async throws {
+        connection = try await server.connect()
+        var request = PBWatchRequest()
+        request.createRequest.key = Data(prefix.utf8)
+        request.createRequest.rangeEnd = Data(prefix.utf8.dropLast()) + Data([prefix.utf8.last! + 1])
+        request.createRequest.startRevision = startRevision
+        let call = try await connection.open("/etcdserverpb.Watch/Watch")
+        try await call.send(request)
+        task = Task { [weak self] in
+            do {
+                for try await message in call.messages {
+                    await self?.take(try PBWatchResponse(serializedBytes: Array(message.readableBytesView)))
+                }
+            } catch {
+                await self?.end("\(error)")
+            }
+        }
+        let deadline = Date().addingTimeInterval(10)
+        while !isCreated && Date() < deadline { try await Task.sleep(nanoseconds: 2_000_000) }
+        if !isCreated { throw ClientError.unavailable("the watch was not created") }
+    }
+
+    private func take(_ response: PBWatchResponse) {
+        let now = ContinuousClock.now
+        if response.created { isCreated = true }
+        if response.canceled { ending = "cancelled: \(response.cancelReason) \(response.compactRevision)" }
+        for event in response.events {
+            events.append(event)
+            arrivals[event.kv.modRevision] = now
+        }
+    }
+
+    private func end(_ reason: String) { ending = ending ?? reason }
+
+    var revisions: [Int64] { events.map(\.kv.modRevision) }
+
+    /// Waits until so many events have come.
+    func wait(for count: Int, seconds: Double = 30) async throws {
+        let deadline = Date().addingTimeInterval(seconds)
+        while events.count < count {
+            if Date() > deadline || ending != nil {
+                throw ClientError.unavailable(
+                    "\(events.count) of \(count) events came; \(ending ?? "the watch goes on")"
+                )
+            }
+            try await Task.sleep(nanoseconds: 5_000_000)
+        }
+    }
+
+    deinit { task?.cancel() }
+}

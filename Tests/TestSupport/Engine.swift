@@ -1,0 +1,30 @@
+/// The engines that the suites run on. A new one is added here, and its server beside ``SharedServers``.
+public enum Engine: String, CaseIterable, Sendable {
+    case sqlite
+    case postgres
+    case mariadb
+
+    /// Those that are tested: all, unless the environment names some.
+    public static let selected: [Engine] = {
+        guard let names = environment("DROVER_TEST_BACKENDS") else { return allCases }
+        return names.split(separator: ",").compactMap { Engine(rawValue: String($0)) }
+    }()
+
+    /// Those that several instances may share.
+    public static var shared: [Engine] { selected.filter { $0 != .sqlite } }
+
+    /// The server it needs; nil of an embedded one.
+    public func server() throws -> (any DatabaseServer)? {
+        switch self {
+        case .sqlite: nil
+        case .postgres: try SharedServers.postgres()
+        case .mariadb: try SharedServers.mariadb()
+        }
+    }
+
+    /// The endpoint of the store that belongs to `directory`: a file in it, or a database named after it.
+    public func endpoint(_ directory: String) throws -> String {
+        guard let server = try server() else { return "sqlite://\(directory)/drover.db" }
+        return server.endpoint(database: "t" + directory.suffix(12).lowercased())
+    }
+}
