@@ -109,6 +109,7 @@ final class MySQLReader: DriverReader {
                         compacted: result.integer(10),
                         swept: result.integer(11),
                         purged: result.integer(12),
+                        generationStart: result.integer(14),
                         clusterID: UInt64(bitPattern: result.integer(13)),
                         memberID: driver.instanceID
                     )

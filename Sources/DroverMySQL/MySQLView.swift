@@ -4,7 +4,7 @@ import Drover
 final class MySQLView {
     /// The database's clock in microseconds; sessions keep universal time.
     static let clock = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)"
-    static let metaColumns = "revision, batch, compacted, swept, purged, cluster_id"
+    static let metaColumns = "revision, batch, compacted, swept, purged, cluster_id, generation_start"
     static let selectMeta = "SELECT \(metaColumns) FROM drover_meta WHERE id = 1"
     private static let logColumns = "k, main, sub, created, version, lease, previous_main, previous_sub"
 
@@ -31,6 +31,7 @@ final class MySQLView {
             compacted: result.integer(2),
             swept: result.integer(3),
             purged: result.integer(4),
+            generationStart: result.integer(6),
             clusterID: UInt64(bitPattern: result.integer(5)),
             memberID: driver.instanceID
         )

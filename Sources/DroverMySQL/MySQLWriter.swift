@@ -38,7 +38,7 @@ final class MySQLWriter: DriverWriter {
     }
 
     private static let lockMeta =
-        "SELECT \(MySQLView.metaColumns), generation, generation_start FROM drover_meta WHERE id = 1 FOR UPDATE"
+        "SELECT \(MySQLView.metaColumns), generation FROM drover_meta WHERE id = 1 FOR UPDATE"
 
     /// Which history the server is at: a Galera cluster's or a replication group's, or one server's own.
     private static func generation(_ connection: MySQLConnection) -> String? {
@@ -75,12 +75,10 @@ final class MySQLWriter: DriverWriter {
         let meta = try view.meta(result)
         do {
             try driver.history.check(meta, since: floor)
-            if result!.text(6) == generation {
-                try driver.history.check(generation: generation, startedAt: result!.integer(7))
+            if result!.text(7) == generation {
                 try connection.query("ROLLBACK")
                 return
             }
-            try driver.history.check(generation: generation, startedAt: meta.revision)
             var record = SQLText()
             record.append("UPDATE drover_meta SET generation = ")
             record.append(Bytes(generation.utf8))

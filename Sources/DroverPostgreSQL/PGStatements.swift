@@ -10,11 +10,11 @@ enum PGStatements {
     static let commit = PGStatement("d_commit", "COMMIT")
     static let rollback = PGStatement("d_rollback", "ROLLBACK")
 
-    private static let metaColumns = "revision, batch, compacted, swept, purged, cluster_id"
+    private static let metaColumns = "revision, batch, compacted, swept, purged, cluster_id, generation_start"
     static let meta = PGStatement("d_meta", "SELECT \(metaColumns) FROM drover_meta WHERE id = 1")
     static let lockMeta = PGStatement(
         "d_lock",
-        "SELECT \(metaColumns), generation, generation_start FROM drover_meta WHERE id = 1 FOR UPDATE"
+        "SELECT \(metaColumns), generation FROM drover_meta WHERE id = 1 FOR UPDATE"
     )
 
     /// The database's clock in microseconds.
@@ -34,7 +34,7 @@ enum PGStatements {
     static let points = PGStatement(
         "d_points",
         """
-        SELECT m.revision, m.batch, m.compacted, m.swept, m.purged, m.cluster_id,
+        SELECT m.revision, m.batch, m.compacted, m.swept, m.purged, m.cluster_id, m.generation_start,
             u.place, c.main, c.sub, c.created, c.version, c.lease, l.value
         FROM (SELECT * FROM drover_meta WHERE id = 1) m
         LEFT JOIN (

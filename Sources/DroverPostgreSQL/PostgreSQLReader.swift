@@ -107,9 +107,9 @@ final class PostgreSQLReader: DriverReader {
             let result = try view.connection.land()[0]
             let meta = try view.meta(result)
             try driver.history.check(meta, since: floor)
-            for row in 0..<result.rows where !result.isNull(row, 6) {
-                let place = Int(result.integer(row, 6)) - 1
-                let value = result.bytes(row, 12)
+            for row in 0..<result.rows where !result.isNull(row, 7) {
+                let place = Int(result.integer(row, 7)) - 1
+                let value = result.bytes(row, 13)
                 try keys[place].withUnsafeBytes { key in
                     try body(
                         place,
@@ -117,11 +117,11 @@ final class PostgreSQLReader: DriverReader {
                             key: key,
                             value: value,
                             valueLength: value.count,
-                            main: result.integer(row, 7),
-                            sub: result.integer(row, 8),
-                            createRevision: result.integer(row, 9),
-                            version: result.integer(row, 10),
-                            lease: result.integer(row, 11)
+                            main: result.integer(row, 8),
+                            sub: result.integer(row, 9),
+                            createRevision: result.integer(row, 10),
+                            version: result.integer(row, 11),
+                            lease: result.integer(row, 12)
                         )
                     )
                 }

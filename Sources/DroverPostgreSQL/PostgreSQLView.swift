@@ -24,6 +24,7 @@ final class PostgreSQLView {
             compacted: result.integer(row, 2),
             swept: result.integer(row, 3),
             purged: result.integer(row, 4),
+            generationStart: result.integer(row, 6),
             clusterID: UInt64(bitPattern: result.integer(row, 5)),
             memberID: driver.instanceID
         )

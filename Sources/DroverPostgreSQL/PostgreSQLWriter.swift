@@ -68,14 +68,11 @@ final class PostgreSQLWriter: DriverWriter {
         let meta = try view.meta(result)
         do {
             try driver.history.check(meta, since: floor)
-            let known = result.text(0, 6)
-            if known == generation {
-                try driver.history.check(generation: generation, startedAt: result.integer(0, 7))
+            if result.text(0, 7) == generation {
                 try connection.send(PGStatements.rollback)
                 try connection.land()
                 return
             }
-            try driver.history.check(generation: generation, startedAt: meta.revision)
             var parameters = PGParameters()
             parameters.add(generation)
             try connection.send(PGStatements.recordGeneration, parameters)

@@ -341,7 +341,7 @@ func get(_ connection: EtcdConnection, _ key: String) async throws -> PBRangeRes
     return try await connection.unary("/etcdserverpb.KV/Range", request)
 }
 
-extension Array {
+extension Sequence {
     func asyncMap<T>(_ body: (Element) async throws -> T) async rethrows -> [T] {
         var result: [T] = []
         for element in self { result.append(try await body(element)) }

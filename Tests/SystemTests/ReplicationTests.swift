@@ -90,7 +90,12 @@ extension SystemTests {
                 let ports = (0..<3).map { _ in freePort() }
                 let nodes = try (0..<3).map { try galeraNode($0, ports, directory) }
                 defer { for node in nodes { node.kill() } }
-                try nodes[0].start(["wsrep-new-cluster"])
+                do {
+                    try nodes[0].start(["wsrep-new-cluster"])
+                } catch {
+                    print(nodes[0].log)
+                    throw error
+                }
                 for node in nodes.dropFirst() {
                     try node.launch()
                     try node.waitUntilReady(seconds: 90)

@@ -49,13 +49,15 @@ public final class TestServer: Sendable {
         arguments: [String] = [],
         environment: [String: String] = [:]
     ) async throws -> TestServer {
+        // In the environment, since a preloaded library may keep the program from seeing its arguments.
+        let settings = [
+            "DROVER_ENDPOINT": try endpoint ?? engine.endpoint(directory),
+            "DROVER_LISTEN_ADDRESS": "127.0.0.1:\(port)",
+        ]
         let process = try ChildProcess(
             droverExecutable(),
-            [
-                "serve", "--endpoint", try endpoint ?? engine.endpoint(directory), "--listen-address",
-                "127.0.0.1:\(port)",
-            ] + arguments,
-            environment: environment,
+            arguments.isEmpty ? [] : ["serve"] + arguments,
+            environment: settings.merging(environment) { $1 },
             log: "\(directory)/\(log)"
         )
         let server = TestServer(port: port, process: process)

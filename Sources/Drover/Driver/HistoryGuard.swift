@@ -16,7 +16,8 @@ public final class HistoryGuard: Sendable {
 
     private struct State {
         var floor = Floor(revision: 0, batch: 0)
-        var generation = ""
+        /// The start of the generation that was seen last.
+        var generationStart: Int64?
         var fault: DriverFailure?
     }
 
@@ -40,6 +41,13 @@ public final class HistoryGuard: Sendable {
             if meta.revision < floor.revision || meta.batch < floor.batch {
                 throw Self.fork(&state, now: meta.revision, seen: floor.revision)
             }
+            if let known = state.generationStart, known != meta.generationStart,
+                state.floor.revision > meta.generationStart
+            {
+                // Others have gone on from less than this instance has seen.
+                throw Self.fork(&state, now: meta.generationStart, seen: state.floor.revision)
+            }
+            state.generationStart = meta.generationStart
             state.floor.revision = max(state.floor.revision, meta.revision)
             state.floor.batch = max(state.floor.batch, meta.batch)
         }
@@ -50,17 +58,6 @@ public final class HistoryGuard: Sendable {
         state.withLock { state in
             state.floor.revision = max(state.floor.revision, changes.revision)
             state.floor.batch = max(state.floor.batch, changes.base.batch + 1)
-        }
-    }
-
-    /// Checks the generation of the database's history: `start` is the revision at which `current` began.
-    public func check(generation current: String, startedAt start: Int64) throws {
-        try state.withLock { state in
-            if let fault = state.fault { throw fault }
-            if !state.generation.isEmpty && state.generation != current && state.floor.revision > start {
-                throw Self.fork(&state, now: start, seen: state.floor.revision)
-            }
-            state.generation = current
         }
     }
 

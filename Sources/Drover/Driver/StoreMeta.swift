@@ -11,6 +11,9 @@ public struct StoreMeta: Sendable, Hashable {
     /// Events before this revision may be gone from the log. At most `compacted`: the sweep begins a little after the
     /// mark has moved where several instances serve one database.
     public var purged: Int64
+    /// The revision at which the present generation of the database's history began: a standby that was promoted, a
+    /// cluster that was built anew. 0 of an embedded database.
+    public var generationStart: Int64
     /// etcd's cluster id: random, made with the store.
     public var clusterID: UInt64
     /// etcd's member id: random, made with the store.
@@ -23,6 +26,7 @@ public struct StoreMeta: Sendable, Hashable {
         compacted: Int64,
         swept: Int64,
         purged: Int64? = nil,
+        generationStart: Int64 = 0,
         clusterID: UInt64,
         memberID: UInt64
     ) {
@@ -31,6 +35,7 @@ public struct StoreMeta: Sendable, Hashable {
         self.compacted = compacted
         self.swept = swept
         self.purged = purged ?? compacted
+        self.generationStart = generationStart
         self.clusterID = clusterID
         self.memberID = memberID
     }
