@@ -8,8 +8,8 @@ final class MySQLConnection {
     private(set) var isBroken = false
     /// The most bytes of a query.
     private(set) var packetBytes = 16 << 20
-    /// Warnings of the last statement.
-    private(set) var hasWarning = false
+    /// Whether each statement of the last flight has warned.
+    private(set) var warnings: [Bool] = []
 
     /// Connects to the first of the configured servers that can be written to.
     init(_ configuration: MySQLConfiguration, settings: [String], withDatabase: Bool = true) throws {
@@ -142,7 +142,7 @@ final class MySQLConnection {
     }
 
     private func send(_ bytes: UnsafeRawBufferPointer, expecting: Int) throws -> [MySQLResult?] {
-        hasWarning = false
+        warnings.removeAll(keepingCapacity: true)
         guard mysql_real_query(handle, bytes.baseAddress!.assumingMemoryBound(to: CChar.self), UInt(bytes.count)) == 0
         else { throw failure() }
         var results: [MySQLResult?] = []
@@ -155,7 +155,7 @@ final class MySQLConnection {
             } else {
                 throw failure()
             }
-            hasWarning = mysql_warning_count(handle) != 0
+            warnings.append(mysql_warning_count(handle) != 0)
             switch mysql_next_result(handle) {
             case 0: continue
             case -1: return results

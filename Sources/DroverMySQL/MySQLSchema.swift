@@ -19,7 +19,8 @@ enum MySQLSchema {
                 purged BIGINT NOT NULL,
                 cluster_id BIGINT NOT NULL,
                 generation VARCHAR(255) CHARACTER SET ascii NOT NULL,
-                generation_start BIGINT NOT NULL
+                generation_start BIGINT NOT NULL,
+                writer BIGINT NOT NULL
             ) ENGINE = InnoDB
             """,
             """
@@ -90,7 +91,7 @@ enum MySQLSchema {
         if found.next() && found.integer(0) == 0 {
             for table in tables(keyBytes: keyBytes) { try connection.query(table) }
             try connection.query(
-                "INSERT IGNORE INTO drover_meta VALUES (1, \(version), 1, 0, 0, 0, 0, \(Int64.random(in: 1...Int64.max)), '', 1)"
+                "INSERT IGNORE INTO drover_meta VALUES (1, \(version), 1, 0, 0, 0, 0, \(Int64.random(in: 1...Int64.max)), '', 1, 0)"
             )
         }
         let known: MySQLResult
@@ -108,7 +109,7 @@ enum MySQLSchema {
         guard known.next() else {
             // Another instance is between creating the tables and the row, or the row is gone.
             try connection.query(
-                "INSERT IGNORE INTO drover_meta SELECT 1, \(version), 1, 0, 0, 0, 0, \(Int64.random(in: 1...Int64.max)), '', 1 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM drover_log)"
+                "INSERT IGNORE INTO drover_meta SELECT 1, \(version), 1, 0, 0, 0, 0, \(Int64.random(in: 1...Int64.max)), '', 1, 0 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM drover_log)"
             )
             return
         }

@@ -40,23 +40,34 @@ final class MySQLWriter: DriverWriter {
     private static let lockMeta =
         "SELECT \(MySQLView.metaColumns), generation FROM drover_meta WHERE id = 1 FOR UPDATE"
 
-    /// Which history the server is at: a Galera cluster's or a replication group's, or one server's own.
-    private static func generation(_ connection: MySQLConnection) -> String? {
-        func variable(_ sql: String, column: Int) -> String? {
-            guard let result = try? connection.query(sql)[0], result.next() else { return nil }
-            return result.text(column)
+    /// Which history the server is at: a Galera cluster's or a replication group's, or one server's own; nil when it
+    /// cannot be known.
+    private static func generation(_ connection: MySQLConnection) throws -> String? {
+        func variable(_ sql: String, column: Int) throws -> String? {
+            do {
+                guard let result = try connection.query(sql)[0], result.next() else { return nil }
+                return result.text(column)
+            } catch let failure as DriverFailure where failure.engineCode == 1_193 {
+                // This engine has no such variable.
+                return nil
+            }
         }
-        if let node = variable("SHOW GLOBAL VARIABLES LIKE 'wsrep_on'", column: 1), node == "ON",
-            let cluster = variable("SHOW GLOBAL STATUS LIKE 'wsrep_cluster_state_uuid'", column: 1), !cluster.isEmpty
-        {
+        if try variable("SHOW GLOBAL VARIABLES LIKE 'wsrep_on'", column: 1) == "ON" {
+            let cluster = try variable("SHOW GLOBAL STATUS LIKE 'wsrep_cluster_state_uuid'", column: 1) ?? ""
+            // A node that is cut off or still joining does not know yet: it is no use until it does.
+            guard try variable("SHOW GLOBAL STATUS LIKE 'wsrep_ready'", column: 1) == "ON",
+                !cluster.allSatisfy({ "0-".contains($0) })
+            else {
+                throw DriverFailure(.unavailable, "this Galera node is not part of its cluster now", engineCode: 1_047)
+            }
             return "galera/\(cluster)"
         }
-        if let group = variable("SELECT @@group_replication_group_name", column: 0), !group.isEmpty {
+        if let group = try variable("SELECT @@group_replication_group_name", column: 0), !group.isEmpty {
             return "group/\(group)"
         }
         // MySQL's own, and MariaDB's from 10.11 on.
         for name in ["server_uuid", "server_uid"] {
-            if let server = variable("SELECT @@global.\(name)", column: 0), !server.isEmpty {
+            if let server = try variable("SELECT @@global.\(name)", column: 0), !server.isEmpty {
                 return "server/\(server)"
             }
         }
@@ -66,7 +77,7 @@ final class MySQLWriter: DriverWriter {
     /// Records a new generation of the server's history, or checks that we have not seen more than it began with.
     private func checkGeneration(_ view: MySQLView) throws {
         let connection = view.connection
-        guard let generation = Self.generation(connection) else { return }
+        guard let generation = try Self.generation(connection) else { return }
         let floor = try driver.history.floor()
         var text = SQLText()
         text.add("START TRANSACTION")
@@ -79,6 +90,12 @@ final class MySQLWriter: DriverWriter {
                 try connection.query("ROLLBACK")
                 return
             }
+            driver.logger.notice(
+                "a new generation of the database's history begins",
+                metadata: [
+                    "generation": "\(generation)", "before": "\(result!.text(7))", "revision": "\(meta.revision)",
+                ]
+            )
             var record = SQLText()
             record.append("UPDATE drover_meta SET generation = ")
             record.append(Bytes(generation.utf8))
@@ -99,6 +116,9 @@ final class MySQLWriter: DriverWriter {
         let floor = try driver.history.floor()
         inBatch = true
         var text = SQLText(capacity: 512 + prefetch.keys.count * 128)
+        // Galera may roll a transaction back between two of its statements. What comes after would then be committed by
+        // itself, each statement for its own; like this it is not, and the second fence finds it.
+        text.add("SET SESSION autocommit = 0")
         text.add("START TRANSACTION")
         // Two statements in this order: as one, the rows could be older than the counter.
         text.add(Self.lockMeta)
@@ -115,8 +135,7 @@ final class MySQLWriter: DriverWriter {
             text.append(text: " ORDER BY id FOR UPDATE SKIP LOCKED")
             text.end()
         }
-        var results = try view.connection.land(text)[...]
-        results.removeFirst()
+        var results = try view.connection.land(text).dropFirst(2)
         let meta = try view.meta(results.removeFirst())
         try driver.history.check(meta, since: floor)
         var base = BatchBase(meta: meta, states: [])
@@ -132,6 +151,7 @@ final class MySQLWriter: DriverWriter {
 
     func commit(_ changes: ChangeSet) throws {
         let connection = try inside().connection
+        let own = Int64(bitPattern: driver.instanceID)
         // What does not fit one query goes before it, in the same transaction.
         var flights = FlightSplitter(limit: max(1 << 20, connection.packetBytes - (64 << 10)))
         flights.text.append("UPDATE drover_meta SET batch = CASE WHEN batch = ")
@@ -140,20 +160,26 @@ final class MySQLWriter: DriverWriter {
         flights.text.append(changes.revision)
         flights.text.append(", compacted = ")
         flights.text.append(changes.compacted)
-        flights.text.append(" WHERE id = 1")
+        flights.text.append(text: ", writer = \(own) WHERE id = 1")
         flights.text.end()
         Self.appendEvents(changes.events, &flights)
         Self.appendKeys(changes.keys, &flights)
         Self.appendLeases(changes, &flights)
         flights.text.append(
-            text: "INSERT INTO drover_instance VALUES (\(Int64(bitPattern: driver.instanceID)), '', '', "
+            text: "INSERT INTO drover_instance VALUES (\(own), '', '', "
         )
         flights.text.append(changes.base.batch + 1)
         flights.text.append(
             text: ", 9223372036854775807, \(MySQLView.clock)) ON DUPLICATE KEY UPDATE batch = VALUES(batch)"
         )
         flights.text.end()
+        // The second fence: the transaction is still the one that the first stands in.
+        flights.text.append("UPDATE drover_meta SET batch = CASE WHEN batch = ")
+        flights.text.append(changes.base.batch + 1)
+        flights.text.append(text: " AND writer = \(own) THEN batch END WHERE id = 1")
+        flights.text.end()
         flights.text.add("COMMIT")
+        flights.text.add("SET SESSION autocommit = 1")
         do {
             for earlier in flights.full { try connection.land(earlier) }
             try connection.land(flights.text)
@@ -168,7 +194,10 @@ final class MySQLWriter: DriverWriter {
             throw failure
         }
         inBatch = false
-        if connection.hasWarning { throw DriverFailure(.unknownOutcome, "MySQL warned at COMMIT") }
+        // COMMIT is the last statement but one.
+        if connection.warnings.dropLast().last == true {
+            throw DriverFailure(.unknownOutcome, "MySQL warned at COMMIT")
+        }
         driver.history.didCommit(changes)
     }
 
@@ -275,7 +304,11 @@ final class MySQLWriter: DriverWriter {
     func rollback() {
         guard inBatch, let view else { return }
         inBatch = false
-        if !view.connection.isBroken { _ = try? view.connection.query("ROLLBACK") }
+        if view.connection.isBroken { return }
+        var text = SQLText()
+        text.add("ROLLBACK")
+        text.add("SET SESSION autocommit = 1")
+        if (try? view.connection.land(text)) == nil { self.view = nil }
     }
 
     func settle(batch: Int64) throws -> Bool {
@@ -290,7 +323,7 @@ final class MySQLWriter: DriverWriter {
         text.add("UPDATE drover_meta SET batch = batch + 1 WHERE id = 1")
         text.add("COMMIT")
         let own = try settled.land(text)[2]!
-        if settled.hasWarning { throw DriverFailure(.unavailable, "MySQL could not commit durably") }
+        if settled.warnings.last == true { throw DriverFailure(.unavailable, "MySQL could not commit durably") }
         let isCommitted = own.next() && own.integer(0) >= batch
         try adopt(settled)
         return isCommitted

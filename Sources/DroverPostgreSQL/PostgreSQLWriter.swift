@@ -73,6 +73,12 @@ final class PostgreSQLWriter: DriverWriter {
                 try connection.land()
                 return
             }
+            driver.logger.notice(
+                "a new generation of the database's history begins",
+                metadata: [
+                    "generation": "\(generation)", "before": "\(result.text(0, 7))", "revision": "\(meta.revision)",
+                ]
+            )
             var parameters = PGParameters()
             parameters.add(generation)
             try connection.send(PGStatements.recordGeneration, parameters)

@@ -50,7 +50,8 @@ public final class Server: Sendable {
         do {
             let (channel, contexts) = try await listen(store, configuration, group, metrics)
             let address = Self.address(channel, configuration)
-            store.announce(name: "drover", clientURLs: contexts[0].information.clientURLs)
+            let information = contexts[0].information
+            store.announce(name: information.memberName, clientURLs: information.clientURLs)
             return Server(
                 address: address,
                 group: group,
@@ -90,7 +91,8 @@ public final class Server: Sendable {
         let information = ServerInformation(
             etcdVersion: configuration.etcdVersion,
             clientURLs: urls,
-            memberName: "drover"
+            // Several members need names of their own.
+            memberName: store.queuesPoints ? "drover-\(String(store.memberID, radix: 16).suffix(8))" : "drover"
         )
         var contexts: [LoopContext] = []
         for loop in group.makeIterator() {

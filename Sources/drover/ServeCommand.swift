@@ -24,7 +24,12 @@ struct ServeCommand: AsyncParsableCommand {
 
     @Option(
         help:
-            "The database: sqlite:///path/to.db, sqlite://relative.db, or sqlite alone for ./db/state.db."
+            """
+            The database: sqlite:///path/to.db, sqlite://relative.db, or sqlite alone for ./db/state.db; \
+            postgres://user:password@host:5432/database; mysql://user:password@host:3306/database or \
+            mysql://user:password@tcp(host:3306)/database. Better in the environment, DROVER_ENDPOINT, when it holds a \
+            password.
+            """
     )
     var endpoint: String = Environment.value("ENDPOINT") ?? "sqlite"
 
@@ -45,6 +50,18 @@ struct ServeCommand: AsyncParsableCommand {
 
     @Option(help: "The most operations in a transaction.")
     var maxTxnOps: Int = Environment.integer("MAX_TXN_OPS") ?? 128
+
+    @Option(help: "Certificates that the database server's must come from.")
+    var caFile: String? = Environment.value("CA_FILE")
+
+    @Option(help: "This client's certificate for the database server.")
+    var certFile: String? = Environment.value("CERT_FILE")
+
+    @Option(help: "The key of that certificate.")
+    var keyFile: String? = Environment.value("KEY_FILE")
+
+    @Flag(help: "Take any certificate of the database server.")
+    var skipVerify = Environment.flag("SKIP_VERIFY")
 
     @Option(help: "Event loops that serve connections; 0 is half the cores.")
     var eventLoops: Int = Environment.integer("EVENT_LOOPS") ?? 0
@@ -88,6 +105,12 @@ struct ServeCommand: AsyncParsableCommand {
         storeConfiguration.logger = logger
         storeConfiguration.progressInterval = Duration.seconds(of: watchProgressNotifyInterval)!
         storeConfiguration.limits.txnOperations = maxTxnOps
+        storeConfiguration.databaseTLS = .init(
+            authorityFile: caFile,
+            certificateFile: certFile,
+            keyFile: keyFile,
+            skipsVerification: skipVerify
+        )
         let store = try Store.open(endpoint, using: Backends.all, configuration: storeConfiguration)
 
         var configuration = ServerConfiguration()

@@ -72,7 +72,7 @@ extension SystemTests {
                     "wsrep-cluster-name=drover-test", "wsrep-cluster-address=gcomm://\(members)",
                     "wsrep-node-name=node\(number)", "wsrep-node-address=127.0.0.1:\(own)",
                     "wsrep-sst-method=rsync", "wsrep-sst-receive-address=127.0.0.1:\(freePort())",
-                    "wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:\(own);ist.recv_addr=127.0.0.1:\(freePort());evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S",
+                    "wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:\(own);ist.recv_addr=127.0.0.1:\(freePort());evs.keepalive_period=PT0.5S;evs.inactive_check_period=PT0.5S;evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S",
                     "binlog-format=ROW", "innodb-autoinc-lock-mode=2",
                 ]
             )
