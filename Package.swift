@@ -48,9 +48,14 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .target(
+            name: "CWriteAheadVFS",
+            dependencies: [.target(name: "CSQLite", condition: .when(traits: ["SQLite"]))]
+        ),
+        .target(
             name: "DroverSQLite",
             dependencies: [
                 "Drover", .target(name: "CSQLite", condition: .when(traits: ["SQLite"])),
+                .target(name: "CWriteAheadVFS", condition: .when(traits: ["SQLite"])),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: swiftSettings

@@ -1,4 +1,5 @@
 import CSQLite
+import CWriteAheadVFS
 import Drover
 
 #if canImport(Glibc)
@@ -18,11 +19,13 @@ final class SQLiteConnection {
     }()
 
     /// - Throws: ``DriverFailure`` of kind `unavailable` or `corrupt` that says what to do.
-    init(path: String, create: Bool) throws {
+    ///
+    /// - Parameter writes: this is the connection that writes.
+    init(path: String, writes: Bool) throws {
         Self.once
         var handle: OpaquePointer?
-        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0)
-        let status = sqlite3_open_v2(path, &handle, flags, nil)
+        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writes ? SQLITE_OPEN_CREATE : 0)
+        let status = sqlite3_open_v2(path, &handle, flags, writes ? drover_write_ahead_vfs() : nil)
         guard status == SQLITE_OK, let handle else {
             let code = handle.map { sqlite3_extended_errcode($0) } ?? status
             let cause = String(cString: sqlite3_errstr(code))

@@ -10,7 +10,7 @@ final class SQLiteReader: DriverReader {
     private var inSnapshot = false
 
     init(_ driver: SQLiteDriver) throws {
-        let connection = try SQLiteConnection(path: driver.configuration.path, create: false)
+        let connection = try SQLiteConnection(path: driver.configuration.path, writes: false)
         _ = drover_set_no_checkpoint_on_close(connection.handle)
         try connection.execute("PRAGMA wal_autocheckpoint = 0")
         try connection.execute("PRAGMA query_only = 1")

@@ -33,7 +33,7 @@ final class SQLiteWriter: DriverWriter {
         let sweepRows, deleteLog, sweepTombstone, updateSwept: SQLiteStatement
 
         init(_ driver: SQLiteDriver) throws {
-            let connection = try SQLiteConnection(path: driver.configuration.path, create: true)
+            let connection = try SQLiteConnection(path: driver.configuration.path, writes: true)
             self.connection = connection
             // Has an effect on an empty file alone.
             try connection.execute("PRAGMA page_size = \(driver.configuration.pageBytes)")

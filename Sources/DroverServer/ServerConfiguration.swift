@@ -57,7 +57,7 @@ public struct ServerLimits: Sendable {
     /// Bytes of a header block.
     public var headerBytes = 64 << 10
     /// Bytes of a streamed list that may be on their way to one client.
-    public var listInFlightBytes = 512 << 10
+    public var listInFlightBytes = 1 << 20
     /// Bytes of a value that is read on the event loop.
     public var inlineValueBytes = 64 << 10
     /// Control frames (pings, settings and their answers) of a connection in 100 ms.

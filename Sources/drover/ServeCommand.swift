@@ -92,6 +92,7 @@ struct ServeCommand: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
         OpenFiles.raiseLimit()
+        AllocatorTuning.apply()
         do {
             try await serve(logger)
         } catch let error as DroverError {

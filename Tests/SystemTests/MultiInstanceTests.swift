@@ -99,7 +99,7 @@ extension SystemTests {
                 let connection = try await servers[0].connect()
                 // Company is noticed within a heartbeat or two.
                 try await Task.sleep(nanoseconds: 4_000_000_000)
-                let queries = try await queriesPerSecond(engine)
+                let queries = try await queriesPerSecond(engine, directory)
                 print("\(engine): \(queries) queries a second of two instances that do nothing")
                 #expect(queries <= 2 * 20)
                 let count = 2_000
@@ -125,7 +125,7 @@ extension SystemTests {
             }
         }
 
-        private func queriesPerSecond(_ engine: Engine) async throws -> Double {
+        private func queriesPerSecond(_ engine: Engine, _ directory: String) async throws -> Double {
             let server = try #require(try engine.server())
             func questions() throws -> Double {
                 switch engine {
@@ -134,7 +134,7 @@ extension SystemTests {
                     return Double(text.split(whereSeparator: \.isWhitespace).last ?? "") ?? 0
                 default:
                     let text = try server.sql(
-                        "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database WHERE datname LIKE 't%'",
+                        "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database WHERE datname = '\(Engine.database(directory))'",
                         database: nil
                     )
                     return Double(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0
@@ -195,11 +195,11 @@ extension SystemTests {
                 for id in 1...count {
                     var grant = PBLeaseGrantRequest()
                     grant.id = Int64(id)
-                    grant.ttl = 3
+                    grant.ttl = 5
                     let _: PBLeaseGrantResponse = try await first.unary("/etcdserverpb.Lease/LeaseGrant", grant)
                     try await put(id % 2 == 0 ? first : second, "e/\(id)", "", lease: Int64(id))
                     // Those that wait for the last ones must not expire meanwhile.
-                    if id % 100 == 0 { try await keepAlive(second, 1...id) }
+                    if id % 25 == 0 { try await keepAlive(second, 1...id) }
                 }
                 for _ in 0..<TestScale.leaseRounds {
                     try await keepAlive(second, 1...count)
@@ -231,7 +231,7 @@ extension SystemTests {
             var answered = 0
             for try await message in call.messages {
                 let reply = try PBLeaseKeepAliveResponse(serializedBytes: Array(message.readableBytesView))
-                #expect(reply.ttl == 3)
+                #expect(reply.ttl == 5)
                 answered += 1
                 if answered == ids.count { break }
             }

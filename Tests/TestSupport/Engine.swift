@@ -25,6 +25,9 @@ public enum Engine: String, CaseIterable, Sendable {
     /// The endpoint of the store that belongs to `directory`: a file in it, or a database named after it.
     public func endpoint(_ directory: String) throws -> String {
         guard let server = try server() else { return "sqlite://\(directory)/drover.db" }
-        return server.endpoint(database: "t" + directory.suffix(12).lowercased())
+        return server.endpoint(database: Self.database(directory))
     }
+
+    /// The name of the database that belongs to `directory`.
+    public static func database(_ directory: String) -> String { "t" + directory.suffix(12).lowercased() }
 }

@@ -51,7 +51,7 @@ public struct Limits: Sendable {
     /// The most log rows that one step of the sweep looks at; fewer where a step would take longer than 15 ms.
     public var sweepRows = 4_000
     /// The bytes of rows that a streamed list reads at a time.
-    public var listChunkBytes = 256 << 10
+    public var listChunkBytes = 512 << 10
     /// The bytes of a list that are produced without a pass over its lengths.
     public var listBufferBytes = 1 << 20
 

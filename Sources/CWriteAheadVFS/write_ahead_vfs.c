@@ -1,0 +1,138 @@
+#include "write_ahead_vfs.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Bytes that are gathered before they go to the system unasked. */
+#define CAPACITY (1 << 20)
+/* Bytes of one call: SQLite's own file system takes no more than 128 KiB at a time. */
+#define PIECE (64 << 10)
+
+typedef struct wal_file {
+    sqlite3_file base;
+    sqlite3_file *real;
+    /* NULL of other files than the log. */
+    unsigned char *gathered;
+    sqlite3_int64 start;
+    int length;
+} wal_file;
+
+#define REAL(f) (((wal_file *)(f))->real)
+
+static int flush(sqlite3_file *f) {
+    wal_file *file = (wal_file *)f;
+    if (file->length == 0) return SQLITE_OK;
+    int length = file->length;
+    /* Once, whatever comes of it: after a failure SQLite rolls back and writes the same place anew. */
+    file->length = 0;
+    for (int done = 0; done < length; done += PIECE) {
+        int n = length - done < PIECE ? length - done : PIECE;
+        int status = file->real->pMethods->xWrite(file->real, file->gathered + done, n, file->start + done);
+        if (status != SQLITE_OK) return status;
+    }
+    return SQLITE_OK;
+}
+
+static int x_close(sqlite3_file *f) {
+    int status = flush(f);
+    int closed = REAL(f)->pMethods->xClose(REAL(f));
+    free(((wal_file *)f)->gathered);
+    free(REAL(f));
+    return status != SQLITE_OK ? status : closed;
+}
+
+static int x_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 at) {
+    wal_file *file = (wal_file *)f;
+    if (!file->gathered) return file->real->pMethods->xWrite(file->real, from, n, at);
+    if (file->length != 0 && (at != file->start + file->length || n > CAPACITY - file->length)) {
+        int status = flush(f);
+        if (status != SQLITE_OK) return status;
+    }
+    if (n > CAPACITY) return file->real->pMethods->xWrite(file->real, from, n, at);
+    if (file->length == 0) file->start = at;
+    memcpy(file->gathered + file->length, from, (size_t)n);
+    file->length += n;
+    return SQLITE_OK;
+}
+
+/* Whatever looks at the file sees what was written to it. */
+#define FLUSHED(f, call)                                     \
+    do {                                                     \
+        int flushed = flush(f);                              \
+        return flushed != SQLITE_OK ? flushed : (call);      \
+    } while (0)
+
+static int x_read(sqlite3_file *f, void *to, int n, sqlite3_int64 at) {
+    FLUSHED(f, REAL(f)->pMethods->xRead(REAL(f), to, n, at));
+}
+static int x_truncate(sqlite3_file *f, sqlite3_int64 n) { FLUSHED(f, REAL(f)->pMethods->xTruncate(REAL(f), n)); }
+static int x_sync(sqlite3_file *f, int flags) { FLUSHED(f, REAL(f)->pMethods->xSync(REAL(f), flags)); }
+static int x_size(sqlite3_file *f, sqlite3_int64 *n) { FLUSHED(f, REAL(f)->pMethods->xFileSize(REAL(f), n)); }
+static int x_control(sqlite3_file *f, int op, void *arg) {
+    FLUSHED(f, REAL(f)->pMethods->xFileControl(REAL(f), op, arg));
+}
+static int x_lock(sqlite3_file *f, int level) { return REAL(f)->pMethods->xLock(REAL(f), level); }
+static int x_unlock(sqlite3_file *f, int level) { return REAL(f)->pMethods->xUnlock(REAL(f), level); }
+static int x_reserved(sqlite3_file *f, int *out) { return REAL(f)->pMethods->xCheckReservedLock(REAL(f), out); }
+static int x_sector(sqlite3_file *f) { return REAL(f)->pMethods->xSectorSize(REAL(f)); }
+static int x_traits(sqlite3_file *f) { return REAL(f)->pMethods->xDeviceCharacteristics(REAL(f)); }
+static int x_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **to) {
+    return REAL(f)->pMethods->xShmMap(REAL(f), page, size, extend, to);
+}
+static int x_shm_lock(sqlite3_file *f, int offset, int n, int flags) {
+    return REAL(f)->pMethods->xShmLock(REAL(f), offset, n, flags);
+}
+static void x_shm_barrier(sqlite3_file *f) { REAL(f)->pMethods->xShmBarrier(REAL(f)); }
+static int x_shm_unmap(sqlite3_file *f, int remove) { return REAL(f)->pMethods->xShmUnmap(REAL(f), remove); }
+
+static const sqlite3_io_methods methods = {
+    2,          x_close,   x_read,   x_write,  x_truncate, x_sync,     x_size,        x_lock,      x_unlock,
+    x_reserved, x_control, x_sector, x_traits, x_shm_map,  x_shm_lock, x_shm_barrier, x_shm_unmap, 0,
+    0,
+};
+
+static int x_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int flags, int *out) {
+    (void)vfs;
+    wal_file *file = (wal_file *)f;
+    memset(file, 0, sizeof *file);
+    /* The default of this moment, whatever stands in front of the system's. */
+    sqlite3_vfs *real = sqlite3_vfs_find(0);
+    file->real = calloc(1, (size_t)real->szOsFile);
+    if (!file->real) return SQLITE_NOMEM;
+    if (flags & SQLITE_OPEN_WAL) file->gathered = malloc(CAPACITY);
+    int status = real->xOpen(real, path, file->real, flags, out);
+    if (status != SQLITE_OK || ((flags & SQLITE_OPEN_WAL) && !file->gathered)) {
+        if (status == SQLITE_OK) {
+            file->real->pMethods->xClose(file->real);
+            status = SQLITE_NOMEM;
+        }
+        free(file->gathered);
+        free(file->real);
+        return status;
+    }
+    file->base.pMethods = &methods;
+    return SQLITE_OK;
+}
+
+static sqlite3_vfs shim;
+static int is_registered;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void install(void) {
+    sqlite3_vfs *real = sqlite3_vfs_find(0);
+    if (!real) return;
+    /* All that concerns no open file is the real one's own. */
+    shim = *real;
+    shim.zName = "drover-write-ahead";
+    shim.szOsFile = sizeof(wal_file);
+    shim.xOpen = x_open;
+    shim.pNext = 0;
+    is_registered = sqlite3_vfs_register(&shim, 0) == SQLITE_OK;
+}
+
+const char *drover_write_ahead_vfs(void) {
+    pthread_once(&once, install);
+    return is_registered ? shim.zName : 0;
+}
