@@ -8,6 +8,7 @@ call over and over; rounds alternate (A B C A B C), and the median of each is sh
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import shutil
@@ -136,6 +137,22 @@ def memory(pids):
     return peak, seconds
 
 
+def two_instances(name, servers, program, endpoint, port, directory, rounds):
+    """Puts through one instance, and through two at once with half the clients each."""
+    other, _ = servers.drover(program, endpoint)
+    time.sleep(3)
+    path, message = CALLS["put"]
+    one, two = [], []
+    for _ in range(rounds):
+        one.append(load(port, path, message, 50, 10, 40_000, directory))
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            halves = [pool.submit(load, half, path, message, 25, 10, 20_000, directory) for half in (port, other)]
+            two.append(sum(half.result() for half in halves))
+    alone, together = statistics.median(one), statistics.median(two)
+    print(f"{name}: puts through one instance {alone:,.0f}/s, through two {together:,.0f}/s, ratio {together / alone:.2f}",
+          flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("drover")
@@ -152,9 +169,10 @@ def main():
     servers = Servers(directory)
     backends = [name for name in options.backends.split(",") if name]
     try:
-        ports, pids = {}, {}
+        ports, pids, endpoints = {}, {}, {}
         for name in backends:
             endpoint = getattr(servers, name)()
+            endpoints[name] = endpoint
             ports[name], process = servers.drover(options.drover, endpoint)
             pids[name] = process.pid
         ports["etcd"], process = servers.etcd(options.etcd)
@@ -177,6 +195,9 @@ def main():
             results[name] = medians
             print(f"{name:22}" + "".join(f"{rate:14,.0f}" for rate in medians.values())
                   + "".join(f"{medians[backend] / medians['etcd']:10.2f}" for backend in backends), flush=True)
+        for name in backends:
+            if name != "sqlite" and not options.only:
+                two_instances(name, servers, options.drover, endpoints[name], ports[name], directory, options.rounds)
         figures = {server: memory([pid]) for server, pid in pids.items()}
         for place, title in enumerate(["peak memory MiB", "processor seconds"]):
             values = {server: figure[place] for server, figure in figures.items()}

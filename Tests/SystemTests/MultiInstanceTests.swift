@@ -104,23 +104,28 @@ extension SystemTests {
                 #expect(queries <= 2 * 20)
                 let count = 2_000
                 let begun = ContinuousClock.now
-                let acknowledged = try await withThrowingTaskGroup(of: (Int64, ContinuousClock.Instant).self) { group in
+                let sent = try await withThrowingTaskGroup(of: (Int64, ContinuousClock.Instant).self) { group in
                     for i in 0..<count {
                         // A thousand a second, whether the last one was answered or not.
                         try await Task.sleep(until: begun + .microseconds(i * 1_000))
-                        group.addTask { (try await put(connection, "l/\(i % 50)", "\(i)"), .now) }
+                        group.addTask {
+                            let sent = ContinuousClock.now
+                            return (try await put(connection, "l/\(i % 50)", "\(i)"), sent)
+                        }
                     }
                     return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
                 }
                 try await watch.wait(for: count)
                 let arrivals = await watch.arrivals
-                let delays = acknowledged.compactMap { revision, at in arrivals[revision].map { at.duration(to: $0) } }
+                let delays = sent.compactMap { revision, at in arrivals[revision].map { at.duration(to: $0) } }
                     .sorted()
                 #expect(delays.count == count)
                 let p99 = delays[count * 99 / 100]
-                print("\(engine): a watch sees another instance's commit after \(delays[count / 2]), p99 \(p99)")
-                // Loose, since this machine may be busy with other things; the figures are in docs/performance.md.
-                #expect(p99 < .milliseconds(500))
+                print(
+                    "\(engine): a watch sees another instance's commit \(delays[count / 2]) after it was sent, p99 \(p99)"
+                )
+                // Loose, since the calls themselves wait here; the figures are in docs/performance.md.
+                #expect(p99 < .seconds(5))
                 for server in servers { server.process.stop() }
             }
         }
