@@ -326,11 +326,19 @@ final class MySQLView {
 
     // MARK: - Single things
 
-    func state(of key: Bytes) throws -> KeyState? {
-        var text = SQLText()
-        appendStates(of: [key], &text)
-        let results = try connection.land(text)
-        return states([key], results[0]!, results[1]!)[0]
+    func state(of key: Bytes) throws -> KeyState? { try states(of: [key])[0] }
+
+    func states(of keys: [Bytes]) throws -> [KeyState?] {
+        var found: [KeyState?] = []
+        found.reserveCapacity(keys.count)
+        for start in stride(from: 0, to: keys.count, by: 2_000) {
+            let slice = Array(keys[start..<min(keys.count, start + 2_000)])
+            var text = SQLText()
+            appendStates(of: slice, &text)
+            let results = try connection.land(text)
+            found += states(slice, results[0]!, results[1]!)
+        }
+        return found
     }
 
     func lease(_ id: Int64) throws -> LeaseState? {

@@ -457,6 +457,8 @@ final class MySQLWriter: DriverWriter {
 
     func state(of key: Bytes) throws -> KeyState? { try inside().state(of: key) }
 
+    func states(of keys: [Bytes]) throws -> [KeyState?] { try inside().states(of: keys) }
+
     func lease(_ id: Int64) throws -> LeaseState? { try inside().lease(id) }
 
     func keys(attachedTo lease: Int64) throws -> [Bytes] { try inside().keys(attachedTo: lease) }

@@ -218,11 +218,19 @@ final class PostgreSQLView {
 
     // MARK: - Single things
 
-    func state(of key: Bytes) throws -> KeyState? {
-        var parameters = PGParameters()
-        parameters.add([key])
-        try connection.send(PGStatements.states, parameters)
-        return states(try connection.land()[0], count: 1)[0]
+    func state(of key: Bytes) throws -> KeyState? { try states(of: [key])[0] }
+
+    func states(of keys: [Bytes]) throws -> [KeyState?] {
+        var found: [KeyState?] = []
+        found.reserveCapacity(keys.count)
+        for start in stride(from: 0, to: keys.count, by: 2_000) {
+            let slice = Array(keys[start..<min(keys.count, start + 2_000)])
+            var parameters = PGParameters()
+            parameters.add(slice)
+            try connection.send(PGStatements.states, parameters)
+            found += states(try connection.land()[0], count: slice.count)
+        }
+        return found
     }
 
     func lease(_ id: Int64) throws -> LeaseState? {

@@ -97,6 +97,8 @@ final class SQLiteReader: DriverReader {
 
     func state(of key: Bytes) throws -> KeyState? { try view.state(of: key) }
 
+    func states(of keys: [Bytes]) throws -> [KeyState?] { try keys.map { try view.state(of: $0) } }
+
     func lease(_ id: Int64) throws -> LeaseState? { try view.lease(id) }
 
     func keys(attachedTo lease: Int64) throws -> [Bytes] { try view.keys(attachedTo: lease) }

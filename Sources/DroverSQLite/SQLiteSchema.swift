@@ -50,40 +50,55 @@ enum SQLiteSchema {
         );
         """
 
-    /// Creates the tables in an empty file, or checks that the file is ours and not newer than this program.
-    static func prepare(_ connection: SQLiteConnection) throws {
+    /// Checks that the file is empty, or ours and not newer than this program. Writes nothing: a file of another
+    /// application stays as it is.
+    ///
+    /// - Returns: the version of its schema; nil of an empty file.
+    static func check(_ connection: SQLiteConnection) throws -> Int64? {
         let application = try connection.integer("PRAGMA application_id") ?? 0
         let version = try connection.integer("PRAGMA user_version") ?? 0
-        let objects = try connection.integer("SELECT count(*) FROM sqlite_schema") ?? 0
         if application != applicationID {
+            let objects = try connection.integer("SELECT count(*) FROM sqlite_schema") ?? 0
             guard application == 0, version == 0, objects == 0 else {
                 throw DriverFailure(
                     .unavailable,
                     "the SQLite file belongs to another application; name another file, or an empty one"
                 )
             }
-            try connection.execute("BEGIN IMMEDIATE")
-            do {
-                try connection.execute(create)
-                let cluster = Int64.random(in: 1...Int64.max)
-                let member = Int64.random(in: 1...Int64.max)
-                try connection.execute(
-                    "INSERT INTO drover_meta VALUES (1, 1, 0, 0, 0, \(cluster), \(member))"
-                )
-                try connection.execute("PRAGMA application_id = \(applicationID)")
-                try connection.execute("PRAGMA user_version = \(self.version)")
-                try connection.execute("COMMIT")
-            } catch {
-                try? connection.execute("ROLLBACK")
-                throw error
-            }
-            return
+            return nil
         }
         if version > self.version {
             throw DriverFailure(
                 .unavailable,
                 "the SQLite file has schema \(version), made by a newer Drover; this one knows \(self.version). Upgrade Drover, or restore a backup made by this version"
             )
+        }
+        return version
+    }
+
+    /// What makes the schema of each version the next one's, from version 1 on.
+    private static let migrations: [String] = []
+
+    /// Creates the tables in an empty file, or brings those of an older version up to date, in one transaction.
+    static func prepare(_ connection: SQLiteConnection) throws {
+        let present = try check(connection)
+        if present == version { return }
+        try connection.execute("BEGIN IMMEDIATE")
+        do {
+            if let present {
+                for migration in migrations.dropFirst(Int(present) - 1) { try connection.execute(migration) }
+            } else {
+                try connection.execute(create)
+                let cluster = Int64.random(in: 1...Int64.max)
+                let member = Int64.random(in: 1...Int64.max)
+                try connection.execute("INSERT INTO drover_meta VALUES (1, 1, 0, 0, 0, \(cluster), \(member))")
+                try connection.execute("PRAGMA application_id = \(applicationID)")
+            }
+            try connection.execute("PRAGMA user_version = \(version)")
+            try connection.execute("COMMIT")
+        } catch {
+            try? connection.execute("ROLLBACK")
+            throw error
         }
     }
 }

@@ -35,6 +35,7 @@ final class SQLiteWriter: DriverWriter {
         init(_ driver: SQLiteDriver) throws {
             let connection = try SQLiteConnection(path: driver.configuration.path, writes: true)
             self.connection = connection
+            _ = try SQLiteSchema.check(connection)
             // Has an effect on an empty file alone.
             try connection.execute("PRAGMA page_size = \(driver.configuration.pageBytes)")
             let mode = try connection.prepare("PRAGMA journal_mode = WAL")
@@ -396,6 +397,11 @@ final class SQLiteWriter: DriverWriter {
     }
 
     func state(of key: Bytes) throws -> KeyState? { try current().view.state(of: key) }
+
+    func states(of keys: [Bytes]) throws -> [KeyState?] {
+        let view = try current().view
+        return try keys.map { try view.state(of: $0) }
+    }
 
     func lease(_ id: Int64) throws -> LeaseState? { try current().view.lease(id) }
 

@@ -25,7 +25,14 @@ final class ServerStream {
     /// When the client stops waiting.
     var deadline = NIODeadline.distantFuture
     /// Request bytes that have not made a whole message yet.
-    var inbound: ByteBuffer?
+    var inbound: ByteBuffer? {
+        didSet {
+            guard case .http2(let connection, _) = transport else { return }
+            connection.bufferedRequestBytes += (inbound?.readableBytes ?? 0) - (oldValue?.readableBytes ?? 0)
+        }
+    }
+    /// How far a stream of JSON documents has been looked through.
+    var splitter = JSONSplitter()
     /// Whether the client has sent all it will send.
     var requestEnded = false
     /// Whether a unary request has been handed to its service.

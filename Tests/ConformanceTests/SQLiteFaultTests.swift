@@ -37,7 +37,9 @@ struct SQLiteFaultTests {
             let sqlite = find("sqlite3")
             if let sqlite {
                 _ = try run(sqlite, [other, "CREATE TABLE theirs (a); INSERT INTO theirs VALUES (1)"])
+                let theirs = try Data(contentsOf: URL(fileURLWithPath: other))
                 #expect(message(other).contains("another application"))
+                #expect(try Data(contentsOf: URL(fileURLWithPath: other)) == theirs)
                 #expect(try run(sqlite, [other, "SELECT a FROM theirs"]).output == "1\n")
             }
         }

@@ -9,6 +9,8 @@ enum TestScale {
     /// Leases kept alive through another instance, and how often each.
     static let leases = Int(environment("DROVER_TEST_LEASES") ?? "") ?? 200
     static let leaseRounds = Int(environment("DROVER_TEST_LEASE_ROUNDS") ?? "") ?? 15
+    /// Keys of 4,000 bytes in the list that nobody reads; 262,100 make a gigabyte.
+    static let listKeys = Int(environment("DROVER_TEST_LIST_KEYS") ?? "") ?? 20_000
     /// Seconds that lists stay unread.
     static let stallSeconds = Double(environment("DROVER_TEST_STALL_SECONDS") ?? "") ?? 5
 }

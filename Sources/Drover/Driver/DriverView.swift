@@ -34,6 +34,9 @@ public protocol DriverView: AnyObject {
     /// The state of one key: of its live row, or of its tombstone.
     func state(of key: Bytes) throws -> KeyState?
 
+    /// The states of many keys, in their order, in few round trips.
+    func states(of keys: [Bytes]) throws -> [KeyState?]
+
     /// A lease, by the database's clock; nil when there is none.
     func lease(_ id: Int64) throws -> LeaseState?
 

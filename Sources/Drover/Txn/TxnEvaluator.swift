@@ -410,9 +410,9 @@ extension TxnEvaluator {
             for i in dirty where entries[i].live?.lease == lease { keys.append(entries[i].key) }
             keys.sort(by: Bytes.precedes)
         }
-        for key in keys {
-            let i = try entryIndex(key)
-            erase(i)
-        }
+        // Together: a round trip for each of a hundred thousand keys would take minutes.
+        let unknown = keys.filter { index[$0] == nil }
+        for (key, state) in zip(unknown, try view.states(of: unknown)) { add(key, state) }
+        for key in keys { erase(try entryIndex(key)) }
     }
 }

@@ -75,9 +75,10 @@ extension HTTP2Connection {
     /// Cuts the call's bytes into messages. Mostly one frame holds one whole message, which is not copied.
     func assemble(_ call: ServerStream, _ payload: ByteBuffer) {
         var bytes = payload
+        // Taken out, since a buffer that two hold would be copied with every frame.
+        let isPending = call.inbound != nil
         if var pending = call.inbound {
             call.inbound = nil
-            bufferedRequestBytes -= pending.readableBytes
             pending.writeBuffer(&bytes)
             bytes = pending
         }
@@ -103,7 +104,11 @@ extension HTTP2Connection {
             if bufferedRequestBytes + bytes.readableBytes > limits.bufferedRequestBytes {
                 return call.fail(DroverError(.tooManyRequests))
             }
-            bufferedRequestBytes += bytes.readableBytes
+            if isPending {
+                call.inbound = bytes
+                return
+            }
+            // A slice of the socket's buffer would keep all of it alive.
             var pending = allocator.buffer(capacity: max(bytes.readableBytes * 2, 1_024))
             pending.writeBuffer(&bytes)
             call.inbound = pending

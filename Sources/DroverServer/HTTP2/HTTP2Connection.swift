@@ -94,7 +94,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
         stream.queue = []
         let call = stream.call
         stream.call = nil
-        bufferedRequestBytes -= call?.inbound?.readableBytes ?? 0
+        call?.inbound = nil
         call?.cancelled()
         for case .data(_, let promise?, _) in queue { promise.succeed() }
     }

@@ -7,10 +7,20 @@ enum GatewayRequest {
     static func receive(_ stream: ServerStream, _ bytes: ByteBuffer, _ limits: ServerLimits) {
         var bytes = bytes
         if var pending = stream.inbound {
+            // Taken out, since a buffer that two hold would be copied with every frame.
+            stream.inbound = nil
             pending.writeBuffer(&bytes)
             stream.inbound = pending
         } else {
-            stream.inbound = bytes
+            // A slice of the socket's buffer would keep all of it alive.
+            var pending = stream.allocator.buffer(capacity: max(256, bytes.readableBytes))
+            pending.writeBuffer(&bytes)
+            stream.inbound = pending
+        }
+        if case .http2(let connection, _) = stream.transport,
+            connection.bufferedRequestBytes > limits.bufferedRequestBytes
+        {
+            return stream.fail(DroverError(.tooManyRequests))
         }
         // Base64 makes a request a third longer.
         let most = (limits.requestBytes + limits.requestSlackBytes) * 4 / 3 + 4_096
@@ -42,7 +52,7 @@ enum GatewayRequest {
 
     private static func takeDocuments(_ stream: ServerStream) {
         while !stream.ended, var inbound = stream.inbound,
-            let length = JSONSplitter.firstDocument(inbound.readableBytesView)
+            let length = stream.splitter.firstDocument(inbound.readableBytesView)
         {
             let document = inbound.readSlice(length: length)!
             stream.inbound = inbound.readableBytes > 0 ? inbound : nil
@@ -52,14 +62,30 @@ enum GatewayRequest {
 }
 
 /// Finds the end of the first JSON document in bytes that may hold several, or part of one.
-package enum JSONSplitter {
+package struct JSONSplitter {
+    private var depth = 0
+    private var inString = false
+    private var escaped = false
+    /// Bytes that have been looked at.
+    private var length = 0
+
+    package init() {}
+
     /// The length of the first object with the white space before it; nil when it is not complete. Bytes that cannot
     /// begin an object are returned with it, to be refused by the decoder.
     package static func firstDocument(_ bytes: ByteBufferView) -> Int? {
-        var depth = 0
-        var inString = false
-        var escaped = false
-        var length = 0
+        var splitter = JSONSplitter()
+        return splitter.firstDocument(bytes)
+    }
+
+    /// As ``firstDocument(_:)-(ByteBufferView)``, going on where it stopped when the same bytes, and more, come again.
+    package mutating func firstDocument(_ bytes: ByteBufferView) -> Int? {
+        guard let end = scan(bytes.dropFirst(length)) else { return nil }
+        self = JSONSplitter()
+        return end
+    }
+
+    private mutating func scan(_ bytes: ByteBufferView) -> Int? {
         for byte in bytes {
             length += 1
             if inString {
