@@ -313,14 +313,14 @@ final class MySQLView {
         }
     }
 
-    /// Rows of the log after a position, in a form that the optimizer takes for one range.
+    /// Rows of the log after a position, in a form that the optimizer takes for two ranges of the key.
     static func appendAfter(_ position: LogPosition, _ text: inout SQLText) {
-        text.append("main >= ")
+        text.append("(main = ")
         text.append(position.main)
-        text.append(" AND (main > ")
-        text.append(position.main)
-        text.append(" OR sub > ")
+        text.append(" AND sub > ")
         text.append(position.sub)
+        text.append(" OR main > ")
+        text.append(position.main)
         text.append(")")
     }
 
