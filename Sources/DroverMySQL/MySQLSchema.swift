@@ -89,7 +89,9 @@ enum MySQLSchema {
             "SELECT count(*) FROM information_schema.tables WHERE table_schema = database() AND table_name = 'drover_meta'"
         )[0]!
         if found.next() && found.integer(0) == 0 {
-            for table in tables(keyBytes: keyBytes) { try connection.query(table) }
+            // The one that is looked for comes last: each is committed by itself, and a start may be cut off in between.
+            let all = tables(keyBytes: keyBytes)
+            for table in all.dropFirst() + all.prefix(1) { try connection.query(table) }
             try connection.query(
                 "INSERT IGNORE INTO drover_meta VALUES (1, \(version), 1, 0, 0, 0, 0, \(Int64.random(in: 1...Int64.max)), '', 1, 0)"
             )

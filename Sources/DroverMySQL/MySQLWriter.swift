@@ -143,8 +143,11 @@ final class MySQLWriter: DriverWriter {
             let live = results.removeFirst()!
             base.states = view.states(prefetch.keys, live, results.removeFirst()!)
         }
-        for case let result? in results {
-            for (id, state) in MySQLView.leases(result) { base.leases[id] = state }
+        if !prefetch.leases.isEmpty {
+            for (id, state) in MySQLView.leases(results.removeFirst()!) { base.leases[id] = state }
+        }
+        if !prefetch.expiring.isEmpty {
+            for (id, state) in MySQLView.leases(results.removeFirst()!) { base.expiring[id] = state }
         }
         return base
     }
@@ -184,7 +187,8 @@ final class MySQLWriter: DriverWriter {
             for earlier in flights.full { try connection.land(earlier) }
             try connection.land(flights.text)
         } catch let failure as DriverFailure {
-            if connection.isBroken {
+            // 1180: the commit itself failed, perhaps after it was done.
+            if connection.isBroken || failure.engineCode == 1_180 {
                 throw DriverFailure(.unknownOutcome, failure.message, engineCode: failure.engineCode)
             }
             // The counter had moved: the fence set it to null.
@@ -317,15 +321,23 @@ final class MySQLWriter: DriverWriter {
         let settled = try driver.connect(isolation: "READ COMMITTED")
         // The lock waits for the old session's end on this node; moving the counter makes it fail on any other.
         var text = SQLText()
+        // Fenced as a batch is, by a token that nobody else has written.
+        let token = Int64.random(in: Int64.min..<0)
+        text.add("SET SESSION autocommit = 0")
         text.add("START TRANSACTION")
         text.add("SELECT batch FROM drover_meta WHERE id = 1 FOR UPDATE")
+        text.add("UPDATE drover_meta SET batch = batch + 1, writer = \(token) WHERE id = 1")
         text.add("SELECT batch FROM drover_instance WHERE id = \(Int64(bitPattern: driver.instanceID))")
-        text.add("UPDATE drover_meta SET batch = batch + 1 WHERE id = 1")
+        text.add("UPDATE drover_meta SET batch = CASE WHEN writer = \(token) THEN batch END WHERE id = 1")
         text.add("COMMIT")
-        let own = try settled.land(text)[2]!
-        if settled.warnings.last == true { throw DriverFailure(.unavailable, "MySQL could not commit durably") }
+        text.add("SET SESSION autocommit = 1")
+        let own = try settled.land(text)[4]!
+        if settled.warnings.dropLast().last == true {
+            throw DriverFailure(.unavailable, "MySQL could not commit durably")
+        }
         let isCommitted = own.next() && own.integer(0) >= batch
-        try adopt(settled)
+        // The answer stands whether or not this connection can be kept.
+        try? adopt(settled)
         return isCommitted
     }
 
@@ -335,7 +347,11 @@ final class MySQLWriter: DriverWriter {
         let view = try current()
         let connection = view.connection
         let meta = try view.meta(connection.query(MySQLView.selectMeta)[0])
-        if meta.swept >= meta.compacted { return .finished }
+        if meta.swept >= meta.compacted {
+            sweepCursor = nil
+            sweepWaitsSince = 0
+            return .finished
+        }
         if meta.purged < meta.compacted {
             if try isReadElsewhere(meta.compacted, position, connection) { return .waiting }
             try connection.query("UPDATE drover_meta SET purged = greatest(purged, \(meta.compacted)) WHERE id = 1")

@@ -49,13 +49,9 @@ final class PGConnection {
             },
             Unmanaged.passUnretained(notices).toOpaque()
         )
-        do {
-            try apply(settings)
-            guard PQenterPipelineMode(handle) == 1, PQsetnonblocking(handle, 1) == 0 else { throw lost() }
-        } catch {
-            PQfinish(handle)
-            throw error
-        }
+        // What is thrown from here on ends in `deinit`, which closes the connection.
+        try apply(settings)
+        guard PQenterPipelineMode(handle) == 1, PQsetnonblocking(handle, 1) == 0 else { throw lost() }
     }
 
     deinit { PQfinish(handle) }

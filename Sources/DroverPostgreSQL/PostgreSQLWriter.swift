@@ -121,8 +121,11 @@ final class PostgreSQLWriter: DriverWriter {
         try driver.history.check(meta, since: floor)
         var base = BatchBase(meta: meta, states: [])
         if !prefetch.keys.isEmpty { base.states = view.states(results.removeFirst(), count: prefetch.keys.count) }
-        for result in results {
-            for (id, state) in PostgreSQLView.leases(result) { base.leases[id] = state }
+        if !prefetch.leases.isEmpty {
+            for (id, state) in PostgreSQLView.leases(results.removeFirst()) { base.leases[id] = state }
+        }
+        if !prefetch.expiring.isEmpty {
+            for (id, state) in PostgreSQLView.leases(results.removeFirst()) { base.expiring[id] = state }
         }
         return base
     }
@@ -148,7 +151,8 @@ final class PostgreSQLWriter: DriverWriter {
         do {
             results = try connection.land()
         } catch let failure as DriverFailure {
-            if connection.isBroken {
+            // 40003: the server itself does not know.
+            if connection.isBroken || failure.engineCode == PGFailure.code("40003") {
                 throw DriverFailure(.unknownOutcome, failure.message, engineCode: failure.engineCode)
             }
             // The counter had moved: the fence set it to null.
@@ -264,7 +268,8 @@ final class PostgreSQLWriter: DriverWriter {
         guard results.last?.commandTag == "COMMIT", !settled.hasWarning else {
             throw DriverFailure(.unavailable, "PostgreSQL could not commit durably")
         }
-        try adopt(settled)
+        // The answer stands whether or not this connection can be kept.
+        try? adopt(settled)
         return results[2].rows == 1 && results[2].integer(0, 0) >= batch
     }
 
@@ -275,7 +280,11 @@ final class PostgreSQLWriter: DriverWriter {
         let connection = view.connection
         try connection.send(PGStatements.meta)
         let meta = try view.meta(connection.land()[0])
-        if meta.swept >= meta.compacted { return .finished }
+        if meta.swept >= meta.compacted {
+            sweepCursor = nil
+            sweepWaitsSince = 0
+            return .finished
+        }
         if meta.purged < meta.compacted {
             if try isReadElsewhere(meta.compacted, position, connection) { return .waiting }
             var parameters = PGParameters()

@@ -104,7 +104,9 @@ final class Committer: Sendable {
                 writer.rollback()
                 attempt += 1
                 switch failure.kind {
-                case .conflict where attempt <= Self.conflictRetries:
+                case .conflict where attempt <= (queue.isStopping ? 3 : Self.conflictRetries):
+                    // A lock may be waited for as long as a call may.
+                    if attempt > 1 { calls = failOverdue(calls, failure) }
                     counters.conflicts.add(1, ordering: .relaxed)
                     // Jitter keeps instances from meeting again; the longer one has waited, the sooner it tries.
                     let most: UInt32 = attempt < 4 ? 2_000 << UInt32(attempt) : 4_000
@@ -216,13 +218,17 @@ final class Committer: Sendable {
             logger.error("the outcome of a commit is unknown; asking the database", metadata: ["reason": "\(failure)"])
             let deadline = Monotonic.now() + Int64(limits.databaseWaitSeconds * 1e9)
             while true {
+                let happened: Bool
                 do {
-                    if try writer.settle(batch: changes.base.batch + 1) { return }
-                    throw DriverFailure(.conflict, "the batch was not committed")
-                } catch let again as DriverFailure where again.kind != .conflict && again.kind != .forked {
-                    if Monotonic.now() > deadline { throw again }
+                    happened = try writer.settle(batch: changes.base.batch + 1)
+                } catch let again as DriverFailure where again.kind != .forked {
+                    // Whatever kept it from being asked is no answer: a batch that is tried again may happen twice.
+                    if Monotonic.now() > deadline { throw DriverFailure(.unknownOutcome, again.message) }
                     usleep(50_000)
+                    continue
                 }
+                if happened { return }
+                throw DriverFailure(.conflict, "the batch was not committed")
             }
         }
     }

@@ -23,6 +23,8 @@ public struct BatchBase: Sendable {
     public var states: [KeyState?]
     /// The leases asked for that exist. Empty in an embedded database, whose leases are in memory.
     public var leases: [Int64: LeaseState]
+    /// The leases asked for as expiring that exist, locked against renewals; one that a renewal has locked is left out.
+    public var expiring: [Int64: LeaseState] = [:]
 
     /// A base from its parts.
     public init(meta: StoreMeta, states: [KeyState?], leases: [Int64: LeaseState] = [:]) {

@@ -22,7 +22,8 @@ enum LeaseSource: Sendable {
         switch self {
         case .memory: return true
         case .database(let clock):
-            guard let state = try base.leases[id] ?? view.lease(id) else { return false }
+            // Only what is locked: a lease that is not may be renewed at this moment.
+            guard let state = base.expiring[id] else { return false }
             return state.isExpired && clock.holds(state.now)
         }
     }

@@ -164,6 +164,8 @@ final class InstanceLink: ReplySink {
             for renewal in waiting {
                 for completion in renewal.completions { completion(.success(renewed[renewal.id])) }
             }
+            // What came meanwhile goes with the next round: the link has other things to do.
+            if waiting.count < limits.renewalBatch || stopping.load(ordering: .sequentiallyConsistent) { return }
         }
     }
 
