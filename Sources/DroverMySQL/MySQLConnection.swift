@@ -6,6 +6,10 @@ final class MySQLConnection {
     private let handle: UnsafeMutablePointer<MYSQL>
     /// Whether the connection is of no more use.
     private(set) var isBroken = false
+
+    /// Gives it up: it is made anew before it is used again.
+    func abandon() { isBroken = true }
+
     /// The most bytes of a query.
     private(set) var packetBytes = 16 << 20
     /// Whether each statement of the last flight has warned.

@@ -35,7 +35,7 @@ final class MySQLLink: DriverLink {
     func poll() throws -> StoreMeta {
         let floor = try driver.history.floor()
         let meta = try view.meta(connection.query(MySQLView.selectMeta)[0])
-        try driver.history.check(meta, since: floor)
+        try view.check(meta, since: floor)
         return meta
     }
 

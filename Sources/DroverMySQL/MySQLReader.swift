@@ -48,7 +48,7 @@ final class MySQLReader: DriverReader {
         try beginning { view in
             let floor = try driver.history.floor()
             let meta = try view.meta(view.connection.query(MySQLView.selectMeta)[0])
-            try driver.history.check(meta, since: floor)
+            try view.check(meta, since: floor)
             return meta
         }
     }
@@ -62,7 +62,7 @@ final class MySQLReader: DriverReader {
             inSnapshot = true
             do {
                 let meta = try view.meta(view.connection.land(text)[1])
-                try driver.history.check(meta, since: floor)
+                try view.check(meta, since: floor)
                 return meta
             } catch {
                 endSnapshot()
@@ -113,7 +113,7 @@ final class MySQLReader: DriverReader {
                         clusterID: UInt64(bitPattern: result.integer(13)),
                         memberID: driver.instanceID
                     )
-                    try driver.history.check(seen, since: floor)
+                    try view.check(seen, since: floor)
                     meta = seen
                 }
                 if result.isNull(0) { continue }

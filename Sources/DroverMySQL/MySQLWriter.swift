@@ -85,7 +85,7 @@ final class MySQLWriter: DriverWriter {
         let result = try connection.land(text)[1]
         let meta = try view.meta(result)
         do {
-            try driver.history.check(meta, since: floor)
+            try view.check(meta, since: floor)
             if result!.text(7) == generation {
                 try connection.query("ROLLBACK")
                 return
@@ -137,7 +137,7 @@ final class MySQLWriter: DriverWriter {
         }
         var results = try view.connection.land(text).dropFirst(2)
         let meta = try view.meta(results.removeFirst())
-        try driver.history.check(meta, since: floor)
+        try view.check(meta, since: floor)
         var base = BatchBase(meta: meta, states: [])
         if !prefetch.keys.isEmpty {
             let live = results.removeFirst()!

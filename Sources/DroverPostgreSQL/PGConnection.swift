@@ -28,6 +28,10 @@ final class PGConnection {
     private var sent = 0
     /// Whether the connection is of no more use.
     private(set) var isBroken = false
+
+    /// Gives it up: it is made anew before it is used again.
+    func abandon() { isBroken = true }
+
     private let notices = Notices()
 
     /// Warnings of the server, as they come.

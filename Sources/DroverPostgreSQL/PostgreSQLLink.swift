@@ -28,7 +28,7 @@ final class PostgreSQLLink: DriverLink {
         let floor = try driver.history.floor()
         try view.connection.send(PGStatements.meta)
         let meta = try view.meta(view.connection.land()[0])
-        try driver.history.check(meta, since: floor)
+        try view.check(meta, since: floor)
         return meta
     }
 

@@ -55,7 +55,7 @@ final class PostgreSQLReader: DriverReader {
             let floor = try driver.history.floor()
             try view.connection.send(PGStatements.meta)
             let meta = try view.meta(view.connection.land()[0])
-            try driver.history.check(meta, since: floor)
+            try view.check(meta, since: floor)
             return meta
         }
     }
@@ -68,7 +68,7 @@ final class PostgreSQLReader: DriverReader {
             inSnapshot = true
             do {
                 let meta = try view.meta(view.connection.land()[1])
-                try driver.history.check(meta, since: floor)
+                try view.check(meta, since: floor)
                 return meta
             } catch {
                 endSnapshot()
@@ -106,7 +106,7 @@ final class PostgreSQLReader: DriverReader {
             try view.connection.send(PGStatements.points, parameters)
             let result = try view.connection.land()[0]
             let meta = try view.meta(result)
-            try driver.history.check(meta, since: floor)
+            try view.check(meta, since: floor)
             for row in 0..<result.rows where !result.isNull(row, 7) {
                 let place = Int(result.integer(row, 7)) - 1
                 let value = result.bytes(row, 13)

@@ -67,7 +67,7 @@ final class PostgreSQLWriter: DriverWriter {
         let result = try connection.land()[1]
         let meta = try view.meta(result)
         do {
-            try driver.history.check(meta, since: floor)
+            try view.check(meta, since: floor)
             if result.text(0, 7) == generation {
                 try connection.send(PGStatements.rollback)
                 try connection.land()
@@ -118,7 +118,7 @@ final class PostgreSQLWriter: DriverWriter {
         var results = try connection.land()[...]
         results.removeFirst()
         let meta = try view.meta(results.removeFirst())
-        try driver.history.check(meta, since: floor)
+        try view.check(meta, since: floor)
         var base = BatchBase(meta: meta, states: [])
         if !prefetch.keys.isEmpty { base.states = view.states(results.removeFirst(), count: prefetch.keys.count) }
         if !prefetch.leases.isEmpty {

@@ -175,6 +175,26 @@ struct WatchTests {
         }
     }
 
+    @Test("closing the store ends its watches, and refuses new ones", arguments: Backend.selected)
+    func closing(backend: Backend) async throws {
+        try await withTemporaryDirectory { directory in
+            let store = try backend.open(directory)
+            let sequence = try await store.watch(prefix: "c/")
+            try await store.put("c/1", "1")
+            let reading = Task {
+                var events = 0
+                for try await batch in sequence { events += batch.events.count }
+                return events
+            }
+            try await Task.sleep(nanoseconds: 100_000_000)
+            await store.close()
+            #expect(try await reading.value == 1)
+            await #expect { _ = try await store.watch(prefix: "c/") } throws: {
+                ($0 as? DroverError)?.code == .stopped
+            }
+        }
+    }
+
     @Test("a cancelled task ends its watch", arguments: Backend.selected)
     func cancellation(backend: Backend) async throws {
         try await backend.withStore { store in

@@ -35,15 +35,26 @@ public final class HistoryGuard: Sendable {
     }
 
     /// Checks a row of `meta` against what was known before it was asked for.
-    public func check(_ meta: StoreMeta, since floor: Floor) throws {
+    ///
+    /// - Parameter isFresh: it is the first row that its connection has read. An older connection may still be to a
+    ///   server that others have turned away from, such as a primary that was made a replica: what it shows proves
+    ///   nothing.
+    /// - Throws: ``DriverFailure`` of kind `forked`, and `unavailable` when the connection must be given up.
+    public func check(_ meta: StoreMeta, since floor: Floor, isFresh: Bool) throws {
         try state.withLock { state in
             if let fault = state.fault { throw fault }
-            if meta.revision < floor.revision || meta.batch < floor.batch {
+            let isBehind = meta.revision < floor.revision || meta.batch < floor.batch
+            let isOther = state.generationStart.map { $0 != meta.generationStart } ?? false
+            if (isBehind || isOther) && !isFresh {
+                throw DriverFailure(
+                    .unavailable,
+                    "the server of this connection is not the one that others write to now"
+                )
+            }
+            if isBehind {
                 throw Self.fork(&state, now: meta.revision, seen: floor.revision)
             }
-            if let known = state.generationStart, known != meta.generationStart,
-                state.floor.revision > meta.generationStart
-            {
+            if isOther && state.floor.revision > meta.generationStart {
                 // Others have gone on from less than this instance has seen.
                 throw Self.fork(&state, now: meta.generationStart, seen: state.floor.revision)
             }

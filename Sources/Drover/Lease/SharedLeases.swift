@@ -7,6 +7,8 @@ final class SharedLeases: Sendable {
     private struct State {
         var waiting: [Int64: [Completion]] = [:]
         var order: [Int64] = []
+        /// Renewals that wait, of one lease or of many.
+        var pending = 0
         var renewed = 0
         var expired = 0
         var count = 0
@@ -24,9 +26,10 @@ final class SharedLeases: Sendable {
     func renew(_ id: Int64, _ completion: @escaping Completion) {
         let refused = state.withLock { state -> DroverError? in
             if state.isStopped { return DroverError(.stopped) }
-            if state.order.count >= limits.queuedRenewals { return DroverError(.tooManyRequests) }
+            if state.pending >= limits.queuedRenewals { return DroverError(.tooManyRequests) }
             if state.waiting[id] == nil { state.order.append(id) }
             state.waiting[id, default: []].append(completion)
+            state.pending += 1
             return nil
         }
         if let refused { completion(.failure(refused)) }
@@ -39,6 +42,7 @@ final class SharedLeases: Sendable {
             if count == 0 { return [] }
             let taken = state.order[..<count].map { ($0, state.waiting.removeValue(forKey: $0) ?? []) }
             state.order.removeFirst(count)
+            state.pending -= taken.reduce(0) { $0 + $1.1.count }
             return taken
         }
     }

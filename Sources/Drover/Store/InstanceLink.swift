@@ -72,6 +72,8 @@ final class InstanceLink: ReplySink {
     /// Gives every lease its full time, as etcd does when it starts or its leader changes, takes the database's clock for
     /// right from now on, and lets others see this instance.
     func prepare(_ link: any DriverLink) throws {
+        // An instance that has been refused for its history must not keep others' leases alive.
+        _ = try link.poll()
         try link.rearm()
         clock.set(try link.expired(limit: 0).now)
         try beat(link)
@@ -82,6 +84,7 @@ final class InstanceLink: ReplySink {
         var due = Schedule()
         var swept: (mark: Int64, since: Int64) = (0, 0)
         var needsRearm = false
+        var failures = 0
         while !stopping.load(ordering: .sequentiallyConsistent) {
             do {
                 if needsRearm {
@@ -112,9 +115,17 @@ final class InstanceLink: ReplySink {
                     due.counting = now + Self.counting
                     leases.count = try link.leaseCount()
                 }
+                failures = 0
+            } catch let failure as DriverFailure where failure.kind == .conflict {
+                // Somebody was in the way; the connection is as good as before.
+                usleep(20_000)
             } catch {
                 logger.debug("the link to the database failed; connecting anew", metadata: ["reason": "\(error)"])
                 needsRearm = true
+                failures += 1
+                // A renewal must not wait for longer than its client does.
+                fail(leases.take(limit: .max), DroverError(.timeout))
+                usleep(UInt32(min(failures, 50) * 20_000))
                 reconnect(link)
             }
         }

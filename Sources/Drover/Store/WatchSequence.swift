@@ -101,7 +101,8 @@ final class WatchSubscription: Sendable {
                 case .refused(let reason):
                     let starting = state.starting
                     state.starting = nil
-                    let code = reason == DroverError.Code.compacted.text ? DroverError.Code.compacted : .watchCancelled
+                    let known = [DroverError.Code.compacted, .stopped].first { $0.text == reason }
+                    let code = known ?? .watchCancelled
                     resume = { starting?.resume(throwing: DroverError(code, message: reason)) }
                 case .events, .progress:
                     var batch = WatchBatch(revision: delivery.revision, events: [])
@@ -120,14 +121,16 @@ final class WatchSubscription: Sendable {
                         state.batches.append((batch, delivery.footprint))
                     }
                 case .cancelled(let compactRevision, let reason):
+                    let isStopped = reason == DroverError.Code.stopped.text
                     let error = DroverError(
                         compactRevision > 0 ? .compacted : .watchCancelled,
                         message: reason.isEmpty ? nil : reason
                     )
-                    state.ended = .failure(error)
+                    let end: Result<Void, DroverError> = isStopped ? .success(()) : .failure(error)
+                    state.ended = end
                     if let waiting = state.waiting {
                         state.waiting = nil
-                        resume = { waiting.resume(throwing: error) }
+                        resume = { waiting.resume(with: end.map { nil }) }
                     }
                 }
             }

@@ -109,13 +109,22 @@ final class Feed: Sendable {
     }
 
     func post(_ command: Command) {
+        var isLate = false
         let wakes = inbox.withLock { inbox -> Bool in
+            if inbox.stopping {
+                isLate = true
+                return false
+            }
             inbox.commands.append(command)
             let wakes = inbox.threadWaits
             inbox.threadWaits = false
             return wakes
         }
         if wakes { inbox.signal() }
+        if isLate, case .create(let consumer, _) = command {
+            let refusal = WatchDelivery.Kind.refused(reason: DroverError.Code.stopped.text)
+            consumer.target.deliver([WatchDelivery(consumer: consumer, id: -1, revision: 0, kind: refusal)])
+        }
     }
 
     func stop() {

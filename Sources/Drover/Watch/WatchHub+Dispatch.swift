@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 extension WatchHub {
     /// Hands events to the watches of `index` that want them. A watch whose consumer has no room falls behind at the
     /// first revision it would have missed; it never gets a part of a revision.
@@ -15,7 +23,7 @@ extension WatchHub {
             index.forEach(watching: event.key) { watcher in
                 if event.main < watcher.next { return }
                 if event.version == 0 ? watcher.request.skipsDeletions : watcher.request.skipsPuts { return }
-                let one = shared ?? makeShared(event, previous[LogPosition(main: event.main, sub: event.sub)])
+                let one = shared ?? makeShared(event, previous?[LogPosition(main: event.main, sub: event.sub)])
                 shared = one
                 if watcher.pending.isEmpty { touched.append(watcher) }
                 watcher.pending.append(one)
@@ -24,7 +32,11 @@ extension WatchHub {
         for watcher in touched {
             let pending = watcher.pending
             watcher.pending = []
-            guard watcher.consumer.hasRoom() else {
+            // Without the values that were asked for nothing is handed on: the watch comes to it again.
+            let lacksPrevious =
+                previous == nil && watcher.request.wantsPrevious
+                && pending.contains { $0.event.kv.version != 1 }
+            guard !lacksPrevious && watcher.consumer.hasRoom() else {
                 let place = watcher.place
                 if place == .synced { synced.remove(watcher) } else { pass?.index.remove(watcher) }
                 fallBehind(watcher, at: pending[0].event.kv.modRevision)
@@ -64,12 +76,12 @@ extension WatchHub {
     }
 
     /// The keys before the events that some watch wants them with, by the events' places, read together; absent when
-    /// compaction has passed the revision before, as in etcd.
+    /// compaction has passed the revision before, as in etcd. Nil when the database could not be read.
     private func previousValues(
         of events: ArraySlice<ChangeSet.LogEvent>,
         _ index: WatchIndex,
         from first: Int64
-    ) -> [LogPosition: KeyValue] {
+    ) -> [LogPosition: KeyValue]? {
         var wanted: [ChangeSet.LogEvent] = []
         for event in events where event.main >= first && event.previousMain != 0 {
             var isWanted = false
@@ -112,6 +124,9 @@ extension WatchHub {
         } catch {
             reader.endSnapshot()
             feed.logger.error("previous values could not be read", metadata: ["reason": "\(error)"])
+            // A database that is away must not be asked in a tight loop.
+            usleep(50_000)
+            return nil
         }
         return found
     }

@@ -15,6 +15,8 @@ final class WatchHub {
     /// `meta` as the creates of the present round see it: all of them were queued before it was read.
     private var roundMeta: StoreMeta?
     var progressConsumers: [ObjectIdentifier: WatchConsumer] = [:]
+    /// Those that have had a watch.
+    private var consumers: [ObjectIdentifier: WatchConsumer] = [:]
     private var nextProgress: Int64
 
     init(feed: Feed, reader: any DriverReader) {
@@ -34,7 +36,9 @@ final class WatchHub {
             let busy = pass != nil || !ready.isEmpty
             let round = takeRound(waits: !busy)
             switch round {
-            case .stop: return
+            case .stop:
+                endAll()
+                return
             case .work(let commands, let batches, let position, let missed):
                 roundMeta = nil
                 for command in commands { carryOut(command) }
@@ -108,7 +112,27 @@ final class WatchHub {
             for watcher in consumer.watchers.values { remove(watcher) }
             consumer.watchers.removeAll()
             progressConsumers[ObjectIdentifier(consumer)] = nil
+            consumers[ObjectIdentifier(consumer)] = nil
         }
+    }
+
+    /// The store closes: whoever waits is told, also those whose commands nobody will carry out any more.
+    private func endAll() {
+        let commands = feed.inbox.withLock { inbox in
+            defer { inbox.commands.removeAll() }
+            return inbox.commands
+        }
+        let reason = DroverError.Code.stopped.text
+        for case .close(let consumer) in commands { carryOut(.close(consumer)) }
+        for case .create(let consumer, _) in commands where !consumer.isClosed {
+            tell(consumer, -1, dispatched, .refused(reason: reason))
+        }
+        for consumer in consumers.values {
+            for watcher in consumer.watchers.values {
+                tell(consumer, watcher.id, dispatched, .cancelled(compactRevision: 0, reason: reason))
+            }
+        }
+        flush()
     }
 
     private func create(_ consumer: WatchConsumer, _ request: WatchRequest) {
@@ -137,6 +161,7 @@ final class WatchHub {
         let next = request.startRevision == 0 ? meta.revision + 1 : request.startRevision
         let watcher = Watcher(id: id, consumer: consumer, request: request, next: next)
         consumer.watchers[id] = watcher
+        consumers[ObjectIdentifier(consumer)] = consumer
         if watcherCount == 0 && synced.isEmpty && pass == nil {
             // Nothing was dispatched while nobody watched.
             dispatched = max(dispatched, feed.inbox.withLock { $0.ring.position })

@@ -1,0 +1,50 @@
+import Drover
+import Testing
+
+@Suite("a database that has lost what was seen")
+struct HistoryGuardTests {
+    private func meta(_ revision: Int64, generation: Int64 = 1) -> StoreMeta {
+        StoreMeta(
+            revision: revision,
+            batch: revision,
+            compacted: 0,
+            swept: 0,
+            generationStart: generation,
+            clusterID: 1,
+            memberID: 1
+        )
+    }
+
+    private func kind(_ body: () throws -> Void) -> DriverFailure.Kind? {
+        do {
+            try body()
+            return nil
+        } catch {
+            return (error as? DriverFailure)?.kind
+        }
+    }
+
+    @Test("an old connection that shows less is given up; a new one that does is the end")
+    func behind() throws {
+        let history = HistoryGuard()
+        try history.check(meta(10), since: history.floor(), isFresh: true)
+        // A primary that was made a replica goes on answering the connections it has.
+        #expect(kind { try history.check(meta(9), since: history.floor(), isFresh: false) } == .unavailable)
+        #expect(kind { try history.check(meta(11), since: history.floor(), isFresh: false) } == nil)
+        #expect(kind { try history.check(meta(10), since: history.floor(), isFresh: true) } == .forked)
+        // From then on everything is refused.
+        #expect(kind { _ = try history.floor() } == .forked)
+    }
+
+    @Test("a new generation that began with less than was seen is a fork, one that began with all is not")
+    func generations() throws {
+        let good = HistoryGuard()
+        try good.check(meta(10), since: good.floor(), isFresh: true)
+        #expect(kind { try good.check(meta(15, generation: 10), since: good.floor(), isFresh: true) } == nil)
+        // Another connection comes to it later; what it sees is beyond the start, and no fork.
+        #expect(kind { try good.check(meta(20, generation: 10), since: good.floor(), isFresh: true) } == nil)
+        let bad = HistoryGuard()
+        try bad.check(meta(10), since: bad.floor(), isFresh: true)
+        #expect(kind { try bad.check(meta(15, generation: 8), since: bad.floor(), isFresh: true) } == .forked)
+    }
+}
