@@ -1,4 +1,5 @@
 import Drover
+import Synchronization
 import TestSupport
 import Testing
 
@@ -76,6 +77,25 @@ struct FenceTests {
             writer.rollback()
             writer.close()
             driver.close()
+        }
+    }
+
+    @Test("a settlement that is refused for a while is no answer: the batch happens once", arguments: Backend.selected)
+    func refusedSettlement(backend: Backend) async throws {
+        try await withTemporaryDirectory { directory in
+            let driver = UnsettledDriver(try backend.makeDriver(directory))
+            var configuration = StoreConfiguration()
+            configuration.logger = quietLogger
+            let store = try Store(driver: driver, configuration: configuration)
+            try await store.put("counter", "1")
+            driver.refusals.store(3, ordering: .sequentiallyConsistent)
+            driver.isArmed.store(true, ordering: .sequentiallyConsistent)
+            try await store.put("counter", "2")
+            let kv = try #require(try await store.get("counter"))
+            // The first version took the refusal for a no, and put it again.
+            #expect(kv.version == 2 && kv.valueString == "2")
+            #expect(try await store.revision() == 3)
+            await store.close()
         }
     }
 
