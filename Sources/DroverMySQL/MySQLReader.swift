@@ -1,7 +1,7 @@
 import Drover
 
 /// A connection for reading, made anew when it is lost.
-final class MySQLReader: DriverReader {
+final class MySQLReader: DriverReader, ForwardingView {
     private let driver: MySQLDriver
     private var view: MySQLView?
     private var inSnapshot = false
@@ -150,35 +150,5 @@ final class MySQLReader: DriverReader {
         }
     }
 
-    func scan(
-        _ range: KeyRange,
-        at revision: Int64?,
-        values: Bool,
-        expecting: Int,
-        _ body: (RowView) throws -> Bool
-    ) throws {
-        try inside().scan(range, at: revision, values: values, expecting: expecting, body)
-    }
-
-    func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 { try inside().count(range, at: revision) }
-
-    func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
-        try inside().event(main: main, sub: sub, body)
-    }
-
-    func events(_ positions: [LogPosition], _ body: (Int, RowView) throws -> Void) throws {
-        try inside().events(positions, body)
-    }
-
-    func log(from main: Int64, values: Bool, _ body: (RowView) throws -> Bool) throws {
-        try inside().log(from: main, values: values, body)
-    }
-
-    func state(of key: Bytes) throws -> KeyState? { try inside().state(of: key) }
-
-    func states(of keys: [Bytes]) throws -> [KeyState?] { try inside().states(of: keys) }
-
-    func lease(_ id: Int64) throws -> LeaseState? { try inside().lease(id) }
-
-    func keys(attachedTo lease: Int64) throws -> [Bytes] { try inside().keys(attachedTo: lease) }
+    func readingView() throws -> any DriverView { try inside() }
 }

@@ -1,7 +1,7 @@
 import Drover
 
 /// Reading on one connection: what the writer, the readers and the link share.
-final class MySQLView {
+final class MySQLView: DriverView {
     /// The database's clock in microseconds; sessions keep universal time.
     static let clock = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)"
     static let metaColumns = "revision, batch, compacted, swept, purged, cluster_id, generation_start"

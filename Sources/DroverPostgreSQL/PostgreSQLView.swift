@@ -1,7 +1,7 @@
 import Drover
 
 /// Reading on one connection: what the writer, the readers and the link share.
-final class PostgreSQLView {
+final class PostgreSQLView: DriverView {
     let driver: PostgreSQLDriver
     let connection: PGConnection
     /// What a row's value came to lately, for the size of the next fetch.

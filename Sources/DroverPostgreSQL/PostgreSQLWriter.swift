@@ -4,14 +4,14 @@ import Logging
 /// The connection that writes, made anew when it is lost.
 ///
 /// A batch is two flights: lock and fetch; fence, rows and COMMIT.
-final class PostgreSQLWriter: DriverWriter {
+final class PostgreSQLWriter: DriverWriter, ForwardingView {
     private let driver: PostgreSQLDriver
     private var view: PostgreSQLView?
     private var inBatch = false
     /// Whether other instances live, which are told of commits.
     private var hasCompany = false
     private var sweepCursor: LogPosition?
-    private var sweepWaitsSince: Int64 = 0
+    private var sweepGrace = SweepGrace()
 
     init(_ driver: PostgreSQLDriver, _ connection: PGConnection) throws {
         self.driver = driver
@@ -282,11 +282,13 @@ final class PostgreSQLWriter: DriverWriter {
         let meta = try view.meta(connection.land()[0])
         if meta.swept >= meta.compacted {
             sweepCursor = nil
-            sweepWaitsSince = 0
+            sweepGrace.end()
             return .finished
         }
         if meta.purged < meta.compacted {
-            if try isReadElsewhere(meta.compacted, position, connection) { return .waiting }
+            let own = driver.instanceID
+            let others = try PostgreSQLDriver.instances(connection).filter { $0.id != own }
+            if sweepGrace.isNeeded(before: meta.compacted, position: position, others: others) { return .waiting }
             var parameters = PGParameters()
             parameters.add(meta.compacted)
             try connection.send(PGStatements.markPurged, parameters)
@@ -312,21 +314,6 @@ final class PostgreSQLWriter: DriverWriter {
         }
         sweepCursor = LogPosition(main: result.integer(rows - 1, 0), sub: result.integer(rows - 1, 1))
         return .more
-    }
-
-    /// Whether a living instance's watches have not passed `revision` yet; for at most ten seconds.
-    private func isReadElsewhere(_ revision: Int64, _ position: Int64, _ connection: PGConnection) throws -> Bool {
-        let own = driver.instanceID
-        let others = try PostgreSQLDriver.instances(connection).filter { $0.id != own }
-        if position >= revision && others.allSatisfy({ $0.position >= revision }) {
-            sweepWaitsSince = 0
-            return false
-        }
-        let now = MonotonicClock.nanoseconds()
-        if sweepWaitsSince == 0 { sweepWaitsSince = now }
-        if now - sweepWaitsSince < 10_000_000_000 { return true }
-        sweepWaitsSince = 0
-        return false
     }
 
     private func remove(_ result: PGResult, _ meta: StoreMeta, _ connection: PGConnection) throws {
@@ -390,35 +377,10 @@ final class PostgreSQLWriter: DriverWriter {
 
     // MARK: - Reading within the batch
 
-    func scan(
-        _ range: KeyRange,
-        at revision: Int64?,
-        values: Bool,
-        expecting: Int,
-        _ body: (RowView) throws -> Bool
-    ) throws {
-        try inside().scan(range, at: revision, values: values, expecting: expecting, body)
-    }
+    func readingView() throws -> any DriverView { try inside() }
 
-    func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 { try inside().count(range, at: revision) }
-
-    func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
-        try inside().event(main: main, sub: sub, body)
-    }
-
-    func events(_ positions: [LogPosition], _ body: (Int, RowView) throws -> Void) throws {
-        try inside().events(positions, body)
-    }
-
+    /// Also outside a batch.
     func log(from main: Int64, values: Bool, _ body: (RowView) throws -> Bool) throws {
         try current().log(from: main, values: values, body)
     }
-
-    func state(of key: Bytes) throws -> KeyState? { try inside().state(of: key) }
-
-    func states(of keys: [Bytes]) throws -> [KeyState?] { try inside().states(of: keys) }
-
-    func lease(_ id: Int64) throws -> LeaseState? { try inside().lease(id) }
-
-    func keys(attachedTo lease: Int64) throws -> [Bytes] { try inside().keys(attachedTo: lease) }
 }

@@ -2,7 +2,7 @@ import CSQLite
 import Drover
 
 /// A connection for reading: it never writes and never checkpoints.
-final class SQLiteReader: DriverReader {
+final class SQLiteReader: DriverReader, ForwardingView {
     private let view: SQLiteView
     private let gate: ReadGate
     private let begin: SQLiteStatement
@@ -71,35 +71,5 @@ final class SQLiteReader: DriverReader {
         return (page * pages, page * (pages - free))
     }
 
-    func scan(
-        _ range: KeyRange,
-        at revision: Int64?,
-        values: Bool,
-        expecting: Int,
-        _ body: (RowView) throws -> Bool
-    ) throws {
-        try view.scan(range, at: revision, values: values, body)
-    }
-
-    func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 { try view.count(range, at: revision) }
-
-    func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
-        try view.event(main: main, sub: sub, body)
-    }
-
-    func events(_ positions: [LogPosition], _ body: (Int, RowView) throws -> Void) throws {
-        try view.events(positions, body)
-    }
-
-    func log(from main: Int64, values: Bool, _ body: (RowView) throws -> Bool) throws {
-        try view.log(from: main, values: values, body)
-    }
-
-    func state(of key: Bytes) throws -> KeyState? { try view.state(of: key) }
-
-    func states(of keys: [Bytes]) throws -> [KeyState?] { try keys.map { try view.state(of: $0) } }
-
-    func lease(_ id: Int64) throws -> LeaseState? { try view.lease(id) }
-
-    func keys(attachedTo lease: Int64) throws -> [Bytes] { try view.keys(attachedTo: lease) }
+    func readingView() throws -> any DriverView { view }
 }

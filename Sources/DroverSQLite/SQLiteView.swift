@@ -2,7 +2,7 @@ import CSQLite
 import Drover
 
 /// Reading on one connection: what the writer and the readers share.
-final class SQLiteView {
+final class SQLiteView: DriverView {
     private static let metaColumns = "revision, batch, compacted, swept, cluster_id, member_id"
 
     let connection: SQLiteConnection
@@ -135,6 +135,8 @@ final class SQLiteView {
         }
     }
 
+    func states(of keys: [Bytes]) throws -> [KeyState?] { try keys.map { try state(of: $0) } }
+
     func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
         try event(id: revisions.id(main, sub), body)
     }
@@ -255,6 +257,7 @@ final class SQLiteView {
         _ range: KeyRange,
         at revision: Int64?,
         values: Bool,
+        expecting: Int,
         _ body: (RowView) throws -> Bool
     ) throws {
         if let revision { return try scanHistory(range, at: revision, values: values, body) }

@@ -11,7 +11,7 @@ import Logging
 #endif
 
 /// The one connection that writes and checkpoints.
-final class SQLiteWriter: DriverWriter {
+final class SQLiteWriter: DriverWriter, ForwardingView {
     private let driver: SQLiteDriver
     private let revisions: RevisionMap
     private var open: Open?
@@ -370,40 +370,5 @@ final class SQLiteWriter: DriverWriter {
 
     // MARK: - Reading within the batch
 
-    func scan(
-        _ range: KeyRange,
-        at revision: Int64?,
-        values: Bool,
-        expecting: Int,
-        _ body: (RowView) throws -> Bool
-    ) throws {
-        try current().view.scan(range, at: revision, values: values, body)
-    }
-
-    func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 {
-        try current().view.count(range, at: revision)
-    }
-
-    func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
-        try current().view.event(main: main, sub: sub, body)
-    }
-
-    func events(_ positions: [LogPosition], _ body: (Int, RowView) throws -> Void) throws {
-        try current().view.events(positions, body)
-    }
-
-    func log(from main: Int64, values: Bool, _ body: (RowView) throws -> Bool) throws {
-        try current().view.log(from: main, values: values, body)
-    }
-
-    func state(of key: Bytes) throws -> KeyState? { try current().view.state(of: key) }
-
-    func states(of keys: [Bytes]) throws -> [KeyState?] {
-        let view = try current().view
-        return try keys.map { try view.state(of: $0) }
-    }
-
-    func lease(_ id: Int64) throws -> LeaseState? { try current().view.lease(id) }
-
-    func keys(attachedTo lease: Int64) throws -> [Bytes] { try current().view.keys(attachedTo: lease) }
+    func readingView() throws -> any DriverView { try current().view }
 }

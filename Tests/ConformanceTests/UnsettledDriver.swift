@@ -21,7 +21,7 @@ final class UnsettledDriver: Driver {
     func close() { inner.close() }
 }
 
-private final class UnsettledWriter: DriverWriter {
+private final class UnsettledWriter: DriverWriter, ForwardingView {
     private let driver: UnsettledDriver
     private let inner: any DriverWriter
 
@@ -51,27 +51,5 @@ private final class UnsettledWriter: DriverWriter {
     func upkeep(idle: Bool) { inner.upkeep(idle: idle) }
     func defragment() throws { try inner.defragment() }
     func close() { inner.close() }
-    func scan(
-        _ range: KeyRange,
-        at revision: Int64?,
-        values: Bool,
-        expecting: Int,
-        _ body: (RowView) throws -> Bool
-    ) throws {
-        try inner.scan(range, at: revision, values: values, expecting: expecting, body)
-    }
-    func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 { try inner.count(range, at: revision) }
-    func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
-        try inner.event(main: main, sub: sub, body)
-    }
-    func events(_ positions: [LogPosition], _ body: (Int, RowView) throws -> Void) throws {
-        try inner.events(positions, body)
-    }
-    func log(from main: Int64, values: Bool, _ body: (RowView) throws -> Bool) throws {
-        try inner.log(from: main, values: values, body)
-    }
-    func state(of key: Bytes) throws -> KeyState? { try inner.state(of: key) }
-    func states(of keys: [Bytes]) throws -> [KeyState?] { try inner.states(of: keys) }
-    func lease(_ id: Int64) throws -> LeaseState? { try inner.lease(id) }
-    func keys(attachedTo lease: Int64) throws -> [Bytes] { try inner.keys(attachedTo: lease) }
+    func readingView() throws -> any DriverView { inner }
 }
