@@ -111,7 +111,7 @@ extension SystemTests {
         }
 
         @Test(
-            "a long outage: not ready, calls fail with the cause, and all recovers by itself",
+            "a long outage: not ready, calls time out as in etcd, the log has the cause, and all recovers by itself",
             arguments: Engine.shared
         )
         func outage(engine: Engine) async throws {
