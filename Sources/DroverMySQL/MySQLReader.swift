@@ -92,7 +92,7 @@ final class MySQLReader: DriverReader, ForwardingView {
             // One statement, and so one snapshot.
             text.append(
                 text:
-                    "SELECT c.k, c.main, c.sub, c.created, c.version, c.lease, c.length, l.v, \(MySQLView.metaColumns) FROM drover_meta m LEFT JOIN (drover_current c FORCE INDEX (PRIMARY) STRAIGHT_JOIN drover_log l ON l.main = c.main AND l.sub = c.sub) ON c.k IN "
+                    "SELECT c.k, c.main, c.sub, c.created, c.version, c.lease, c.length, l.v, \(MySQLView.metaColumns) FROM drover_meta m LEFT JOIN (drover_current c FORCE INDEX (PRIMARY) STRAIGHT_JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub) ON c.k IN "
             )
             text.append(list: keys)
             text.append(" WHERE m.id = 1")

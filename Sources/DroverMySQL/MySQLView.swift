@@ -147,7 +147,9 @@ final class MySQLView: DriverView {
         text.append(" ORDER BY k LIMIT ")
         text.append(Int64(limit))
         if values {
-            text.append(") c STRAIGHT_JOIN drover_log l ON l.main = c.main AND l.sub = c.sub ORDER BY c.k")
+            text.append(
+                ") c STRAIGHT_JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub ORDER BY c.k"
+            )
         }
         text.end()
     }
@@ -175,12 +177,14 @@ final class MySQLView: DriverView {
         text.append(") ORDER BY k LIMIT ")
         text.append(Int64(limit))
         text.append(
-            ") heads UNION ALL SELECT c.k, coalesce(l.previous_main, 0), coalesce(l.previous_sub, 0) FROM chain c LEFT JOIN drover_log l ON l.main = c.main AND l.sub = c.sub WHERE c.main > "
+            ") heads UNION ALL SELECT c.k, coalesce(l.previous_main, 0), coalesce(l.previous_sub, 0) FROM chain c LEFT JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub WHERE c.main > "
         )
         text.append(revision)
         text.append(") SELECT c.k, c.main, c.sub, l.created, l.version, l.lease, length(l.v)")
         if values { text.append(", l.v") }
-        text.append(" FROM chain c LEFT JOIN drover_log l ON l.main = c.main AND l.sub = c.sub WHERE c.main <= ")
+        text.append(
+            " FROM chain c LEFT JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub WHERE c.main <= "
+        )
         text.append(revision)
         text.append(" ORDER BY c.k")
         text.end()

@@ -2,9 +2,22 @@ import Drover
 
 /// Every statement the driver sends but those of the schema.
 ///
-/// Plans are pinned by the session's settings (no sequential scans, hash or merge joins, generic plans): with fresh
-/// statistics of a small table the planner would otherwise read whole tables for a batch's keys.
+/// Plans are pinned: with statistics taken while a table had few rows the planner would otherwise read whole tables for
+/// a batch's keys, and keep that plan while the session lives. The session's settings leave it index scans, nested loops
+/// and generic plans, but not the order of a join: so what is looked up for each of several keys is a `LATERAL` subquery,
+/// whose `OFFSET 0` keeps it from being merged and turned around, and rows are deleted by `= ANY`.
 enum PGStatements {
+    /// What each kind of connection prepares when it is made.
+    static let ofWriter = [
+        begin, lockMeta, states, leasesByID, leasesLocked, fence, insertLog, upsertCurrent, deleteCurrent,
+        upsertTombstone, deleteTombstone, insertLeases, deleteLeases, recordBatch, notify, commit, rollback, sweepRows,
+        deleteLog, sweepTombstones,
+    ]
+    static let ofReader = [
+        beginSnapshot, commit, meta, points, scan(bounded: true, values: true), scan(bounded: true, values: false),
+        count(bounded: true), events, log(values: true),
+    ]
+
     static let begin = PGStatement("d_begin", "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
     static let beginSnapshot = PGStatement("d_snapshot", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     static let commit = PGStatement("d_commit", "COMMIT")
@@ -27,8 +40,8 @@ enum PGStatements {
         """
         SELECT u.place, c.main, c.sub, c.created, c.version, c.lease, c.length, t.main, t.sub
         FROM unnest($1::bytea[]) WITH ORDINALITY AS u (key, place)
-        LEFT JOIN drover_current c ON c.key = u.key
-        LEFT JOIN drover_tombstone t ON t.key = u.key AND c.key IS NULL
+        LEFT JOIN LATERAL (SELECT * FROM drover_current WHERE key = u.key OFFSET 0) c ON true
+        LEFT JOIN LATERAL (SELECT * FROM drover_tombstone WHERE key = u.key AND c.key IS NULL OFFSET 0) t ON true
         """
     )
     static let points = PGStatement(
@@ -39,8 +52,8 @@ enum PGStatements {
         FROM (SELECT * FROM drover_meta WHERE id = 1) m
         LEFT JOIN (
             unnest($1::bytea[]) WITH ORDINALITY AS u (key, place)
-            JOIN drover_current c ON c.key = u.key
-            JOIN drover_log l ON l.main = c.main AND l.sub = c.sub
+            CROSS JOIN LATERAL (SELECT * FROM drover_current WHERE key = u.key OFFSET 0) c
+            CROSS JOIN LATERAL (SELECT value FROM drover_log WHERE main = c.main AND sub = c.sub OFFSET 0) l
         ) ON true
         """
     )
@@ -56,7 +69,9 @@ enum PGStatements {
             "d_scan_values_\(bounded)",
             """
             SELECT c.key, c.main, c.sub, c.created, c.version, c.lease, c.length, l.value
-            FROM (\(rows)) c JOIN drover_log l ON l.main = c.main AND l.sub = c.sub ORDER BY c.key
+            FROM (\(rows)) c
+            CROSS JOIN LATERAL (SELECT value FROM drover_log WHERE main = c.main AND sub = c.sub OFFSET 0) l
+            ORDER BY c.key
             """
         )
     }
@@ -86,10 +101,15 @@ enum PGStatements {
                 ) heads
                 UNION ALL
                 SELECT c.key, coalesce(l.previous_main, 0), coalesce(l.previous_sub, 0)
-                FROM chain c LEFT JOIN drover_log l ON l.main = c.main AND l.sub = c.sub WHERE c.main > \(at)::int8
+                FROM chain c LEFT JOIN LATERAL (
+                    SELECT * FROM drover_log WHERE main = c.main AND sub = c.sub OFFSET 0
+                ) l ON true
+                WHERE c.main > \(at)::int8
             )
             SELECT c.key, c.main, c.sub, l.created, l.version, l.lease, length(l.value)\(values ? ", l.value" : "")
-            FROM chain c LEFT JOIN drover_log l ON l.main = c.main AND l.sub = c.sub
+            FROM chain c LEFT JOIN LATERAL (
+                SELECT * FROM drover_log WHERE main = c.main AND sub = c.sub OFFSET 0
+            ) l ON true
             WHERE c.main <= \(at)::int8 ORDER BY c.key
             """
         )
@@ -100,7 +120,7 @@ enum PGStatements {
         """
         SELECT u.place, l.key, l.main, l.sub, l.created, l.version, l.lease, l.previous_main, l.previous_sub, l.value
         FROM unnest($1::int8[], $2::int8[]) WITH ORDINALITY AS u (main, sub, place)
-        JOIN drover_log l ON l.main = u.main AND l.sub = u.sub
+        CROSS JOIN LATERAL (SELECT * FROM drover_log WHERE main = u.main AND sub = u.sub OFFSET 0) l
         """
     )
 
@@ -132,7 +152,7 @@ enum PGStatements {
     )
     static let keysOfLease = PGStatement(
         "d_keys_of_lease",
-        "SELECT key FROM drover_current WHERE lease = $1 AND lease <> 0 ORDER BY key"
+        "SELECT key FROM (SELECT key FROM drover_current WHERE lease = $1 AND lease <> 0 OFFSET 0) k ORDER BY key"
     )
     static let instances = PGStatement(
         "d_instances",
@@ -180,7 +200,7 @@ enum PGStatements {
     )
     static let deleteCurrent = PGStatement(
         "d_delete_current",
-        "DELETE FROM drover_current c USING unnest($1::bytea[]) AS u (key) WHERE c.key = u.key"
+        "DELETE FROM drover_current WHERE key = ANY ($1::bytea[])"
     )
     static let upsertTombstone = PGStatement(
         "d_upsert_tombstone",
@@ -191,7 +211,7 @@ enum PGStatements {
     )
     static let deleteTombstone = PGStatement(
         "d_delete_tombstone",
-        "DELETE FROM drover_tombstone t USING unnest($1::bytea[]) AS u (key) WHERE t.key = u.key"
+        "DELETE FROM drover_tombstone WHERE key = ANY ($1::bytea[])"
     )
     static let insertLeases = PGStatement(
         "d_insert_leases",
@@ -230,16 +250,16 @@ enum PGStatements {
     static let deleteLog = PGStatement(
         "d_delete_log",
         """
-        DELETE FROM drover_log l USING unnest($1::int8[], $2::int8[]) AS u (main, sub)
-        WHERE l.main = u.main AND l.sub = u.sub
+        DELETE FROM drover_log WHERE ctid = ANY (ARRAY (
+            SELECT l.ctid FROM unnest($1::int8[], $2::int8[]) AS u (main, sub)
+            CROSS JOIN LATERAL (SELECT ctid FROM drover_log WHERE main = u.main AND sub = u.sub OFFSET 0) l
+        ))
         """
     )
+    /// A key may have been created and deleted again since: a tombstone that is not compacted stays.
     static let sweepTombstones = PGStatement(
         "d_sweep_tombstones",
-        """
-        DELETE FROM drover_tombstone t USING unnest($1::bytea[], $2::int8[], $3::int8[]) AS u (key, main, sub)
-        WHERE t.key = u.key AND t.main = u.main AND t.sub = u.sub
-        """
+        "DELETE FROM drover_tombstone WHERE key = ANY ($1::bytea[]) AND main < $2::int8"
     )
     static let markPurged = PGStatement(
         "d_mark_purged",
@@ -270,10 +290,12 @@ enum PGStatements {
     static let renew = PGStatement(
         "d_renew",
         """
-        UPDATE drover_lease l
-        SET deadline = least(\(clock)::numeric + l.ttl::numeric * 1000000, 9223372036854775807)::int8
-        FROM (SELECT id FROM drover_lease WHERE id = ANY ($1::int8[]) ORDER BY id FOR UPDATE) u
-        WHERE l.id = u.id RETURNING l.id, l.ttl
+        UPDATE drover_lease
+        SET deadline = least(\(clock)::numeric + ttl::numeric * 1000000, 9223372036854775807)::int8
+        WHERE id = ANY (ARRAY (
+            SELECT l.id FROM (SELECT id FROM drover_lease WHERE id = ANY ($1::int8[]) ORDER BY id FOR UPDATE) l
+        ))
+        RETURNING id, ttl
         """
     )
     static let expired = PGStatement(

@@ -43,7 +43,7 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
     }
 
     // The planner must not be led astray by fresh statistics, and a session that stops must not hold others up for long.
-    private static let settings = [
+    static let settings = [
         "SET client_min_messages = warning", "SET enable_seqscan = off", "SET enable_hashjoin = off",
         "SET enable_mergejoin = off", "SET enable_bitmapscan = off", "SET enable_material = off", "SET jit = off",
         "SET plan_cache_mode = force_generic_plan", "SET lock_timeout = '7s'",

@@ -13,11 +13,7 @@ final class PostgreSQLReader: DriverReader, ForwardingView {
 
     private func connect() throws -> PostgreSQLView {
         let connection = try driver.connect()
-        try connection.prepare([
-            PGStatements.beginSnapshot, PGStatements.commit, PGStatements.meta, PGStatements.points,
-            PGStatements.scan(bounded: true, values: true), PGStatements.scan(bounded: true, values: false),
-            PGStatements.count(bounded: true), PGStatements.events, PGStatements.log(values: true),
-        ])
+        try connection.prepare(PGStatements.ofReader)
         return PostgreSQLView(driver, connection)
     }
 

@@ -23,14 +23,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         _ = try connection.query(
             "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)"
         )
-        try connection.prepare([
-            PGStatements.begin, PGStatements.lockMeta, PGStatements.states, PGStatements.leasesByID,
-            PGStatements.leasesLocked, PGStatements.fence, PGStatements.insertLog, PGStatements.upsertCurrent,
-            PGStatements.deleteCurrent, PGStatements.upsertTombstone, PGStatements.deleteTombstone,
-            PGStatements.insertLeases, PGStatements.deleteLeases, PGStatements.recordBatch, PGStatements.notify,
-            PGStatements.commit, PGStatements.rollback, PGStatements.sweepRows, PGStatements.deleteLog,
-            PGStatements.sweepTombstones,
-        ])
+        try connection.prepare(PGStatements.ofWriter)
         let adopted = PostgreSQLView(driver, connection)
         try checkGeneration(adopted)
         view = adopted
@@ -318,14 +311,14 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
 
     private func remove(_ result: PGResult, _ meta: StoreMeta, _ connection: PGConnection) throws {
         var positions: [LogPosition] = []
-        var tombstones: [(key: Bytes, position: LogPosition)] = []
+        var tombstones: [Bytes] = []
         for row in 0..<result.rows {
             let position = LogPosition(main: result.integer(row, 0), sub: result.integer(row, 1))
             let previous = LogPosition(main: result.integer(row, 2), sub: result.integer(row, 3))
             if previous.main != 0 && position.main > meta.swept { positions.append(previous) }
             if result.integer(row, 4) == 0 && position.main < meta.compacted {
                 positions.append(position)
-                tombstones.append((Bytes(result.bytes(row, 5)), position))
+                tombstones.append(Bytes(result.bytes(row, 5)))
             }
         }
         if positions.isEmpty { return }
@@ -335,11 +328,9 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         parameters.add(positions.map(\.sub))
         try connection.send(PGStatements.deleteLog, parameters)
         if !tombstones.isEmpty {
-            // By key and place: the key may have been created and deleted again.
             var parameters = PGParameters()
-            parameters.add(tombstones.map(\.key))
-            parameters.add(tombstones.map(\.position.main))
-            parameters.add(tombstones.map(\.position.sub))
+            parameters.add(tombstones)
+            parameters.add(meta.compacted)
             try connection.send(PGStatements.sweepTombstones, parameters)
         }
         try connection.send(PGStatements.commit)

@@ -7,6 +7,6 @@ enum DroverVersion {
 
     static let text = """
         drover \(number)
-        etcd API: answers as etcd \(etcd)
+        etcd API: answers as etcd \(etcd); from 3.6 on Kubernetes uses watch progress requests and consistent reads from its cache
         """
 }

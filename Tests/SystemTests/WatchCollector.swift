@@ -48,6 +48,20 @@ actor WatchCollector {
 
     var revisions: [Int64] { events.map(\.kv.modRevision) }
 
+    /// What is missing, doubled or out of its place in a watch that saw one event in each of these revisions.
+    func strays(_ expected: ClosedRange<Int64>) -> [String] {
+        var found: [String] = []
+        var next = expected.lowerBound
+        for event in events {
+            let revision = event.kv.modRevision
+            if revision < next { found.append("\(revision) again or late, where \(next) was due") }
+            if revision > next { found.append("\(next) to \(revision - 1) missing") }
+            next = max(next, revision + 1)
+        }
+        if next <= expected.upperBound { found.append("\(next) to \(expected.upperBound) missing at the end") }
+        return found
+    }
+
     /// Waits until so many events have come.
     func wait(for count: Int, seconds: Double = 30) async throws {
         let deadline = Date().addingTimeInterval(seconds)

@@ -1,0 +1,114 @@
+import DroverClient
+import Foundation
+import TestSupport
+import Testing
+
+extension SystemTests {
+    @Suite("the command line")
+    struct CommandLineOfDrover {
+        @Test("versions")
+        func versions() throws {
+            for arguments in [["version"], ["--version"]] {
+                let result = try run(droverExecutable(), arguments)
+                #expect(result.status == 0)
+                #expect(result.output.contains("drover 0.") && result.output.contains("etcd API: answers as etcd 3.6"))
+            }
+        }
+
+        @Test(
+            "bad flags say what is wrong",
+            arguments: [
+                (["serve", "--endpoint", "nosuch://x"], "known schemes"),
+                (["serve", "--listen-address", "nowhere"], "HOST:PORT"),
+                (["serve", "--listen-address", "127.0.0.1:99999"], "HOST:PORT"),
+                (["serve", "--watch-progress-notify-interval", "soon"], "duration"),
+                (["serve", "--max-txn-ops", "0"], "at least 1"),
+                (["serve", "--emulated-etcd-version", "new"], "three numbers"),
+                (["serve", "--log-level", "loud"], "trace, debug"),
+                (["serve", "--no-such-flag"], "Unknown option"),
+            ]
+        )
+        func badFlags(arguments: [String], text: String) throws {
+            let result = try run(droverExecutable(), arguments)
+            #expect(result.status != 0)
+            #expect(result.error.contains(text), "\(result.error)")
+        }
+
+        @Test("an address in use, and a socket's path with a file on it")
+        func addressInUse() async throws {
+            try await withTemporaryDirectory { directory in
+                let server = try await TestServer.drover(directory: directory)
+                let other = try run(
+                    droverExecutable(),
+                    [
+                        "serve", "--endpoint", "sqlite://\(directory)/b.db", "--listen-address",
+                        "127.0.0.1:\(server.port)",
+                    ]
+                )
+                #expect(other.status != 0 && other.error.contains("another process listens there"), "\(other.error)")
+                server.process.stop()
+                try "mine".write(toFile: "\(directory)/file", atomically: true, encoding: .utf8)
+                let file = try run(
+                    droverExecutable(),
+                    [
+                        "serve", "--endpoint", "sqlite://\(directory)/c.db", "--listen-address",
+                        "unix://\(directory)/file",
+                    ]
+                )
+                #expect(file.status != 0 && file.error.contains("there is a file"), "\(file.error)")
+                #expect(try String(contentsOfFile: "\(directory)/file", encoding: .utf8) == "mine")
+            }
+        }
+
+        @Test("a unix socket, kine's environment forms and no subcommand")
+        func unixSocket() async throws {
+            try await withTemporaryDirectory { directory in
+                let socket = "/tmp/drover-\(getpid()).sock"
+                let process = try ChildProcess(
+                    droverExecutable(),
+                    [],
+                    environment: [
+                        "KINE_ENDPOINT": "sqlite://\(directory)/u.db", "KINE_LISTEN_ADDRESS": "unix://\(socket)",
+                    ],
+                    log: "\(directory)/u.log"
+                )
+                let curl = try #require(find("curl"))
+                var answer = ""
+                let deadline = Date().addingTimeInterval(20)
+                while answer.isEmpty && Date() < deadline {
+                    usleep(50_000)
+                    answer = try run(curl, ["-s", "--unix-socket", socket, "http://drover/health"]).output
+                }
+                #expect(answer == #"{"health":"true","reason":""}"#)
+                var status = stat()
+                #expect(stat(socket, &status) == 0 && status.st_mode & 0o777 == 0o600)
+                process.stop()
+                #expect(stat(socket, &status) != 0)
+            }
+        }
+
+        @Test("SIGINT ends it cleanly while a watch is open; a second signal at once")
+        func signals() async throws {
+            try await withTemporaryDirectory { directory in
+                let server = try await TestServer.drover(directory: directory)
+                let watch = try await WatchCollector(server, prefix: "w/")
+                server.process.signal(SIGINT)
+                #expect(server.process.wait() == 0)
+                #expect(server.process.log.contains("stopped"))
+                #expect(await watch.ending != nil)
+
+                let again = try await TestServer.drover(directory: directory, port: freePort())
+                // A half-sent request keeps the clean end waiting for its grace.
+                let raw = try RawConnection(port: again.port)
+                raw.send(Frames.hello + Frames.frame(1, 4, 1, Frames.request("/etcdserverpb.KV/Put")))
+                usleep(200_000)
+                let begun = ContinuousClock.now
+                again.process.signal(SIGTERM)
+                usleep(300_000)
+                again.process.signal(SIGTERM)
+                _ = again.process.wait()
+                #expect(begun.duration(to: .now) < .seconds(3))
+            }
+        }
+    }
+}
