@@ -71,7 +71,8 @@ extension SystemTests {
                 // The watch went through it all, without a gap.
                 let last = try await put(connection, "r/last", "")
                 try await watch.wait(for: Int(last - 1))
-                #expect(await watch.revisions == Array(2...last))
+                let strays = await watch.strays(2...last)
+                #expect(strays.isEmpty, "\(strays.prefix(5))")
                 drover.process.stop()
             }
         }

@@ -48,7 +48,8 @@ actor WatchCollector {
 
     var revisions: [Int64] { events.map(\.kv.modRevision) }
 
-    /// What is missing, doubled or out of its place in a watch that saw one event in each of these revisions.
+    /// What is missing, doubled or out of its place in a watch that saw one event in each of these revisions. Later ones
+    /// are let pass: a writer that was told to end may have left a call on its way.
     func strays(_ expected: ClosedRange<Int64>) -> [String] {
         var found: [String] = []
         var next = expected.lowerBound
