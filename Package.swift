@@ -188,6 +188,7 @@ let package = Package(
             dependencies: [
                 "DroverServer", "DroverClient", "Drover", "EtcdAPI", "TestSupport", "FuzzTargets",
                 .product(name: "Logging", package: "swift-log"),
+                .target(name: "CSQLite", condition: .when(traits: ["SQLite"])),
                 .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

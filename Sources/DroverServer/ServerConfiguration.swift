@@ -66,6 +66,12 @@ public struct ServerLimits: Sendable {
     public var resetsPerTenth = 2_000
     /// Seconds a new connection has to say which protocol it speaks.
     public var greetingSeconds: Int64 = 10
+    /// Seconds a connection of HTTP/1.1 has for its first request's head.
+    public var headSeconds: Int64 = 10
+    /// Seconds between two parts of a request's body of HTTP/1.1, but of a call that may send for ever.
+    public var bodySeconds: Int64 = 30
+    /// Seconds a connection of HTTP/1.1 is kept between requests.
+    public var idleSeconds: Int64 = 300
     /// Bytes of one part of a fragmented watch response, about.
     public var watchFragmentBytes = 1_572_864
 

@@ -9,10 +9,18 @@ import Testing
 
 @testable import DroverServer
 
-/// Runs `body` with a server on a store of its own.
+/// Runs `body` with a server on a store of its own, and its port.
 func withServer<R>(
     _ configure: (inout ServerConfiguration) -> Void = { _ in },
     _ body: (Server, Int) async throws -> R
+) async throws -> R {
+    try await withServerAndFile(configure) { server, port, _ in try await body(server, port) }
+}
+
+/// As ``withServer(_:_:)``, also with the path of the store's file.
+func withServerAndFile<R>(
+    _ configure: (inout ServerConfiguration) -> Void = { _ in },
+    _ body: (Server, Int, String) async throws -> R
 ) async throws -> R {
     try await withTemporaryDirectory { directory in
         var quiet = Logger(label: "test")
@@ -31,7 +39,7 @@ func withServer<R>(
         let server = try await Server.start(store, configuration: configuration)
         guard case .tcp(_, let port) = server.address else { fatalError() }
         do {
-            let result = try await body(server, port)
+            let result = try await body(server, port, "\(directory)/s.db")
             await server.shutDown()
             await store.close()
             return result

@@ -15,14 +15,21 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
     private var plain: PlainRequest?
     private var keepsAlive = true
     private var isClosing = false
+    /// When the client has been waited for long enough.
+    private var deadline = NIODeadline.distantFuture
 
     init(_ loopContext: LoopContext) {
         self.loopContext = loopContext
     }
 
+    private var limits: ServerLimits { loopContext.configuration.limits }
+
+    private func waits(_ seconds: Int64) { deadline = .now() + .seconds(seconds) }
+
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         allocator = context.channel.allocator
+        waits(limits.headSeconds)
         loopContext.add(self)
     }
 
@@ -56,17 +63,22 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
                     promise: nil
                 )
             }
+            waits(limits.bodySeconds)
             let path = head.uri.prefix { $0 != "?" }
             if head.method == .POST, let route = Route.gateway(String(path)) {
                 let stream = ServerStream(route, .json, .http1(self), loopContext)
                 self.stream = stream
+                if route.streamsRequests { deadline = .distantFuture }
                 Dispatcher.begin(stream)
             } else {
                 plain = PlainRequest(method: head.method.rawValue, target: head.uri)
             }
         case .body(let bytes):
-            if let stream, !stream.ended { GatewayRequest.receive(stream, bytes, loopContext.configuration.limits) }
+            if deadline != .distantFuture { waits(limits.bodySeconds) }
+            if let stream, !stream.ended { GatewayRequest.receive(stream, bytes, limits) }
         case .end:
+            // Where the reply is out already, the next request may be waited for.
+            deadline = stream == nil && plain == nil ? .now() + .seconds(limits.idleSeconds) : .distantFuture
             if let stream {
                 stream.requestEnded = true
                 if !stream.ended { GatewayRequest.end(stream) }
@@ -125,6 +137,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
     private func endReply(_ context: ChannelHandlerContext) {
         stream = nil
         let closes = !keepsAlive || isClosing
+        waits(limits.idleSeconds)
         context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
             if closes { self.context?.close(promise: nil) }
         }
@@ -132,7 +145,17 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
 
     // MARK: - ServerConnection
 
-    func expire(_ now: NIODeadline) {}
+    /// Ends a request that does not come on, and a connection that nobody uses.
+    func expire(_ now: NIODeadline) {
+        guard deadline <= now else { return }
+        deadline = .distantFuture
+        keepsAlive = false
+        if let stream, !stream.headSent {
+            stream.fail(CallStatus(code: 4, message: "drover: the rest of the request did not arrive in time"))
+        } else {
+            context?.close(promise: nil)
+        }
+    }
 
     func shutDownGracefully() {
         isClosing = true
