@@ -2,18 +2,22 @@ import Drover
 
 /// Gathers the statements of a batch, and begins another query where one would be longer than the server takes.
 struct FlightSplitter {
-    /// Queries that are full.
-    private(set) var full: [SQLText] = []
-    /// The one that is being written, which comes last.
+    /// The query that is being written, which comes last.
     var text = SQLText(capacity: 64 << 10)
     private let limit: Int
+    private let send: (SQLText) throws -> Void
 
-    init(limit: Int) {
+    /// - Parameters:
+    ///   - limit: bytes of a query.
+    ///   - send: takes each query that is full, at once: the text of a million rows is not held whole, and the server
+    ///     does not take the transaction for an idle one while the rest is written.
+    init(limit: Int, send: @escaping (SQLText) throws -> Void) {
         self.limit = limit
+        self.send = send
     }
 
-    private mutating func split() {
-        full.append(text)
+    private mutating func split() throws {
+        try send(text)
         text = SQLText(capacity: 64 << 10)
     }
 
@@ -24,7 +28,7 @@ struct FlightSplitter {
         after tail: String = "",
         bytes: (Row) -> Int,
         _ body: (inout SQLText, Row) -> Void
-    ) {
+    ) throws {
         var start = 0
         while start < rows.count {
             var end = start
@@ -34,22 +38,22 @@ struct FlightSplitter {
                 if size > limit && end > start { break }
                 end += 1
             }
-            if size > limit && text.statements > 0 && end == start + 1 { split() }
+            if size > limit && text.statements > 0 && end == start + 1 { try split() }
             text.append(text: head)
             text.rows(rows[start..<end], body)
             text.append(text: tail)
             text.end()
             start = end
-            if start < rows.count { split() }
+            if start < rows.count { try split() }
         }
     }
 
     /// Adds a statement that ends with a list of keys.
-    mutating func list(_ keys: [Bytes], _ head: String) {
+    mutating func list(_ keys: [Bytes], _ head: String) throws {
         for start in stride(from: 0, to: keys.count, by: 1_000) {
             let slice = keys[start..<min(keys.count, start + 1_000)]
             let size = head.utf8.count + slice.reduce(0) { $0 + $1.count * 2 + 3 }
-            if text.bytes.count + size > limit && text.statements > 0 { split() }
+            if text.bytes.count + size > limit && text.statements > 0 { try split() }
             text.append(text: head)
             text.append(list: slice)
             text.end()

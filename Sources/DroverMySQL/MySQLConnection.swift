@@ -134,7 +134,11 @@ final class MySQLConnection {
     /// - Throws: the failure of the first statement that failed; those after it were not carried out.
     @discardableResult
     func land(_ text: SQLText) throws -> [MySQLResult?] {
-        try text.bytes.withUnsafeBytes { try send($0, expecting: text.statements) }
+        // The server would close the connection: what is sent would look lost.
+        guard text.bytes.count < packetBytes else {
+            throw DriverFailure(.tooLarge, "the request does not fit the server's max_allowed_packet; raise that")
+        }
+        return try text.bytes.withUnsafeBytes { try send($0, expecting: text.statements) }
     }
 
     /// Runs one statement.

@@ -40,9 +40,10 @@ public final class MySQLDriver: Driver, DriverProvider {
             "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
             "SET SESSION time_zone = '+00:00'",
             "SET SESSION autocommit = 1",
-            "SET SESSION innodb_lock_wait_timeout = 7",
+            // A wait is begun anew until the calls have waited for as long as etcd lets them.
+            "SET SESSION innodb_lock_wait_timeout = 2",
             // A session that stops in the middle of a batch must not hold others up for long: MariaDB's.
-            "SET SESSION idle_transaction_timeout = 5",
+            "SET SESSION idle_transaction_timeout = 4",
             // The length of a chain of events: MariaDB's, and MySQL's.
             "SET SESSION max_recursive_iterations = 4294967295",
             "SET SESSION cte_max_recursion_depth = 4294967295",

@@ -154,37 +154,12 @@ final class MySQLWriter: DriverWriter, ForwardingView {
 
     func commit(_ changes: ChangeSet) throws {
         let connection = try inside().connection
-        let own = Int64(bitPattern: driver.instanceID)
-        // What does not fit one query goes before it, in the same transaction.
-        var flights = FlightSplitter(limit: max(1 << 20, connection.packetBytes - (64 << 10)))
-        flights.text.append("UPDATE drover_meta SET batch = CASE WHEN batch = ")
-        flights.text.append(changes.base.batch)
-        flights.text.append(" THEN batch + 1 END, revision = ")
-        flights.text.append(changes.revision)
-        flights.text.append(", compacted = ")
-        flights.text.append(changes.compacted)
-        flights.text.append(text: ", writer = \(own) WHERE id = 1")
-        flights.text.end()
-        Self.appendEvents(changes.events, &flights)
-        Self.appendKeys(changes.keys, &flights)
-        Self.appendLeases(changes, &flights)
-        flights.text.append(
-            text: "INSERT INTO drover_instance VALUES (\(own), '', '', "
-        )
-        flights.text.append(changes.base.batch + 1)
-        flights.text.append(
-            text: ", 9223372036854775807, \(MySQLView.clock)) ON DUPLICATE KEY UPDATE batch = VALUES(batch)"
-        )
-        flights.text.end()
-        // The second fence: the transaction is still the one that the first stands in.
-        flights.text.append("UPDATE drover_meta SET batch = CASE WHEN batch = ")
-        flights.text.append(changes.base.batch + 1)
-        flights.text.append(text: " AND writer = \(own) THEN batch END WHERE id = 1")
-        flights.text.end()
-        flights.text.add("COMMIT")
-        flights.text.add("SET SESSION autocommit = 1")
         do {
-            for earlier in flights.full { try connection.land(earlier) }
+            // What does not fit one query goes before it, in the same transaction.
+            var flights = FlightSplitter(limit: max(1 << 20, connection.packetBytes - (64 << 10))) {
+                try connection.land($0)
+            }
+            try BatchStatements(writer: Int64(bitPattern: driver.instanceID)).append(changes, &flights)
             try connection.land(flights.text)
         } catch let failure as DriverFailure {
             // 1180: the commit itself failed, perhaps after it was done.
@@ -203,106 +178,6 @@ final class MySQLWriter: DriverWriter, ForwardingView {
             throw DriverFailure(.unknownOutcome, "MySQL warned at COMMIT")
         }
         driver.history.didCommit(changes)
-    }
-
-    private static func appendEvents(_ events: [ChangeSet.LogEvent], _ flights: inout FlightSplitter) {
-        flights.rows(
-            events,
-            "INSERT INTO drover_log VALUES ",
-            bytes: { 120 + $0.key.count * 2 + $0.value.count * 2 }
-        ) { text, event in
-            text.append(event.main)
-            text.comma()
-            text.append(event.sub)
-            text.comma()
-            text.append(event.previousMain)
-            text.comma()
-            text.append(event.previousSub)
-            text.comma()
-            text.append(event.createRevision)
-            text.comma()
-            text.append(event.version)
-            text.comma()
-            text.append(event.lease)
-            text.comma()
-            text.append(event.key)
-            text.comma()
-            text.append(event.value)
-        }
-    }
-
-    private static func appendKeys(_ keys: [ChangeSet.KeyChange], _ flights: inout FlightSplitter) {
-        let live = keys.filter(\.after.isLive)
-        flights.rows(
-            live,
-            "INSERT INTO drover_current VALUES ",
-            after:
-                " ON DUPLICATE KEY UPDATE main = VALUES(main), sub = VALUES(sub), created = VALUES(created), version = VALUES(version), lease = VALUES(lease), length = VALUES(length)",
-            bytes: { 100 + $0.key.count * 2 }
-        ) { text, change in
-            text.append(change.key)
-            text.comma()
-            text.append(change.after.main)
-            text.comma()
-            text.append(change.after.sub)
-            text.comma()
-            text.append(change.after.createRevision)
-            text.comma()
-            text.append(change.after.version)
-            text.comma()
-            text.append(change.after.lease)
-            text.comma()
-            text.append(Int64(change.after.valueLength))
-        }
-        let dead = keys.filter { !$0.after.isLive }
-        flights.list(live.filter { $0.before?.isLive == false }.map(\.key), "DELETE FROM drover_tombstone WHERE k IN ")
-        flights.list(dead.filter { $0.before?.isLive == true }.map(\.key), "DELETE FROM drover_current WHERE k IN ")
-        flights.rows(
-            dead,
-            "INSERT INTO drover_tombstone VALUES ",
-            after: " ON DUPLICATE KEY UPDATE main = VALUES(main), sub = VALUES(sub)",
-            bytes: { 50 + $0.key.count * 2 }
-        ) { text, change in
-            text.append(change.key)
-            text.comma()
-            text.append(change.after.main)
-            text.comma()
-            text.append(change.after.sub)
-        }
-        appendAttachments(keys, &flights)
-    }
-
-    /// Which keys hang on which leases: a table of its own, since InnoDB has no partial index.
-    private static func appendAttachments(_ keys: [ChangeSet.KeyChange], _ flights: inout FlightSplitter) {
-        let moved = keys.filter { ($0.before?.lease ?? 0) != $0.after.lease }
-        if moved.isEmpty { return }
-        for (lease, changes) in Dictionary(grouping: moved, by: { $0.before?.lease ?? 0 }) where lease != 0 {
-            flights.list(changes.map(\.key), "DELETE FROM drover_lease_key WHERE lease = \(lease) AND k IN ")
-        }
-        flights.rows(
-            moved.filter { $0.after.lease != 0 },
-            "INSERT IGNORE INTO drover_lease_key VALUES ",
-            bytes: { 40 + $0.key.count * 2 }
-        ) { text, change in
-            text.append(change.after.lease)
-            text.comma()
-            text.append(change.key)
-        }
-    }
-
-    private static func appendLeases(_ changes: ChangeSet, _ flights: inout FlightSplitter) {
-        if !changes.revokedLeases.isEmpty {
-            flights.text.append("DELETE FROM drover_lease WHERE id IN ")
-            flights.text.append(list: changes.revokedLeases)
-            flights.text.end()
-        }
-        flights.rows(changes.grantedLeases, "INSERT INTO drover_lease VALUES ", bytes: { _ in 120 }) { text, lease in
-            text.append(lease.id)
-            text.comma()
-            text.append(lease.grantedTTL)
-            text.append(text: ", \(MySQLView.clock) + 1000000 * ")
-            text.append(lease.grantedTTL)
-        }
     }
 
     func rollback() {

@@ -43,11 +43,12 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
     }
 
     // The planner must not be led astray by fresh statistics, and a session that stops must not hold others up for long.
+    // A wait for a lock is begun anew until the calls have waited for as long as etcd lets them.
     static let settings = [
         "SET client_min_messages = warning", "SET enable_seqscan = off", "SET enable_hashjoin = off",
         "SET enable_mergejoin = off", "SET enable_bitmapscan = off", "SET enable_material = off", "SET jit = off",
-        "SET plan_cache_mode = force_generic_plan", "SET lock_timeout = '7s'",
-        "SET idle_in_transaction_session_timeout = '5s'", "SET max_parallel_workers_per_gather = 0",
+        "SET plan_cache_mode = force_generic_plan", "SET lock_timeout = '2s'",
+        "SET idle_in_transaction_session_timeout = '4s'", "SET max_parallel_workers_per_gather = 0",
     ]
 
     func connect(database: String? = nil) throws -> PGConnection {

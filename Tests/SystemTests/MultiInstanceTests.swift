@@ -311,7 +311,7 @@ extension SystemTests {
                     servers[0].process.signal(SIGCONT)
                 }
                 print("\(engine): a stopped instance held another up for \(longest), \(hits) times")
-                #expect(longest < .seconds(7.5))
+                #expect(longest <= .seconds(5))
                 #expect(hits > 0, "no stop hit an instance between lock and commit")
                 load.cancel()
                 let acknowledged = await load.value

@@ -25,6 +25,9 @@ public final class CommitCounters: Sendable {
         histogram.withLock { $0[bucket] += 1 }
     }
 
+    /// Tries of batches that met another writer.
+    public var conflictCount: Int { conflicts.load(ordering: .relaxed) }
+
     /// The longest step of the sweep, in seconds.
     public var longestSweepSeconds: Double { Double(longestSweepNanoseconds.load(ordering: .relaxed)) / 1e9 }
 

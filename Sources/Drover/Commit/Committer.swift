@@ -118,7 +118,7 @@ final class Committer: Sendable {
                         logger.warning("the database is away; calls wait for it", metadata: ["reason": "\(failure)"])
                     }
                     usleep(UInt32.random(in: 10_000...UInt32(min(attempt, 10) * 20_000)))
-                case .refused where calls.count > 1:
+                case .refused where calls.count > 1, .tooLarge where calls.count > 1:
                     // The culprit must stand alone: its neighbours are fine.
                     let middle = calls.startIndex + calls.count / 2
                     process(calls[calls.startIndex..<middle], writer)

@@ -12,6 +12,8 @@ public struct DriverFailure: Error, Sendable, CustomStringConvertible {
         case unavailable
         /// The database refuses this batch's data.
         case refused
+        /// The batch holds a call that is larger than the database takes; the message says which setting to raise.
+        case tooLarge
         /// The database has lost what this instance has acknowledged: its history has forked, or went back.
         case forked
         /// The database is damaged or is not what it should be.
@@ -41,6 +43,7 @@ public struct DriverFailure: Error, Sendable, CustomStringConvertible {
         case .corrupt: DroverError(.corrupt, cause: self)
         case .forked: DroverError(.init(.unavailable, message), cause: self)
         case .conflict, .unknownOutcome, .unavailable: DroverError(.timeout, cause: self)
+        case .tooLarge: DroverError(.requestTooLarge, message: "drover: \(message)", cause: self)
         case .refused: DroverError(.internalFault, message: "drover: the database refused the request", cause: self)
         }
     }

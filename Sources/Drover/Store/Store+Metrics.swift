@@ -6,6 +6,7 @@ extension Store {
         public var leases: (granted: Int, revoked: Int, renewed: Int, expired: Int)
         public var leaseCount: Int
         public var longestSweepSeconds: Double
+        public var conflicts: Int
     }
 
     /// Figures of the engine since it was opened.
@@ -15,7 +16,8 @@ extension Store {
             feed: feed.counters.snapshot(),
             leases: lessor?.totals() ?? sharedLeases?.totals() ?? (0, 0, 0, 0),
             leaseCount: leaseCount,
-            longestSweepSeconds: committer.counters.longestSweepSeconds
+            longestSweepSeconds: committer.counters.longestSweepSeconds,
+            conflicts: committer.counters.conflictCount
         )
     }
 

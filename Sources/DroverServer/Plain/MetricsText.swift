@@ -78,6 +78,12 @@ enum MetricsText {
         page.one("drover_leases", "gauge", "Leases.", figures.leaseCount)
         operations(context, &page)
         commits(figures.commits, &page)
+        page.one(
+            "drover_batch_conflicts_total",
+            "counter",
+            "Tries of batches that met another writer and were made again.",
+            figures.conflicts
+        )
         calls(context, &page)
         page.one(
             "drover_connections",

@@ -1,0 +1,281 @@
+import DroverClient
+import EtcdAPI
+import Foundation
+import TestSupport
+import Testing
+
+extension SystemTests {
+    /// What a database server may be like, and what may happen to a batch on it.
+    @Suite("conditions of the database server")
+    struct DatabaseConditions {
+        /// A server with settings of its own.
+        private func withServer(
+            _ engine: Engine,
+            settings: [String] = [],
+            _ body: (any DatabaseServer, String) async throws -> Void
+        ) async throws {
+            try await withTemporaryDirectory { directory in
+                // The server's user must reach its directory.
+                chmod(directory, 0o755)
+                let server: any DatabaseServer =
+                    engine == .postgres
+                    ? try PostgreSQLServer(directory: "\(directory)/pg", settings: settings)
+                    : try MariaDBServer(directory: "\(directory)/my", settings: settings)
+                try server.start()
+                defer { server.kill() }
+                try await body(server, directory)
+            }
+        }
+
+        private func through(_ proxy: CuttingProxy, _ database: any DatabaseServer) -> String {
+            database.endpoint(database: "faults").replacingOccurrences(
+                of: ":\(database.port)/",
+                with: ":\(proxy.port)/"
+            )
+        }
+
+        /// What the client says on the wire when it commits, and when it begins to.
+        private func marks(_ engine: Engine) -> (commit: String, fence: String) {
+            engine == .postgres ? ("d_commit", "d_fence") : ("COMMIT", "SET batch = CASE")
+        }
+
+        @Test("the answer to COMMIT is lost: the write is there, once, and acknowledged", arguments: Engine.shared)
+        func lostAcknowledgement(engine: Engine) async throws {
+            try await withServer(engine) { database, directory in
+                let proxy = try await CuttingProxy(to: database.port)
+                let drover = try await TestServer.drover(directory: directory, endpoint: through(proxy, database))
+                let connection = try await drover.connect()
+                var outcomes: [String: WriteOutcome] = [:]
+                for i in 0..<30 {
+                    proxy.when(marks(engine).commit, .cutAnswer)
+                    outcomes["c/\(i)"] = await WriteOutcome.of(connection, "c/\(i)")
+                    // A batch whose outcome was asked for and found is answered, not left open.
+                    #expect(outcomes["c/\(i)"]!.isAcknowledged)
+                }
+                #expect(proxy.cuts >= 28, "\(proxy.cuts) answers to a COMMIT were lost")
+                #expect(drover.process.log.contains("the outcome of a commit is unknown"))
+                try await WriteOutcome.verify(connection, outcomes)
+                drover.process.stop()
+                await proxy.close()
+            }
+        }
+
+        @Test("packets lost between lock and commit hold another instance up for at most 5 s", arguments: Engine.shared)
+        func lostPackets(engine: Engine) async throws {
+            try await withServer(engine) { database, directory in
+                let proxy = try await CuttingProxy(to: database.port)
+                let behind = try await TestServer.drover(directory: directory, endpoint: through(proxy, database))
+                let direct = try await TestServer.drover(
+                    directory: directory,
+                    endpoint: database.endpoint(database: "faults"),
+                    log: "direct.log"
+                )
+                let (one, two) = (try await behind.connect(), try await direct.connect())
+                try await put(one, "a", "0")
+                proxy.when(marks(engine).fence, .lose)
+                let lost = Task { await WriteOutcome.of(one, "lost") }
+                while proxy.lost == 0 { try await Task.sleep(nanoseconds: 1_000_000) }
+                let begun = ContinuousClock.now
+                try await put(two, "b", "1")
+                let taken = begun.duration(to: .now)
+                print("\(engine): packets lost in a batch held another instance up for \(taken)")
+                #expect(taken > .milliseconds(500) && taken <= .seconds(5))
+                // Its batch was refused: it comes again over another connection, or is told to have timed out.
+                let outcome = await lost.value
+                let there = try await get(two, "lost").kvs
+                if outcome.isAcknowledged { #expect(there.count == 1) }
+                #expect(there.allSatisfy { $0.version == 1 })
+                try await put(one, "c", "2")
+                behind.process.stop()
+                direct.process.stop()
+                await proxy.close()
+            }
+        }
+
+        @Test("a write is two flights, a point read one; an instance takes at most ten connections", arguments: Engine.shared)
+        func roundTrips(engine: Engine) async throws {
+            try await withServer(engine) { database, directory in
+                let proxy = try await CuttingProxy(to: database.port)
+                let drover = try await TestServer.drover(directory: directory, endpoint: through(proxy, database))
+                let connection = try await drover.connect()
+                try await put(connection, "a", "0")
+                /// Messages that the connections have sent meanwhile, those with the most first.
+                func flights(_ body: () async throws -> Void) async throws -> [Int] {
+                    let before = proxy.sent
+                    try await body()
+                    return proxy.sent.map { $0.value - (before[$0.key] ?? 0) }.sorted(by: >)
+                }
+                let writes = try await flights { for i in 0..<200 { try await put(connection, "a", "\(i)") } }
+                // The committer looks for company now and then.
+                #expect((400...410).contains(writes[0]), "200 puts took \(writes) flights")
+                let reads = try await flights { for _ in 0..<400 { _ = try await get(connection, "a") } }
+                // Two connections share them; the link has its own.
+                #expect((395...410).contains(reads[0] + reads[1]), "400 point reads took \(reads) flights")
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for lane in 0..<50 {
+                        group.addTask {
+                            for i in 0..<20 {
+                                try await put(connection, "l/\(lane)", "\(i)")
+                                _ = try await get(connection, "l/\(lane)")
+                                var list = PBRangeRequest()
+                                list.key = Data("l/".utf8)
+                                list.rangeEnd = Data("l0".utf8)
+                                let _: PBRangeResponse = try await connection.unary("/etcdserverpb.KV/Range", list)
+                            }
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+                let connections = try database.sql(
+                    engine == .postgres
+                        ? "SELECT count(*) FROM pg_stat_activity WHERE datname = 'faults' AND pid <> pg_backend_pid()"
+                        : "SELECT count(*) FROM information_schema.processlist WHERE db = 'faults'",
+                    database: nil
+                ).trimmingCharacters(in: .whitespacesAndNewlines)
+                #expect(try #require(Int(connections)) <= 10, "\(connections) connections")
+                drover.process.stop()
+                await proxy.close()
+            }
+        }
+
+        /// The key's literal in the engine's SQL.
+        private func literal(_ engine: Engine, _ key: String) -> String {
+            let hexadecimal = key.utf8.map { String($0, radix: 16) }.joined()
+            return engine == .postgres ? "'\\x\(hexadecimal)'" : "x'\(hexadecimal)'"
+        }
+
+        @Test("a deadlock is tried again, and a lock that is held for long is waited for", arguments: Engine.shared)
+        func conflicts(engine: Engine) async throws {
+            try await withServer(engine) { database, directory in
+                let drover = try await TestServer.drover(
+                    directory: directory,
+                    endpoint: database.endpoint(database: "faults")
+                )
+                let connection = try await drover.connect()
+                try await put(connection, "k", "0")
+                func conflicts() throws -> Double {
+                    let page = try run(find("curl")!, ["-sS", "http://127.0.0.1:\(drover.port)/metrics"]).output
+                    let line = page.split(separator: "\n").first { $0.hasPrefix("drover_batch_conflicts_total ") }
+                    return line.flatMap { Double($0.split(separator: " ")[1]) } ?? -1
+                }
+                let column = engine == .postgres ? "key" : "k"
+                let sleep = engine == .postgres ? "SELECT pg_sleep" : "SELECT SLEEP"
+                // Heavier than a batch, so that InnoDB rolls the batch back.
+                let weight =
+                    engine == .postgres
+                    ? "" : "INSERT INTO scratch SELECT seq FROM seq_1_to_20000;"
+                if engine == .mariadb { try database.sql("CREATE TABLE scratch (i INT)", database: "faults") }
+                var victims = 0.0
+                for round in 1...4 where victims == 0 {
+                    let before = try conflicts()
+                    // Another application takes the key's row, then the counter's; a batch the other way round.
+                    let other = Task.detached {
+                        try database.sql(
+                            "BEGIN; \(weight) SELECT 1 FROM drover_current WHERE \(column) = \(literal(engine, "k")) FOR UPDATE; \(sleep)(0.6); SELECT 1 FROM drover_meta WHERE id = 1 FOR UPDATE; COMMIT",
+                            database: "faults"
+                        )
+                    }
+                    try await Task.sleep(nanoseconds: 350_000_000)
+                    let revision = try await put(connection, "k", "\(round)")
+                    #expect(revision == Int64(round + 2))
+                    _ = try? await other.value
+                    victims = try conflicts() - before
+                }
+                #expect(victims >= 1, "no batch was the victim of a deadlock")
+                let kv = try await get(connection, "k").kvs[0]
+                #expect(kv.version == kv.modRevision - 1)
+                // A lock held for longer than a statement waits for one: the call waits as long as etcd's would.
+                let holder = Task.detached {
+                    try database.sql(
+                        "BEGIN; SELECT 1 FROM drover_meta WHERE id = 1 FOR UPDATE; \(sleep)(12); COMMIT",
+                        database: "faults"
+                    )
+                }
+                try await Task.sleep(nanoseconds: 300_000_000)
+                let begun = ContinuousClock.now
+                await #expect(throws: ClientError(code: 14, message: "etcdserver: request timed out")) {
+                    try await put(connection, "held", "1")
+                }
+                #expect(begun.duration(to: .now) > .seconds(6.5) && begun.duration(to: .now) < .seconds(10))
+                _ = try await holder.value
+                #expect(try await get(connection, "held").kvs.isEmpty)
+                #expect(try await put(connection, "held", "2") == kv.modRevision + 1)
+                drover.process.stop()
+            }
+        }
+
+        @Test(
+            "MariaDB takes small queries only: batches are divided, what cannot be is refused by itself",
+            .enabled(if: Engine.selected.contains(.mariadb))
+        )
+        func smallPackets() async throws {
+            try await withServer(.mariadb, settings: ["max-allowed-packet=1M"]) { database, directory in
+                let drover = try await TestServer.drover(
+                    directory: directory,
+                    endpoint: database.endpoint(database: "faults")
+                )
+                let connection = try await drover.connect()
+                var txn = PBTxnRequest()
+                for i in 0..<100 {
+                    var operation = PBRequestOp()
+                    operation.requestPut.key = Data("p/\(i)".utf8)
+                    operation.requestPut.value = Data(repeating: UInt8(i), count: 14_000)
+                    txn.success.append(operation)
+                }
+                let reply: PBTxnResponse = try await connection.unary("/etcdserverpb.KV/Txn", txn)
+                #expect(reply.header.revision == 2)
+                #expect(try await get(connection, "p/77").kvs[0].value == Data(repeating: 77, count: 14_000))
+                // Many calls in one batch, among them one that no query can hold.
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for i in 0..<200 {
+                        group.addTask {
+                            var put = PBPutRequest()
+                            put.key = Data("q/\(i)".utf8)
+                            put.value = Data(repeating: 0x27, count: i == 100 ? 1_100_000 : 12_000)
+                            do {
+                                let _: PBPutResponse = try await connection.unary("/etcdserverpb.KV/Put", put)
+                                #expect(i != 100)
+                            } catch let error as ClientError {
+                                #expect(i == 100 && error.message.contains("max_allowed_packet"), "\(error.message)")
+                            }
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+                var count = PBRangeRequest()
+                count.key = Data("q/".utf8)
+                count.rangeEnd = Data("q0".utf8)
+                count.countOnly = true
+                let counted: PBRangeResponse = try await connection.unary("/etcdserverpb.KV/Range", count)
+                #expect(counted.count == 199)
+                drover.process.stop()
+            }
+        }
+
+        @Test("settings that let the server forget are warned of by name, and safe ones are not", arguments: Engine.shared)
+        func durability(engine: Engine) async throws {
+            let risky =
+                engine == .postgres
+                ? ["fsync=off", "synchronous_commit=off"] : ["innodb-flush-log-at-trx-commit=2", "innodb-doublewrite=0"]
+            let safe =
+                engine == .postgres ? ["fsync=on", "synchronous_commit=on"] : ["innodb-flush-log-at-trx-commit=1"]
+            for settings in [risky, safe] {
+                try await withServer(engine, settings: settings) { database, directory in
+                    let drover = try await TestServer.drover(
+                        directory: directory,
+                        endpoint: database.endpoint(database: "faults")
+                    )
+                    try await put(try await drover.connect(), "a", "1")
+                    drover.process.stop()
+                    let log = drover.process.log
+                    let names =
+                        engine == .postgres
+                        ? ["fsync", "synchronous_commit"] : ["innodb_flush_log_at_trx_commit", "innodb_doublewrite"]
+                    for name in names {
+                        #expect(log.contains(name) == (settings == risky), "\(name): \(log)")
+                    }
+                }
+            }
+        }
+    }
+}
