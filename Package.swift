@@ -136,7 +136,10 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "Drover", "EtcdAPI", "DroverServer", .product(name: "NIOCore", package: "swift-nio"),
+                "Drover", "EtcdAPI", "DroverServer",
+                .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             path: "Fuzz/Targets",
             swiftSettings: swiftSettings

@@ -10,7 +10,7 @@ package enum FuzzTargets {
     package static func run(_ input: UnsafeRawBufferPointer) {
         guard let choice = input.first else { return }
         let bytes = UnsafeRawBufferPointer(rebasing: input.dropFirst())
-        switch choice % 8 {
+        switch choice % 10 {
         case 0: _ = try? RequestDecoder.range(bytes)
         case 1: _ = try? RequestDecoder.put(bytes)
         case 2: txn(bytes)
@@ -18,6 +18,8 @@ package enum FuzzTargets {
         case 4: _ = try? RequestDecoder.watch(bytes)
         case 5: headers(bytes)
         case 6: json(bytes)
+        case 7: cold(bytes)
+        case 8: FuzzServer.feed(bytes)
         default: _ = try? RequestDecoder.leaseKeepAlive(bytes)
         }
     }
@@ -52,6 +54,21 @@ package enum FuzzTargets {
             precondition(length > 0 && length <= buffer.readableBytes)
             let document = buffer.readSlice(length: length)!
             _ = try? GatewayJSON.request(routes[Int(choice) % routes.count], document)
+        }
+    }
+
+    /// Messages that are decoded by generated code.
+    private static func cold(_ bytes: UnsafeRawBufferPointer) {
+        guard let choice = bytes.first else { return }
+        let message = ByteBuffer(bytes: bytes.dropFirst())
+        switch choice % 7 {
+        case 0: _ = try? PBCompactionRequest(wire: message)
+        case 1: _ = try? PBLeaseGrantRequest(wire: message)
+        case 2: _ = try? PBLeaseRevokeRequest(wire: message)
+        case 3: _ = try? PBLeaseTimeToLiveRequest(wire: message)
+        case 4: _ = try? PBAlarmRequest(wire: message)
+        case 5: _ = try? PBHealthCheckRequest(wire: message)
+        default: _ = try? PBMemberListRequest(wire: message)
         }
     }
 }

@@ -148,6 +148,55 @@ struct KeyValueTests {
         }
     }
 
+    @Test("pages are counted without walking the range, also while keys come and go", arguments: Backend.selected)
+    func countingPages(backend: Backend) async throws {
+        try await backend.withStore { store in
+            let total = 5_000
+            for start in stride(from: 0, to: total, by: 100) {
+                var txn = TxnRequest()
+                for i in start..<(start + 100) {
+                    txn.success.append(.put(PutRequest(key: Bytes("page/\(String(format: "%05d", i))".utf8), value: Bytes("v".utf8))))
+                }
+                try await store.txn(txn)
+            }
+            let whole = KeyRange(prefix: Bytes("page/".utf8))
+            /// Pages through the range, as Kubernetes does at the first page's revision if it is told to.
+            func pages(pinned: Bool, writes: Bool) async throws {
+                var live = try await store.list(prefix: "page/").count
+                var request = RangeRequest(whole)
+                request.limit = 100
+                var number: Int64 = 0
+                while true {
+                    let page = try await store.range(request)
+                    #expect(page.count == live)
+                    live -= Int64(page.kvs.count)
+                    number += 1
+                    if writes {
+                        try await store.put("page/99999/\(number)", "v")
+                        try await store.delete("page/0\(4_999 - number)")
+                        try await store.put("page/99999/again/\(number)", "v")
+                    }
+                    guard page.more, let last = page.kvs.last else { break }
+                    request.range = KeyRange(lower: last.key.successor, upper: whole.upper)
+                    if pinned { request.revision = page.revision }
+                }
+                #expect(number >= 50)
+            }
+            _ = try await store.list(prefix: "page/", limit: 1)
+            let walked = store.metrics().countWalks
+            try await pages(pinned: false, writes: false)
+            try await pages(pinned: true, writes: false)
+            #expect(store.metrics().countWalks == walked)
+            // The first page again and again, between changes.
+            for i in 0..<50 {
+                let before = try await store.list(prefix: "page/", limit: 100).count
+                try await store.put("page/1/\(i)", "v")
+                #expect(try await store.list(prefix: "page/", limit: 100).count == before + 1)
+            }
+            #expect(store.metrics().countWalks == walked)
+        }
+    }
+
     @Test("arbitrary bytes in keys and values", arguments: Backend.selected)
     func bytes(backend: Backend) async throws {
         try await backend.withStore { store in

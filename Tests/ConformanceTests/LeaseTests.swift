@@ -1,4 +1,5 @@
 import Drover
+import Foundation
 import TestSupport
 import Testing
 
@@ -70,6 +71,41 @@ struct LeaseTests {
             try await Task.sleep(nanoseconds: 4_200_000_000)
             #expect(try await again.get("r") == nil)
             #expect(try await again.leases().isEmpty)
+            await again.close()
+        }
+    }
+
+    @Test("keep-alives cost no write on SQLite", .enabled(if: Backend.selected.contains(.sqlite)))
+    func renewals() async throws {
+        try await withTemporaryDirectory { directory in
+            let store = try Backend.sqlite.open(directory)
+            let lease = try await store.grantLease(ttl: 60)
+            try await store.put("r", "", lease: lease.id)
+            // What upkeep there is comes first.
+            try await Task.sleep(nanoseconds: 600_000_000)
+            func files() throws -> [String: Data] {
+                try FileManager.default.contentsOfDirectory(atPath: directory).filter { !$0.hasSuffix("-shm") }
+                    .reduce(into: [:]) { $0[$1] = try Data(contentsOf: URL(fileURLWithPath: "\(directory)/\($1)")) }
+            }
+            let before = try files()
+            let batches = store.metrics().commits.batches
+            for _ in 0..<1_000 { #expect(try await store.keepAlive(lease.id) == 60) }
+            #expect(store.metrics().commits.batches == batches)
+            #expect(try files() == before)
+            await store.close()
+        }
+    }
+
+    @Test("the cluster's id outlives a restart; an embedded store's member is the same, too", arguments: Backend.selected)
+    func identity(backend: Backend) async throws {
+        try await withTemporaryDirectory { directory in
+            let store = try backend.open(directory)
+            let (cluster, member) = (store.clusterID, store.memberID)
+            #expect(cluster != 0 && member != 0)
+            await store.close()
+            let again = try backend.open(directory)
+            #expect(again.clusterID == cluster)
+            if backend == .sqlite { #expect(again.memberID == member) }
             await again.close()
         }
     }

@@ -63,6 +63,115 @@ extension SystemTests {
             }
         }
 
+        /// Puts keys through `servers` while `body` runs, and checks that nothing was lost.
+        private func underLoad(
+            _ servers: [TestServer],
+            _ body: () async throws -> Void
+        ) async throws {
+            let watch = try await WatchCollector(servers[0], prefix: "s/")
+            let connections = try await servers.asyncMap { try await $0.connect() }
+            let outcomes = try await withThrowingTaskGroup(of: [String: WriteOutcome].self) { group in
+                for lane in 0..<6 {
+                    group.addTask { await WriteOutcome.lane(connections[lane % connections.count], "s/\(lane)") }
+                }
+                try await Task.sleep(nanoseconds: 1_000_000_000)
+                try await body()
+                try await Task.sleep(nanoseconds: 3_000_000_000)
+                group.cancelAll()
+                return try await group.reduce(into: [:]) { $0.merge($1) { $1 } }
+            }
+            #expect(outcomes.values.filter(\.isAcknowledged).count > 100)
+            // It goes on after the change of servers, not just up to it.
+            let last = try await put(connections[0], "s/last", "")
+            try await WriteOutcome.verify(connections[0], outcomes)
+            try await watch.wait(for: Int(last - 1))
+            let strays = await watch.strays(2...last)
+            #expect(strays.isEmpty, "\(strays.prefix(5))")
+        }
+
+        @Test(
+            "PostgreSQL: a planned switchover; the old primary comes back as a standby",
+            .enabled(if: Engine.selected.contains(.postgres))
+        )
+        func switchover() async throws {
+            try await withTemporaryDirectory { directory in
+                chmod(directory, 0o755)
+                let old = try PostgreSQLServer(directory: "\(directory)/old")
+                try old.start()
+                defer { old.kill() }
+                let new = try PostgreSQLServer(directory: "\(directory)/new", cloneOf: old)
+                try new.start()
+                defer { new.kill() }
+                let endpoint = old.endpoint(database: "ha").replacingOccurrences(
+                    of: ":\(old.port)/",
+                    with: ":\(old.port),127.0.0.1:\(new.port)/"
+                )
+                let server = try await TestServer.drover(directory: directory, endpoint: endpoint)
+                try await underLoad([server]) {
+                    // A clean stop hands all of the log over first.
+                    old.stop()
+                    try new.promote()
+                    try old.follow(new)
+                    try old.start()
+                }
+                // The demoted one answers, and is not written to: it is the first that the endpoint names.
+                #expect(try old.sql("SELECT pg_is_in_recovery()", database: nil).hasPrefix("t"))
+                let again = try await TestServer.drover(directory: directory, endpoint: endpoint, log: "again.log")
+                try await put(try await again.connect(), "s/again", "")
+                server.process.stop()
+                again.process.stop()
+            }
+        }
+
+        @Test(
+            "MariaDB: the primary becomes read-only, and the replica takes its place",
+            .enabled(if: Engine.selected.contains(.mariadb))
+        )
+        func demotion() async throws {
+            try await withTemporaryDirectory { directory in
+                chmod(directory, 0o755)
+                func member(_ id: Int) throws -> MariaDBServer {
+                    try MariaDBServer(
+                        directory: "\(directory)/member\(id)",
+                        settings: ["server-id=\(id)", "log-bin=log", "log-slave-updates=1", "gtid-strict-mode=1"]
+                    )
+                }
+                let (old, new) = (try member(1), try member(2))
+                try old.start()
+                defer { old.kill() }
+                // Whoever may do everything may also write to a server that is read-only.
+                try old.sql(
+                    "CREATE USER app@'127.0.0.1' IDENTIFIED BY 'pw'; GRANT ALL ON ha.* TO app@'127.0.0.1'; CREATE DATABASE ha",
+                    database: nil
+                )
+                try new.start()
+                defer { new.kill() }
+                try new.sql(
+                    "SET GLOBAL read_only = 1; CHANGE MASTER TO master_host='127.0.0.1', master_port=\(old.port), master_user='root', master_use_gtid=slave_pos; START SLAVE",
+                    database: nil
+                )
+                let endpoint = "mysql://app:pw@127.0.0.1:\(old.port),127.0.0.1:\(new.port)/ha"
+                let server = try await TestServer.drover(directory: directory, endpoint: endpoint)
+                let alone = try run(
+                    droverExecutable(),
+                    [
+                        "serve", "--endpoint", "mysql://app:pw@127.0.0.1:\(new.port)/ha", "--listen-address",
+                        "127.0.0.1:\(freePort())",
+                    ]
+                )
+                #expect(alone.status != 0 && alone.error.contains("read-only"), "\(alone.error)")
+                try await underLoad([server]) {
+                    try old.sql("SET GLOBAL read_only = 1", database: nil)
+                    let position = try old.sql("SELECT @@gtid_binlog_pos", database: nil)
+                        .trimmingCharacters(in: .whitespacesAndNewlines)
+                    let caught = try new.sql("SELECT MASTER_GTID_WAIT('\(position)', 20)", database: nil)
+                    #expect(caught.hasPrefix("0"))
+                    try new.sql("STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = 0", database: nil)
+                }
+                server.process.stop()
+            }
+        }
+
         private func galeraNode(_ number: Int, _ ports: [Int], _ directory: String) throws -> MariaDBServer {
             let own = ports[number]
             let members = ports.map { "127.0.0.1:\($0)" }.joined(separator: ",")

@@ -15,7 +15,11 @@ enum WriteOutcome: Sendable {
         do {
             return .acknowledged(try await put(connection, key, key))
         } catch let error as ClientError {
-            // A call that was cut or given up by this side is open too.
+            // What the server says is final, but for etcd's timeouts; a call that was cut or given up by this side is
+            // open too.
+            if error.message.hasPrefix("etcdserver: ") || error.message.hasPrefix("drover: ") {
+                return error.message.hasPrefix("etcdserver: request timed out") ? .open : .refused
+            }
             return [1, 4, 13, 14].contains(error.code) ? .open : .refused
         } catch {
             return .open

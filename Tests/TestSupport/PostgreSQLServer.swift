@@ -114,6 +114,23 @@ public final class PostgreSQLServer: DatabaseServer, @unchecked Sendable {
         process = nil
     }
 
+    /// Has it read its configuration again.
+    public func reload() throws {
+        if let pid = serverProcess { Foundation.kill(pid, SIGHUP) }
+        usleep(500_000)
+    }
+
+    /// Makes it a standby of another server of the same history, from its next start on.
+    public func follow(_ primary: PostgreSQLServer) throws {
+        let data = "\(directory)/data"
+        let settings = "\nprimary_conninfo = 'host=127.0.0.1 port=\(primary.port) user=\(user)'\n"
+        let file = "\(data)/postgresql.auto.conf"
+        try ((try String(contentsOfFile: file, encoding: .utf8)) + settings)
+            .write(toFile: file, atomically: false, encoding: .utf8)
+        FileManager.default.createFile(atPath: "\(data)/standby.signal", contents: nil)
+        try ServerUser.own(user, data)
+    }
+
     public func promote() throws { try command("pg_ctl", ["promote", "-w", "-D", "\(directory)/data"]) }
 
     deinit { kill() }

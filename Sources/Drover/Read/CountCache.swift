@@ -40,6 +40,13 @@ final class CountCache: Sendable {
 
     private let state: Mutex<State>
     private let limits: Limits
+    private let walks = Atomic<Int>(0)
+
+    /// Ranges that were counted key by key.
+    var walkCount: Int { walks.load(ordering: .relaxed) }
+
+    /// A range is about to be counted key by key.
+    func willWalk() { walks.add(1, ordering: .relaxed) }
 
     init(limits: Limits, revision: Int64) {
         self.limits = limits

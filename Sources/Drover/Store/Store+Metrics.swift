@@ -7,6 +7,7 @@ extension Store {
         public var leaseCount: Int
         public var longestSweepSeconds: Double
         public var conflicts: Int
+        public var countWalks: Int
     }
 
     /// Figures of the engine since it was opened.
@@ -17,7 +18,8 @@ extension Store {
             leases: lessor?.totals() ?? sharedLeases?.totals() ?? (0, 0, 0, 0),
             leaseCount: leaseCount,
             longestSweepSeconds: committer.counters.longestSweepSeconds,
-            conflicts: committer.counters.conflictCount
+            conflicts: committer.counters.conflictCount,
+            countWalks: counts.walkCount
         )
     }
 

@@ -119,11 +119,14 @@ extension Store {
                 try fillCounts(from: first, meta, reader)
                 if let known = counts.count(range, at: meta.revision) { return known }
             }
+            if !range.isSingle { counts.willWalk() }
             let count = try reader.count(range, at: nil)
             if !range.isSingle { counts.learn(range, at: meta.revision, count: count) }
             return count
         }
-        return try counts.continuation(range, at: revision) ?? reader.count(range, at: revision)
+        if let known = counts.continuation(range, at: revision) { return known }
+        if !range.isSingle { counts.willWalk() }
+        return try reader.count(range, at: revision)
     }
 
     /// Reads what others have committed since the counts were last moved along.

@@ -75,6 +75,12 @@ enum MetricsText {
             "The longest step of compaction's physical part.",
             figures.longestSweepSeconds
         )
+        page.one(
+            "drover_count_walks_total",
+            "counter",
+            "Ranges counted key by key, since their count was not known.",
+            figures.countWalks
+        )
         page.one("drover_leases", "gauge", "Leases.", figures.leaseCount)
         operations(context, &page)
         commits(figures.commits, &page)

@@ -1,0 +1,183 @@
+import DroverClient
+import EtcdAPI
+import Foundation
+import TestSupport
+import Testing
+
+extension SystemTests {
+    /// How a database server is reached: encrypted, and with passwords from where its users keep them.
+    @Suite("encrypted connections to the database, and passwords")
+    struct DatabaseAccess {
+        /// An authority, and a server's certificate for 127.0.0.1 that it has signed.
+        private struct Certificates {
+            let directory: String
+            var authority: String { "\(directory)/ca.pem" }
+            var stranger: String { "\(directory)/stranger.pem" }
+            var certificate: String { "\(directory)/server.pem" }
+            var key: String { "\(directory)/server.key" }
+
+            init(_ directory: String) throws {
+                self.directory = directory
+                try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+                func openssl(_ arguments: String) throws {
+                    let program = try #require(find("openssl"), "there is no openssl; `make test` installs it")
+                    let result = try run(program, arguments.split(separator: " ").map(String.init))
+                    if result.status != 0 { throw ServerFailure("openssl: \(result.error)") }
+                }
+                for name in ["ca", "stranger"] {
+                    try openssl(
+                        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=\(name) -keyout \(directory)/\(name).key -out \(directory)/\(name).pem"
+                    )
+                }
+                try openssl(
+                    "req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout \(key) -out \(directory)/server.csr"
+                )
+                try "subjectAltName=IP:127.0.0.1".write(
+                    toFile: "\(directory)/ext",
+                    atomically: true,
+                    encoding: .utf8
+                )
+                try openssl(
+                    "x509 -req -in \(directory)/server.csr -CA \(authority) -CAkey \(directory)/ca.key -CAcreateserial -days 2 -extfile \(directory)/ext -out \(certificate)"
+                )
+            }
+
+            /// For the server's user to read.
+            func give(to server: any DatabaseServer) throws {
+                let data = (server as? PostgreSQLServer)?.directory ?? (server as? MariaDBServer)?.directory ?? ""
+                for file in [certificate, key] {
+                    _ = try run("/bin/cp", [file, data])
+                    _ = try run("/bin/chown", ["--reference=\(data)/data", "\(data)/\(URL(fileURLWithPath: file).lastPathComponent)"])
+                }
+                _ = try run("/bin/chmod", ["600", "\(data)/server.key"])
+            }
+        }
+
+        /// Starts drover, writes and reads a key, and stops it.
+        private func expectServes(_ endpoint: String, _ directory: String, environment: [String: String] = [:]) async throws {
+            let server = try await TestServer.drover(directory: directory, endpoint: endpoint, environment: environment)
+            let connection = try await server.connect()
+            try await put(connection, "a", "1")
+            #expect(try await get(connection, "a").kvs.count == 1)
+            server.process.stop()
+        }
+
+        private func refusal(_ endpoint: String, _ environment: [String: String] = [:]) throws -> String {
+            let result = try run(
+                droverExecutable(),
+                ["serve", "--endpoint", endpoint, "--listen-address", "127.0.0.1:\(freePort())"],
+                environment: environment
+            )
+            #expect(result.status != 0)
+            return result.error
+        }
+
+        @Test("PostgreSQL over TLS: the certificate is checked", .enabled(if: Engine.selected.contains(.postgres)))
+        func encryptedPostgreSQL() async throws {
+            try await withTemporaryDirectory { directory in
+                chmod(directory, 0o755)
+                let certificates = try Certificates("\(directory)/tls")
+                let home = "\(directory)/pg"
+                let server = try PostgreSQLServer(
+                    directory: home,
+                    settings: ["ssl=on", "ssl_cert_file=\(home)/server.pem", "ssl_key_file=\(home)/server.key"]
+                )
+                try certificates.give(to: server)
+                try server.start()
+                defer { server.kill() }
+                // Nothing but TLS is let in.
+                let rules = "\(home)/data/pg_hba.conf"
+                try "local all all trust\nhostssl all all 127.0.0.1/32 trust\n".write(toFile: rules, atomically: false, encoding: .utf8)
+                try ServerUserAccess.own(rules)
+                try server.reload()
+                let base = server.endpoint(database: "tls").replacingOccurrences(of: "?sslmode=disable", with: "")
+                try await expectServes("\(base)?sslmode=require", directory)
+                try await expectServes("\(base)?sslmode=verify-full&sslrootcert=\(certificates.authority)", directory)
+                #expect(try refusal("\(base)?sslmode=disable").contains("pg_hba"))
+                let stranger = try refusal("\(base)?sslmode=verify-full&sslrootcert=\(certificates.stranger)")
+                #expect(stranger.contains("certificate verify failed"), "\(stranger)")
+                let name = base.replacingOccurrences(of: "127.0.0.1", with: "localhost")
+                let other = try refusal("\(name)?sslmode=verify-full&sslrootcert=\(certificates.authority)")
+                #expect(other.contains("does not match host name") || other.contains("localhost"), "\(other)")
+                // kine's flag in place of the parameter.
+                let flagged = try await TestServer.drover(
+                    directory: directory,
+                    endpoint: base,
+                    arguments: ["--ca-file", certificates.authority]
+                )
+                flagged.process.stop()
+            }
+        }
+
+        @Test("MariaDB over TLS: the certificate is checked", .enabled(if: Engine.selected.contains(.mariadb)))
+        func encryptedMariaDB() async throws {
+            try await withTemporaryDirectory { directory in
+                chmod(directory, 0o755)
+                let certificates = try Certificates("\(directory)/tls")
+                let home = "\(directory)/my"
+                let server = try MariaDBServer(
+                    directory: home,
+                    settings: ["ssl-cert=\(home)/server.pem", "ssl-key=\(home)/server.key"]
+                )
+                try certificates.give(to: server)
+                try server.start()
+                defer { server.kill() }
+                try server.sql(
+                    "CREATE USER tls@'127.0.0.1' IDENTIFIED BY 'pw' REQUIRE SSL; GRANT ALL ON tls.* TO tls@'127.0.0.1'",
+                    database: nil
+                )
+                let base = "mysql://tls:pw@127.0.0.1:\(server.port)/tls"
+                try await expectServes("\(base)?ssl-mode=REQUIRED", directory)
+                try await expectServes("mysql://tls:pw@tcp(127.0.0.1:\(server.port))/tls?tls=skip-verify", directory)
+                try await expectServes("\(base)?ssl-mode=VERIFY_IDENTITY&ssl-ca=\(certificates.authority)", directory)
+                #expect(try refusal(base).contains("password"))
+                let stranger = try refusal("\(base)?ssl-mode=VERIFY_IDENTITY&ssl-ca=\(certificates.stranger)")
+                #expect(stranger.contains("certificate") || stranger.contains("SSL"), "\(stranger)")
+                let flagged = try await TestServer.drover(
+                    directory: directory,
+                    endpoint: base,
+                    arguments: ["--ca-file", certificates.authority]
+                )
+                flagged.process.stop()
+            }
+        }
+
+        @Test(
+            "PostgreSQL's passwords: in the endpoint, the environment, and the password file",
+            .enabled(if: Engine.selected.contains(.postgres))
+        )
+        func passwords() async throws {
+            try await withTemporaryDirectory { directory in
+                chmod(directory, 0o755)
+                let server = try PostgreSQLServer(directory: "\(directory)/pg")
+                try server.start()
+                defer { server.kill() }
+                try server.sql("CREATE ROLE app LOGIN CREATEDB PASSWORD 'p @ss'", database: nil)
+                let rules = "\(directory)/pg/data/pg_hba.conf"
+                let text = "host all app 127.0.0.1/32 scram-sha-256\n" + (try String(contentsOfFile: rules, encoding: .utf8))
+                try text.write(toFile: rules, atomically: false, encoding: .utf8)
+                try server.reload()
+                let port = server.port
+                let base = "postgres://app@127.0.0.1:\(port)/pw?sslmode=disable"
+                #expect(try refusal(base).contains("password"))
+                try await expectServes("postgres://app:p%20%40ss@127.0.0.1:\(port)/pw?sslmode=disable", directory)
+                try await expectServes(base, directory, environment: ["PGPASSWORD": "p @ss"])
+                let file = "\(directory)/pgpass"
+                try "127.0.0.1:\(port):*:app:p @ss\n".write(toFile: file, atomically: true, encoding: .utf8)
+                chmod(file, 0o600)
+                try await expectServes(base, directory, environment: ["PGPASSFILE": file])
+                try await expectServes("\(base)&passfile=\(file)", directory)
+                // Pairs, with quoting of their own.
+                try await expectServes(
+                    "host=127.0.0.1 port=\(port) user=app password='p @ss' dbname=pw sslmode=disable",
+                    directory
+                )
+                try await expectServes(
+                    "dbname=pw sslmode=disable",
+                    directory,
+                    environment: ["PGHOST": "127.0.0.1", "PGPORT": "\(port)", "PGUSER": "app", "PGPASSWORD": "p @ss"]
+                )
+            }
+        }
+    }
+}
