@@ -85,7 +85,10 @@ struct BatchStatements {
             text.append(Int64(change.after.valueLength))
         }
         let dead = keys.filter { !$0.after.isLive }
-        try flights.list(live.filter { $0.before?.isLive == false }.map(\.key), "DELETE FROM drover_tombstone WHERE k IN ")
+        try flights.list(
+            live.filter { $0.before?.isLive == false }.map(\.key),
+            "DELETE FROM drover_tombstone WHERE k IN "
+        )
         try flights.list(dead.filter { $0.before?.isLive == true }.map(\.key), "DELETE FROM drover_current WHERE k IN ")
         try flights.rows(
             dead,
@@ -126,7 +129,9 @@ struct BatchStatements {
             flights.text.append(list: changes.revokedLeases)
             flights.text.end()
         }
-        try flights.rows(changes.grantedLeases, "INSERT INTO drover_lease VALUES ", bytes: { _ in 120 }) { text, lease in
+        try flights.rows(changes.grantedLeases, "INSERT INTO drover_lease VALUES ", bytes: { _ in 120 }) {
+            text,
+            lease in
             text.append(lease.id)
             text.comma()
             text.append(lease.grantedTTL)

@@ -54,7 +54,9 @@ public final class MySQLDriver: Driver, DriverProvider {
     }
 
     func connect(isolation: String) throws -> MySQLConnection {
+        let known = try history.floor()
         let connection = try MySQLConnection(configuration, settings: Self.settings(isolation: isolation))
+        connection.connectedAt = known
         // The fence rests on it: without it a NULL in a NOT NULL column becomes 0.
         let mode = try connection.query(
             "SELECT @@sql_mode LIKE '%STRICT_ALL_TABLES%', @@sql_mode LIKE '%NO_BACKSLASH%'"

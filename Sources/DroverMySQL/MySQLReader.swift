@@ -103,16 +103,7 @@ final class MySQLReader: DriverReader, ForwardingView {
             var meta: StoreMeta?
             while result.next() {
                 if meta == nil {
-                    let seen = StoreMeta(
-                        revision: result.integer(8),
-                        batch: result.integer(9),
-                        compacted: result.integer(10),
-                        swept: result.integer(11),
-                        purged: result.integer(12),
-                        generationStart: result.integer(14),
-                        clusterID: UInt64(bitPattern: result.integer(13)),
-                        memberID: driver.instanceID
-                    )
+                    let seen = try view.meta(result, from: 8)
                     try view.check(seen, since: floor)
                     meta = seen
                 }

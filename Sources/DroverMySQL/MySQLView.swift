@@ -4,7 +4,10 @@ import Drover
 final class MySQLView: DriverView {
     /// The database's clock in microseconds; sessions keep universal time.
     static let clock = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)"
-    static let metaColumns = "revision, batch, compacted, swept, purged, cluster_id, generation_start"
+    /// With whether the server has been made read-only: a primary that was turned into a replica goes on answering the
+    /// connections it has, with what it knows.
+    static let metaColumns =
+        "revision, batch, compacted, swept, purged, cluster_id, generation_start, @@global.read_only"
     static let selectMeta = "SELECT \(metaColumns) FROM drover_meta WHERE id = 1"
     private static let logColumns = "k, main, sub, created, version, lease, previous_main, previous_sub"
 
@@ -18,14 +21,10 @@ final class MySQLView: DriverView {
         self.connection = connection
     }
 
-    /// Whether a row of `meta` that came over this connection was found right.
-    private var wasChecked = false
-
     /// Checks what this connection shows of the database's history; one that shows an old one is given up.
     func check(_ meta: StoreMeta, since floor: HistoryGuard.Floor) throws {
         do {
-            try driver.history.check(meta, since: floor, isFresh: !wasChecked)
-            wasChecked = true
+            try driver.history.check(meta, since: floor, connectedAt: connection.connectedAt)
         } catch let failure as DriverFailure where failure.kind == .unavailable {
             connection.abandon()
             throw failure
@@ -39,14 +38,23 @@ final class MySQLView: DriverView {
         guard let result, result.next() else {
             throw DriverFailure(.corrupt, "drover_meta has lost its row; restore the database from a backup")
         }
+        return try meta(result, from: 0)
+    }
+
+    /// ``metaColumns`` of the row the result is at, which begin at `column`.
+    func meta(_ result: MySQLResult, from column: Int) throws -> StoreMeta {
+        if result.integer(column + 7) != 0 {
+            connection.abandon()
+            throw MySQLFailure.make(1_290, "the server has been made read-only")
+        }
         return StoreMeta(
-            revision: result.integer(0),
-            batch: result.integer(1),
-            compacted: result.integer(2),
-            swept: result.integer(3),
-            purged: result.integer(4),
-            generationStart: result.integer(6),
-            clusterID: UInt64(bitPattern: result.integer(5)),
+            revision: result.integer(column),
+            batch: result.integer(column + 1),
+            compacted: result.integer(column + 2),
+            swept: result.integer(column + 3),
+            purged: result.integer(column + 4),
+            generationStart: result.integer(column + 6),
+            clusterID: UInt64(bitPattern: result.integer(column + 5)),
             memberID: driver.instanceID
         )
     }

@@ -29,6 +29,9 @@ final class PGConnection {
     /// Whether the connection is of no more use.
     private(set) var isBroken = false
 
+    /// What was known of the database's history before this connection was made.
+    var connectedAt = HistoryGuard.Floor()
+
     /// Gives it up: it is made anew before it is used again.
     func abandon() { isBroken = true }
 

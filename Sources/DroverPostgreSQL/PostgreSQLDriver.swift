@@ -52,7 +52,10 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
     ]
 
     func connect(database: String? = nil) throws -> PGConnection {
-        try PGConnection(configuration, database: database, settings: Self.settings)
+        let known = try history.floor()
+        let connection = try PGConnection(configuration, database: database, settings: Self.settings)
+        connection.connectedAt = known
+        return connection
     }
 
     public func openWriter() throws -> any DriverWriter {

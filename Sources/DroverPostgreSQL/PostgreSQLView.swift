@@ -12,14 +12,10 @@ final class PostgreSQLView: DriverView {
         self.connection = connection
     }
 
-    /// Whether a row of `meta` that came over this connection was found right.
-    private var wasChecked = false
-
     /// Checks what this connection shows of the database's history; one that shows an old one is given up.
     func check(_ meta: StoreMeta, since floor: HistoryGuard.Floor) throws {
         do {
-            try driver.history.check(meta, since: floor, isFresh: !wasChecked)
-            wasChecked = true
+            try driver.history.check(meta, since: floor, connectedAt: connection.connectedAt)
         } catch let failure as DriverFailure where failure.kind == .unavailable {
             connection.abandon()
             throw failure

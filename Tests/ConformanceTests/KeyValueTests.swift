@@ -155,7 +155,9 @@ struct KeyValueTests {
             for start in stride(from: 0, to: total, by: 100) {
                 var txn = TxnRequest()
                 for i in start..<(start + 100) {
-                    txn.success.append(.put(PutRequest(key: Bytes("page/\(String(format: "%05d", i))".utf8), value: Bytes("v".utf8))))
+                    txn.success.append(
+                        .put(PutRequest(key: Bytes("page/\(String(format: "%05d", i))".utf8), value: Bytes("v".utf8)))
+                    )
                 }
                 try await store.txn(txn)
             }

@@ -96,7 +96,10 @@ struct LeaseTests {
         }
     }
 
-    @Test("the cluster's id outlives a restart; an embedded store's member is the same, too", arguments: Backend.selected)
+    @Test(
+        "the cluster's id outlives a restart; an embedded store's member is the same, too",
+        arguments: Backend.selected
+    )
     func identity(backend: Backend) async throws {
         try await withTemporaryDirectory { directory in
             let store = try backend.open(directory)

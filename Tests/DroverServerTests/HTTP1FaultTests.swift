@@ -25,15 +25,21 @@ struct HTTP1FaultTests {
 
     private func expectAlive(_ port: Int) async throws {
         let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
-        let _: PBRangeResponse = try await connection.unary("/etcdserverpb.KV/Range", PBRangeRequest.with { $0.key = Data([1]) })
+        let _: PBRangeResponse = try await connection.unary(
+            "/etcdserverpb.KV/Range",
+            PBRangeRequest.with { $0.key = Data([1]) }
+        )
         await connection.close()
     }
 
-    @Test("wrong methods and paths", arguments: [
-        ("GET", "/v3/kv/range", 405), ("PUT", "/v3/kv/put", 405), ("DELETE", "/v3/watch", 405),
-        ("POST", "/v3/kv/nothing", 404), ("POST", "/", 404), ("GET", "/v2/keys/a", 404), ("POST", "/health", 405),
-        ("POST", "/etcdserverpb.KV/Range", 404), ("GET", "/health", 200), ("POST", "/v3beta/kv/range", 200),
-    ])
+    @Test(
+        "wrong methods and paths",
+        arguments: [
+            ("GET", "/v3/kv/range", 405), ("PUT", "/v3/kv/put", 405), ("DELETE", "/v3/watch", 405),
+            ("POST", "/v3/kv/nothing", 404), ("POST", "/", 404), ("GET", "/v2/keys/a", 404), ("POST", "/health", 405),
+            ("POST", "/etcdserverpb.KV/Range", 404), ("GET", "/health", 200), ("POST", "/v3beta/kv/range", 200),
+        ]
+    )
     func routes(method: String, path: String, status: Int) async throws {
         try await withServer { _, port in
             let reply = try answer(port, request(method, path, #"{"key":"YQ=="}"#, headers: ["connection: close"]))
@@ -42,13 +48,17 @@ struct HTTP1FaultTests {
         }
     }
 
-    @Test("bodies that are no request, each told what is wrong", arguments: [
-        ("", 200), ("{}", 400), ("{", 400), ("[]", 400), ("null", 400), ("{\"key\":1}", 400), ("{\"key\":\"?\"}", 400),
-        ("{\"key\":\"YQ==\",\"limit\":\"99999999999999999999\"}", 400), ("{\"key\":\"YQ==\",\"limit\":1e3}", 200),
-        ("{\"key\":\"YQ==\",\"limit\":-9223372036854775808}", 200), ("{\"key\":\"YQ==\"} {}", 400),
-        ("{\"key\":\"YQ==\",\"revision\":\"9223372036854775807\"}", 400), ("{\"key\":\"YQ==\",\"nothing\":1}", 200),
-        (String(repeating: "[", count: 100_000), 400), ("{\"key\":\"\u{0}\"}", 400),
-    ])
+    @Test(
+        "bodies that are no request, each told what is wrong",
+        arguments: [
+            ("", 200), ("{}", 400), ("{", 400), ("[]", 400), ("null", 400), ("{\"key\":1}", 400),
+            ("{\"key\":\"?\"}", 400),
+            ("{\"key\":\"YQ==\",\"limit\":\"99999999999999999999\"}", 400), ("{\"key\":\"YQ==\",\"limit\":1e3}", 200),
+            ("{\"key\":\"YQ==\",\"limit\":-9223372036854775808}", 200), ("{\"key\":\"YQ==\"} {}", 400),
+            ("{\"key\":\"YQ==\",\"revision\":\"9223372036854775807\"}", 400), ("{\"key\":\"YQ==\",\"nothing\":1}", 200),
+            (String(repeating: "[", count: 100_000), 400), ("{\"key\":\"\u{0}\"}", 400),
+        ]
+    )
     func bodies(body: String, status: Int) async throws {
         try await withServer { _, port in
             let reply = try answer(port, request("POST", "/v3/kv/range", body, headers: ["connection: close"]))
@@ -76,10 +86,12 @@ struct HTTP1FaultTests {
     @Test("bytes that are no HTTP, header bombs and bodies without an end are refused")
     func broken() async throws {
         try await withServer { _, port in
-            for bytes in ["GARBAGE\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /health HTTP/1.1\r\nbad header\r\n\r\n",
+            for bytes in [
+                "GARBAGE\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /health HTTP/1.1\r\nbad header\r\n\r\n",
                 "POST /v3/kv/range HTTP/1.1\r\ncontent-length: -1\r\n\r\n",
                 "POST /v3/kv/range HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",
-                "POST /v3/kv/range HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{}"] {
+                "POST /v3/kv/range HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{}",
+            ] {
                 let reply = try answer(port, Array(bytes.utf8))
                 #expect(reply.hasPrefix("HTTP/1.1 400 ") || reply.isEmpty, "\(bytes): \(reply)")
             }
@@ -116,7 +128,9 @@ struct HTTP1FaultTests {
             #expect(text(raw.receive { self.text($0).contains("\"revision\":\"2\"") }).contains("\"revision\":\"2\""))
             raw.send(one + request("GET", "/version") + one)
             let replies = text(raw.receive { self.text($0).contains("\"revision\":\"4\"") })
-            let parts = ["\"revision\":\"3\"", "etcdserver", "\"revision\":\"4\""].map { replies.range(of: $0)?.lowerBound }
+            let parts = ["\"revision\":\"3\"", "etcdserver", "\"revision\":\"4\""].map {
+                replies.range(of: $0)?.lowerBound
+            }
             #expect(parts.allSatisfy { $0 != nil } && parts[0]! < parts[1]! && parts[1]! < parts[2]!, "\(replies)")
             let expecting = try RawConnection(port: port)
             var head = request("POST", "/v3/kv/range", #"{"key":"YQ=="}"#, headers: ["expect: 100-continue"])
@@ -160,7 +174,10 @@ struct HTTP1FaultTests {
         }
     }
 
-    @Test("streams of lines: watches and keep-alives over both versions of HTTP", arguments: ["--http1.1", "--http2-prior-knowledge"])
+    @Test(
+        "streams of lines: watches and keep-alives over both versions of HTTP",
+        arguments: ["--http1.1", "--http2-prior-knowledge"]
+    )
     func lines(version: String) async throws {
         try await withServer { _, port in
             func curl(_ path: String, _ body: String, seconds: String = "1") throws -> [String] {

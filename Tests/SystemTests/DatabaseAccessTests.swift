@@ -47,14 +47,19 @@ extension SystemTests {
                 let data = (server as? PostgreSQLServer)?.directory ?? (server as? MariaDBServer)?.directory ?? ""
                 for file in [certificate, key] {
                     _ = try run("/bin/cp", [file, data])
-                    _ = try run("/bin/chown", ["--reference=\(data)/data", "\(data)/\(URL(fileURLWithPath: file).lastPathComponent)"])
+                    _ = try run(
+                        "/bin/chown",
+                        ["--reference=\(data)/data", "\(data)/\(URL(fileURLWithPath: file).lastPathComponent)"]
+                    )
                 }
                 _ = try run("/bin/chmod", ["600", "\(data)/server.key"])
             }
         }
 
         /// Starts drover, writes and reads a key, and stops it.
-        private func expectServes(_ endpoint: String, _ directory: String, environment: [String: String] = [:]) async throws {
+        private func expectServes(_ endpoint: String, _ directory: String, environment: [String: String] = [:])
+            async throws
+        {
             let server = try await TestServer.drover(directory: directory, endpoint: endpoint, environment: environment)
             let connection = try await server.connect()
             try await put(connection, "a", "1")
@@ -87,7 +92,11 @@ extension SystemTests {
                 defer { server.kill() }
                 // Nothing but TLS is let in.
                 let rules = "\(home)/data/pg_hba.conf"
-                try "local all all trust\nhostssl all all 127.0.0.1/32 trust\n".write(toFile: rules, atomically: false, encoding: .utf8)
+                try "local all all trust\nhostssl all all 127.0.0.1/32 trust\n".write(
+                    toFile: rules,
+                    atomically: false,
+                    encoding: .utf8
+                )
                 try ServerUserAccess.own(rules)
                 try server.reload()
                 let base = server.endpoint(database: "tls").replacingOccurrences(of: "?sslmode=disable", with: "")
@@ -154,7 +163,8 @@ extension SystemTests {
                 defer { server.kill() }
                 try server.sql("CREATE ROLE app LOGIN CREATEDB PASSWORD 'p @ss'", database: nil)
                 let rules = "\(directory)/pg/data/pg_hba.conf"
-                let text = "host all app 127.0.0.1/32 scram-sha-256\n" + (try String(contentsOfFile: rules, encoding: .utf8))
+                let text =
+                    "host all app 127.0.0.1/32 scram-sha-256\n" + (try String(contentsOfFile: rules, encoding: .utf8))
                 try text.write(toFile: rules, atomically: false, encoding: .utf8)
                 try server.reload()
                 let port = server.port

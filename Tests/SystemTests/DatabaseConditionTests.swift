@@ -92,7 +92,10 @@ extension SystemTests {
             }
         }
 
-        @Test("a write is two flights, a point read one; an instance takes at most ten connections", arguments: Engine.shared)
+        @Test(
+            "a write is two flights, a point read one; an instance takes at most ten connections",
+            arguments: Engine.shared
+        )
         func roundTrips(engine: Engine) async throws {
             try await withServer(engine) { database, directory in
                 let proxy = try await CuttingProxy(to: database.port)
@@ -252,11 +255,15 @@ extension SystemTests {
             }
         }
 
-        @Test("settings that let the server forget are warned of by name, and safe ones are not", arguments: Engine.shared)
+        @Test(
+            "settings that let the server forget are warned of by name, and safe ones are not",
+            arguments: Engine.shared
+        )
         func durability(engine: Engine) async throws {
             let risky =
                 engine == .postgres
-                ? ["fsync=off", "synchronous_commit=off"] : ["innodb-flush-log-at-trx-commit=2", "innodb-doublewrite=0"]
+                ? ["fsync=off", "synchronous_commit=off"]
+                : ["innodb-flush-log-at-trx-commit=2", "innodb-doublewrite=0"]
             let safe =
                 engine == .postgres ? ["fsync=on", "synchronous_commit=on"] : ["innodb-flush-log-at-trx-commit=1"]
             for settings in [risky, safe] {

@@ -9,15 +9,18 @@ public final class HistoryGuard: Sendable {
     /// What was known at a moment.
     public struct Floor: Sendable, Hashable {
         /// The newest revision.
-        public var revision: Int64
+        public var revision: Int64 = 0
         /// The newest batch.
-        public var batch: Int64
+        public var batch: Int64 = 0
+        /// The start of the newest generation of the history, if any was seen.
+        public var generationStart: Int64?
+
+        /// Nothing seen.
+        public init() {}
     }
 
     private struct State {
-        var floor = Floor(revision: 0, batch: 0)
-        /// The start of the generation that was seen last.
-        var generationStart: Int64?
+        var floor = Floor()
         var fault: DriverFailure?
     }
 
@@ -36,16 +39,23 @@ public final class HistoryGuard: Sendable {
 
     /// Checks a row of `meta` against what was known before it was asked for.
     ///
-    /// - Parameter isFresh: it is the first row that its connection has read. An older connection may still be to a
-    ///   server that others have turned away from, such as a primary that was made a replica: what it shows proves
-    ///   nothing.
+    /// - Parameters:
+    ///   - floor: what was known before the row was asked for.
+    ///   - connectedAt: what was known before its connection was made. A connection may be to a server that others have
+    ///     turned away from since, such as a primary that was made a replica: it proves a loss only of what was known
+    ///     when that server was found to be the one to use.
     /// - Throws: ``DriverFailure`` of kind `forked`, and `unavailable` when the connection must be given up.
-    public func check(_ meta: StoreMeta, since floor: Floor, isFresh: Bool) throws {
+    public func check(_ meta: StoreMeta, since floor: Floor, connectedAt: Floor) throws {
         try state.withLock { state in
             if let fault = state.fault { throw fault }
             let isBehind = meta.revision < floor.revision || meta.batch < floor.batch
-            let isOther = state.generationStart.map { $0 != meta.generationStart } ?? false
-            if (isBehind || isOther) && !isFresh {
+            let known = state.floor.generationStart
+            let isOther = known != nil && known != meta.generationStart
+            let isProof =
+                isBehind
+                ? meta.revision < connectedAt.revision || meta.batch < connectedAt.batch
+                : connectedAt.generationStart == known
+            if (isBehind || isOther) && !isProof {
                 throw DriverFailure(
                     .unavailable,
                     "the server of this connection is not the one that others write to now"
@@ -58,7 +68,7 @@ public final class HistoryGuard: Sendable {
                 // Others have gone on from less than this instance has seen.
                 throw Self.fork(&state, now: meta.generationStart, seen: state.floor.revision)
             }
-            state.generationStart = meta.generationStart
+            state.floor.generationStart = meta.generationStart
             state.floor.revision = max(state.floor.revision, meta.revision)
             state.floor.batch = max(state.floor.batch, meta.batch)
         }
