@@ -7,7 +7,7 @@ RELEASE = --configuration release --static-swift-stdlib --scratch-path .build-re
 	-Xswiftc -enforce-exclusivity=unchecked
 BINARY = .build-release/release/drover
 
-.PHONY: run build release test test-all lint format bench-quick examples fuzz clean packages-run packages-test packages-all toolchain
+.PHONY: run build release test test-all lint format bench-quick bench-size examples fuzz clean packages-run packages-test packages-all toolchain
 
 run: build
 	@mkdir -p $(DATA)
@@ -55,6 +55,11 @@ format: toolchain
 bench-quick: build
 	scripts/packages bench
 	python3 Benchmarks/quick/bench_quick.py $(BINARY)
+
+# Memory and start-up, with a hundred thousand and a million keys.
+bench-size: build
+	scripts/packages bench
+	python3 Benchmarks/quick/size.py $(BINARY)
 
 packages-run:
 	@scripts/packages run

@@ -103,13 +103,13 @@ def load(port, path, message, connections, streams, calls, directory):
     return rate
 
 
-def fill(port, directory):
-    """10,000 keys of 1 KiB, 100 in a transaction."""
+def fill(port, first=0, last=10_000):
+    """Keys of 1 KiB, 100 in a transaction."""
     import http.client
     import base64
     connection = http.client.HTTPConnection("127.0.0.1", port)
     value = base64.b64encode(VALUE).decode()
-    for start in range(0, 10_000, 100):
+    for start in range(first, last, 100):
         operations = [{"request_put": {"key": base64.b64encode(pod(i)).decode(), "value": value}}
                       for i in range(start, start + 100)]
         connection.request("POST", "/v3/kv/txn", json.dumps({"success": operations}),
@@ -135,6 +135,20 @@ def memory(pids):
         except OSError:
             pass
     return peak, seconds
+
+
+def growth(name, port, directory, rounds):
+    """Pages of 500 out of 10,000 keys, out of 100,000, and after each of those was written three times more."""
+    path, message = CALLS["page of 500"]
+    rates = []
+    for step in ((), ((10_000, 100_000),), ((0, 100_000),) * 3):
+        for first, last in step:
+            fill(port, first, last)
+        rates.append(statistics.median(load(port, path, message, 50, 10, 1_000, directory) for _ in range(rounds)))
+    few, many, old = rates
+    print(f"{name}: pages of 500 out of 10,000 keys {few:,.0f}/s, out of 100,000 {many:,.0f}/s ({many / few:.2f}), "
+          f"after 300,000 more revisions {old:,.0f}/s ({old / few:.2f})", flush=True)
+    return old
 
 
 def two_instances(name, servers, program, endpoint, port, directory, rounds):
@@ -180,7 +194,7 @@ def main():
         time.sleep(3)
         print(f"drover beside {version}, all durable, {os.cpu_count()} cores, {options.rounds} rounds")
         for port in ports.values():
-            fill(port, directory)
+            fill(port)
         print(" " * 22 + "".join(f"{name + '/s':>14}" for name in ports) + "".join(f"{name:>10}" for name in backends))
         results = {}
         for name, call, connections, streams, calls in RUNS:
@@ -198,6 +212,12 @@ def main():
         for name in backends:
             if name != "sqlite" and not options.only:
                 two_instances(name, servers, options.drover, endpoints[name], ports[name], directory, options.rounds)
+        if not options.only or options.only == "growth":
+            pages = {name: growth(name, ports[name], directory, options.rounds) for name in backends}
+            if "sqlite" in pages:
+                for name in backends:
+                    if name != "sqlite":
+                        print(f"{name}: a page takes {pages['sqlite'] / pages[name]:.2f} times as long as on SQLite")
         figures = {server: memory([pid]) for server, pid in pids.items()}
         for place, title in enumerate(["peak memory MiB", "processor seconds"]):
             values = {server: figure[place] for server, figure in figures.items()}

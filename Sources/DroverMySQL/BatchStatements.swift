@@ -4,6 +4,8 @@ import Drover
 struct BatchStatements {
     /// The instance whose batch it is.
     let writer: Int64
+    /// Says something to a server that has heard nothing for a while.
+    let stayActive: () throws -> Void
 
     /// A batch from its fence to its end.
     func append(_ changes: ChangeSet, _ flights: inout FlightSplitter) throws {
@@ -16,7 +18,11 @@ struct BatchStatements {
         flights.text.append(text: ", writer = \(writer) WHERE id = 1")
         flights.text.end()
         try appendEvents(changes.events, &flights)
-        try appendKeys(changes.keys, &flights)
+        // In parts, between which the server hears of the transaction.
+        for start in stride(from: 0, to: changes.keys.count, by: 20_000) {
+            try appendKeys(Array(changes.keys[start..<min(changes.keys.count, start + 20_000)]), &flights)
+            try stayActive()
+        }
         try appendLeases(changes, &flights)
         flights.text.append(
             text: "INSERT INTO drover_instance VALUES (\(writer), '', '', "

@@ -31,6 +31,8 @@ final class MySQLView: DriverView {
         }
     }
 
+    func stayActive() throws { try connection.stayActive() }
+
     // MARK: - Rows
 
     /// The row of `meta` that the result is at after its next step.

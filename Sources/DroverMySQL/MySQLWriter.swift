@@ -156,10 +156,13 @@ final class MySQLWriter: DriverWriter, ForwardingView {
         let connection = try inside().connection
         do {
             // What does not fit one query goes before it, in the same transaction.
-            var flights = FlightSplitter(limit: max(1 << 20, connection.packetBytes - (64 << 10))) {
+            var flights = FlightSplitter(limit: min(4 << 20, connection.packetBytes - (64 << 10))) {
                 try connection.land($0)
             }
-            try BatchStatements(writer: Int64(bitPattern: driver.instanceID)).append(changes, &flights)
+            try BatchStatements(
+                writer: Int64(bitPattern: driver.instanceID),
+                stayActive: connection.stayActive
+            ).append(changes, &flights)
             try connection.land(flights.text)
         } catch let failure as DriverFailure {
             // 1180: the commit itself failed, perhaps after it was done.

@@ -36,6 +36,8 @@ final class PGConnection {
     func abandon() { isBroken = true }
 
     private let notices = Notices()
+    /// When the last flight landed, in nanoseconds.
+    private(set) var lastLanding: Int64 = 0
 
     /// Warnings of the server, as they come.
     private final class Notices {
@@ -209,6 +211,7 @@ final class PGConnection {
     @discardableResult
     func land() throws -> [PGResult] {
         try depart()
+        defer { lastLanding = MonotonicClock.nanoseconds() }
         return try arrive()
     }
 

@@ -22,6 +22,12 @@ final class PostgreSQLView: DriverView {
         }
     }
 
+    func stayActive() throws {
+        if MonotonicClock.nanoseconds() - connection.lastLanding > 1_000_000_000 {
+            _ = try connection.query("SELECT 1")
+        }
+    }
+
     // MARK: - Rows
 
     func meta(_ result: PGResult, _ row: Int = 0) throws -> StoreMeta {

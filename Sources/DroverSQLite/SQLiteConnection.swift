@@ -96,7 +96,8 @@ final class SQLiteConnection {
                 "the disk is full; free some space and writing goes on",
                 engineCode: Int(extended)
             )
-        case SQLITE_IOERR where extended == Self.writeError && (isOutOfSpace || [EDQUOT, EFBIG].contains(system)):
+        case SQLITE_IOERR
+        where (extended == Self.writeError && isOutOfSpace) || [ENOSPC, EDQUOT, EFBIG].contains(system):
             return DriverFailure(
                 .noSpace,
                 "the disk, the quota or the file size limit is full; raise it and writing goes on",

@@ -37,6 +37,7 @@ public final class SQLiteDriver: Driver, DriverProvider {
     }
 
     public func openWriter() throws -> any DriverWriter {
+        let isNew = access(configuration.path, F_OK) != 0
         do {
             try makeDirectory()
             try lock.withLock { lock in
@@ -46,6 +47,7 @@ public final class SQLiteDriver: Driver, DriverProvider {
             warnOfHazards()
             return writer
         } catch let failure as DriverFailure {
+            if isNew { removeEmptyFile() }
             throw DroverError(.database, message: "drover: \(failure.message)", cause: failure)
         }
     }
@@ -76,6 +78,16 @@ public final class SQLiteDriver: Driver, DriverProvider {
                 )
             }
         }
+    }
+
+    /// What could not be begun leaves nothing behind.
+    private func removeEmptyFile() {
+        var status = stat()
+        guard stat(configuration.path, &status) == 0, status.st_size == 0,
+            lock.withLock({ $0 != nil })
+        else { return }
+        for ending in ["-wal", "-shm", "", ".lock"] { unlink(configuration.path + ending) }
+        close()
     }
 
     private func warnOfHazards() {

@@ -23,6 +23,55 @@ extension SystemTests {
             return reply.count
         }
 
+        /// Starts drover with a limit on the size of files, or as a user that may not write, and returns what it says
+        /// when it gives up.
+        private func refusal(_ command: [String], _ path: String) throws -> String {
+            let result = try run(
+                command[0],
+                command.dropFirst() + [
+                    droverExecutable(), "serve", "--endpoint", "sqlite://\(path)", "--listen-address",
+                    "127.0.0.1:\(freePort())",
+                ]
+            )
+            #expect(result.status == 1)
+            return result.error
+        }
+
+        @Test("a full disk and a read-only one at opening: told what to do, and nothing is touched")
+        func opening() async throws {
+            try await withTemporaryDirectory { directory in
+                chmod(directory, 0o755)
+                let path = "\(directory)/there.db"
+                let server = try await TestServer.drover(directory: directory, endpoint: "sqlite://\(path)")
+                let connection = try await server.connect()
+                try await put(connection, "a", 10)
+                await connection.close()
+                server.process.stop()
+                func files() throws -> [String: Data] {
+                    try FileManager.default.contentsOfDirectory(atPath: directory)
+                        .filter { !$0.hasSuffix("-shm") && !$0.hasSuffix(".log") }
+                        .reduce(into: [:]) { $0[$1] = try Data(contentsOf: URL(fileURLWithPath: "\(directory)/\($1)")) }
+                }
+                let before = try files()
+                let prlimit = try #require(find("prlimit"), "there is no prlimit; it is in util-linux")
+                for name in ["there", "new"] {
+                    let text = try refusal([prlimit, "--fsize=4096"], "\(directory)/\(name).db")
+                    #expect(text.contains("full") && text.contains("raise it"), "\(text)")
+                }
+                #expect(try files() == before)
+                // Root may write anywhere.
+                let user = getuid() == 0 ? ["/usr/sbin/runuser", "-u", "nobody", "--"] : ["/usr/bin/env"]
+                if getuid() != 0 { for name in before.keys { chmod("\(directory)/\(name)", 0o444) } }
+                chmod(directory, 0o555)
+                for name in ["there", "new"] {
+                    let text = try refusal(user, "\(directory)/\(name).db")
+                    #expect(text.contains("check that this user may write there"), "\(text)")
+                }
+                chmod(directory, 0o755)
+                #expect(try files() == before)
+            }
+        }
+
         /// A limit on the size of files stands for the disk: it needs no privilege, and can be raised again.
         @Test("writes are refused as etcd refuses them, reads go on, and it recovers")
         func fileSizeLimit() async throws {

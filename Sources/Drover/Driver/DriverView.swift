@@ -3,6 +3,10 @@
 /// All calls block; they are made from Drover's own threads, and from an event loop only where the driver says it can
 /// answer at once. An object that conforms is used by one thread at a time.
 public protocol DriverView: AnyObject {
+    /// Called now and then while a batch is being worked out for long, so that a server that ends idle transactions does
+    /// not end this one. Nothing by default.
+    func stayActive() throws
+
     /// Lends the keys of `range` in ascending order until `body` returns false.
     ///
     /// - Parameters:
@@ -54,4 +58,8 @@ extension DriverView {
     ) throws {
         try scan(range, at: revision, values: values, expecting: range.isSingle ? 1 : 256, body)
     }
+}
+
+extension DriverView {
+    public func stayActive() throws {}
 }

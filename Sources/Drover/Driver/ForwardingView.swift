@@ -7,6 +7,8 @@ public protocol ForwardingView: DriverView {
 }
 
 extension ForwardingView {
+    public func stayActive() throws { try readingView().stayActive() }
+
     public func scan(
         _ range: KeyRange,
         at revision: Int64?,

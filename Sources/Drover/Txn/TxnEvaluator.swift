@@ -387,15 +387,24 @@ extension TxnEvaluator {
                 return true
             }
             found.reserveCapacity(rows.count)
-            for (key, state) in rows { found.append(index[key] ?? add(key, state)) }
+            for (place, (key, state)) in rows.enumerated() {
+                found.append(index[key] ?? add(key, state))
+                try stayActive(place)
+            }
         }
-        for i in found { erase(i) }
+        for (place, i) in found.enumerated() {
+            erase(i)
+            try stayActive(place)
+        }
         return DeleteRangeResponse(
             revision: visibleRevision,
             deleted: Int64(found.count),
             previous: previous
         )
     }
+
+    /// Reminds the database of the batch every few thousand keys.
+    private func stayActive(_ place: Int) throws { if place & 0x1fff == 0x1fff { try view.stayActive() } }
 
     private mutating func erase(_ i: Int) {
         record(i, value: [], state: KeyState(main: revision + 1, sub: subs))
@@ -412,7 +421,13 @@ extension TxnEvaluator {
         }
         // Together: a round trip for each of a hundred thousand keys would take minutes.
         let unknown = keys.filter { index[$0] == nil }
-        for (key, state) in zip(unknown, try view.states(of: unknown)) { add(key, state) }
-        for key in keys { erase(try entryIndex(key)) }
+        for (place, (key, state)) in zip(unknown, try view.states(of: unknown)).enumerated() {
+            add(key, state)
+            try stayActive(place)
+        }
+        for (place, key) in keys.enumerated() {
+            erase(try entryIndex(key))
+            try stayActive(place)
+        }
     }
 }
