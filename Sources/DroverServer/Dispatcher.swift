@@ -9,6 +9,13 @@ enum Dispatcher {
         switch stream.route {
         case .watch: stream.session = WatchStream(stream)
         case .leaseKeepAlive: stream.session = LeaseKeepAliveStream(stream)
+        case .lock: stream.session = LockService.lock(stream)
+        case .unlock: stream.session = LockService.unlock(stream)
+        case .campaign: stream.session = ElectionService.campaign(stream)
+        case .proclaim: stream.session = ElectionService.proclaim(stream)
+        case .leader: stream.session = ElectionService.leader(stream)
+        case .observe: stream.session = ElectionService.observe(stream)
+        case .resign: stream.session = ElectionService.resign(stream)
         default: break
         }
     }
@@ -36,7 +43,8 @@ enum Dispatcher {
             case .alarm: try MaintenanceService.alarm(stream, message)
             case .healthCheck: try HealthService.check(stream, message)
             case .healthWatch: try HealthService.watch(stream, message)
-            case .watch, .leaseKeepAlive: break
+            // These have sessions.
+            case .watch, .leaseKeepAlive, .lock, .unlock, .campaign, .proclaim, .leader, .observe, .resign: break
             }
         } catch {
             stream.fail(error)

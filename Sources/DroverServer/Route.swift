@@ -5,6 +5,8 @@ package enum Route: String, CaseIterable, Sendable {
     case leaseGrant, leaseRevoke, leaseKeepAlive, leaseTimeToLive, leaseLeases
     case memberList
     case status, alarm
+    case lock, unlock
+    case campaign, proclaim, leader, observe, resign
     case healthCheck, healthWatch
 
     /// The path of the wire form.
@@ -24,6 +26,13 @@ package enum Route: String, CaseIterable, Sendable {
         case .memberList: "/etcdserverpb.Cluster/MemberList"
         case .status: "/etcdserverpb.Maintenance/Status"
         case .alarm: "/etcdserverpb.Maintenance/Alarm"
+        case .lock: "/v3lockpb.Lock/Lock"
+        case .unlock: "/v3lockpb.Lock/Unlock"
+        case .campaign: "/v3electionpb.Election/Campaign"
+        case .proclaim: "/v3electionpb.Election/Proclaim"
+        case .leader: "/v3electionpb.Election/Leader"
+        case .observe: "/v3electionpb.Election/Observe"
+        case .resign: "/v3electionpb.Election/Resign"
         case .healthCheck: "/grpc.health.v1.Health/Check"
         case .healthWatch: "/grpc.health.v1.Health/Watch"
         }
@@ -46,6 +55,13 @@ package enum Route: String, CaseIterable, Sendable {
         case .memberList: ["/v3/cluster/member/list"]
         case .status: ["/v3/maintenance/status"]
         case .alarm: ["/v3/maintenance/alarm"]
+        case .lock: ["/v3/lock/lock"]
+        case .unlock: ["/v3/lock/unlock"]
+        case .campaign: ["/v3/election/campaign"]
+        case .proclaim: ["/v3/election/proclaim"]
+        case .leader: ["/v3/election/leader"]
+        case .observe: ["/v3/election/observe"]
+        case .resign: ["/v3/election/resign"]
         case .healthCheck, .healthWatch: []
         }
     }
@@ -53,7 +69,7 @@ package enum Route: String, CaseIterable, Sendable {
     /// Whether the client sends any number of messages.
     var streamsRequests: Bool { self == .watch || self == .leaseKeepAlive }
     /// Whether the server sends any number of messages.
-    var streamsReplies: Bool { streamsRequests || self == .healthWatch }
+    var streamsReplies: Bool { streamsRequests || self == .healthWatch || self == .observe }
 
     private static let byWirePath = Dictionary(uniqueKeysWithValues: allCases.map { ($0.wirePath, $0) })
     private static let byGatewayPath = Dictionary(

@@ -80,12 +80,13 @@ public final class ChildProcess: @unchecked Sendable {
     deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 }
 
-/// Runs a program to its end and returns its status and output.
+/// Runs a program to its end, or for so many seconds, and returns its status and output.
 public func run(
     _ path: String,
     _ arguments: [String],
     environment: [String: String] = [:],
-    input: String? = nil
+    input: String? = nil,
+    timeout: Double? = nil
 ) throws -> (status: Int32, output: String, error: String) {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: path)
@@ -103,6 +104,11 @@ public func run(
     process.standardOutput = handle("out")
     process.standardError = handle("err")
     try process.run()
+    if let timeout {
+        let deadline = Date().addingTimeInterval(timeout)
+        while process.isRunning && Date() < deadline { usleep(20_000) }
+        if process.isRunning { process.terminate() }
+    }
     process.waitUntilExit()
     func text(_ name: String) -> String { (try? String(contentsOfFile: "\(directory)/\(name)", encoding: .utf8)) ?? "" }
     return (process.terminationStatus, text("out"), text("err"))

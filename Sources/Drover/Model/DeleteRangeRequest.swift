@@ -5,6 +5,11 @@ public struct DeleteRangeRequest: Hashable, Sendable {
     /// Return the keys as they were before.
     public var wantsPrevious: Bool
 
+    /// A deletion of one key.
+    public init(key: Bytes, wantsPrevious: Bool = false) {
+        self.init(KeyRange(lower: key, upper: .single), wantsPrevious: wantsPrevious)
+    }
+
     /// A deletion of the keys in `range`.
     public init(_ range: KeyRange, wantsPrevious: Bool = false) {
         self.range = range

@@ -43,6 +43,12 @@ package enum GatewayJSON {
         case .memberList: return try wire(PBMemberListRequest.self)
         case .status: return try wire(PBStatusRequest.self)
         case .alarm: return try wire(PBAlarmRequest.self)
+        case .lock: return try wire(PBLockRequest.self)
+        case .unlock: return try wire(PBUnlockRequest.self)
+        case .campaign: return try wire(PBCampaignRequest.self)
+        case .proclaim: return try wire(PBProclaimRequest.self)
+        case .leader, .observe: return try wire(PBLeaderRequest.self)
+        case .resign: return try wire(PBResignRequest.self)
         case .healthCheck, .healthWatch: return try wire(PBHealthCheckRequest.self)
         }
     }
@@ -67,6 +73,12 @@ package enum GatewayJSON {
         case .memberList: return try text(PBMemberListResponse.self)
         case .status: return try text(PBStatusResponse.self)
         case .alarm: return try text(PBAlarmResponse.self)
+        case .lock: return try text(PBLockResponse.self)
+        case .unlock: return try text(PBUnlockResponse.self)
+        case .campaign: return try text(PBCampaignResponse.self)
+        case .proclaim: return try text(PBProclaimResponse.self)
+        case .leader, .observe: return try text(PBLeaderResponse.self)
+        case .resign: return try text(PBResignResponse.self)
         case .healthCheck, .healthWatch: return try text(PBHealthCheckResponse.self)
         }
     }
