@@ -38,7 +38,7 @@ struct BatchStatements {
         flights.text.append(text: " AND writer = \(writer) THEN batch END WHERE id = 1")
         flights.text.end()
         flights.text.add("COMMIT")
-        flights.text.add("SET SESSION autocommit = 1")
+        flights.text.add(MySQLWriter.endOfBatch)
     }
 
     private func appendEvents(_ events: [ChangeSet.LogEvent], _ flights: inout FlightSplitter) throws {

@@ -1,6 +1,14 @@
 import CMariaDB
 import Drover
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// A connection, used by one thread at a time. A *flight* is one query of several statements: one round trip.
 final class MySQLConnection {
     private let handle: UnsafeMutablePointer<MYSQL>
@@ -94,7 +102,10 @@ final class MySQLConnection {
             socket,
             flags
         )
-        if result != nil { return handle }
+        if result != nil {
+            if case .tcp = address { watchPeer(mysql_get_socket(handle)) }
+            return handle
+        }
         let code = Int(mysql_errno(handle))
         let text = String(cString: mysql_error(handle))
         mysql_close(handle)
@@ -107,6 +118,20 @@ final class MySQLConnection {
             )
         }
         throw DriverFailure(.unavailable, failure.message, engineCode: code)
+    }
+
+    /// A server whose packets are lost is noticed within seconds, not after the minute that a long statement may take.
+    private static func watchPeer(_ socket: my_socket) {
+        var on: Int32 = 1
+        setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, socklen_t(MemoryLayout<Int32>.size))
+        #if os(Linux)
+            for (name, value) in [
+                (TCP_KEEPIDLE, 2), (TCP_KEEPINTVL, 1), (TCP_KEEPCNT, 3), (TCP_USER_TIMEOUT, 5_000),
+            ] as [(Int32, Int32)] {
+                var value = value
+                setsockopt(socket, Int32(IPPROTO_TCP), name, &value, socklen_t(MemoryLayout<Int32>.size))
+            }
+        #endif
     }
 
     private static func setTLS(_ handle: UnsafeMutablePointer<MYSQL>, _ configuration: MySQLConfiguration) {
@@ -124,7 +149,8 @@ final class MySQLConnection {
     }
 
     private static func isReadOnly(_ handle: UnsafeMutablePointer<MYSQL>) throws -> Bool {
-        let sql = "SELECT @@read_only"
+        // A number, or a word in newer MariaDB.
+        let sql = "SELECT @@global.read_only NOT IN ('0', 'OFF')"
         guard mysql_real_query(handle, sql, UInt(sql.utf8.count)) == 0 else {
             throw MySQLFailure.make(Int(mysql_errno(handle)), String(cString: mysql_error(handle)))
         }

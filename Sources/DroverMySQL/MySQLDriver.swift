@@ -49,6 +49,10 @@ public final class MySQLDriver: Driver, DriverProvider {
             "SET SESSION cte_max_recursion_depth = 4294967295",
             // A read on one node of a Galera cluster sees what was acknowledged on another.
             "SET SESSION wsrep_sync_wait = 1",
+            // So does one on a member of a replication group that has just become the primary.
+            "SET SESSION group_replication_consistency = 'BEFORE_ON_PRIMARY_FAILOVER'",
+            // MariaDB would make a subquery of a long list, and may scan the table for it.
+            "SET SESSION in_predicate_conversion_threshold = 0",
             "SET SESSION TRANSACTION ISOLATION LEVEL \(isolation)",
         ]
     }

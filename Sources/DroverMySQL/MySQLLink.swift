@@ -68,6 +68,9 @@ final class MySQLLink: DriverLink {
     func renew(_ leases: [Int64]) throws -> [Int64: Int64] {
         var text = SQLText()
         let ids = leases.sorted()
+        // Galera may roll back between two statements: what comes after must not be committed by itself, and the rows are
+        // looked at once more after they were written.
+        text.add("SET SESSION autocommit = 0")
         text.add("START TRANSACTION")
         text.append("SELECT id, ttl FROM drover_lease WHERE id IN ")
         text.append(list: ids)
@@ -76,16 +79,21 @@ final class MySQLLink: DriverLink {
         text.append(text: "UPDATE drover_lease SET deadline = \(MySQLView.clock) + 1000000 * ttl WHERE id IN ")
         text.append(list: ids)
         text.end()
+        text.append("SELECT id, ttl FROM drover_lease WHERE id IN ")
+        text.append(list: ids)
+        text.end()
         text.add("COMMIT")
+        text.add("SET SESSION autocommit = 1")
         let results: [MySQLResult?]
         do {
             results = try connection.land(text)
         } catch {
-            if !connection.isBroken { _ = try? connection.query("ROLLBACK") }
+            if !connection.isBroken { _ = try? connection.query("ROLLBACK; SET SESSION autocommit = 1") }
             throw error
         }
+        let found = results[4]!
         var renewed: [Int64: Int64] = [:]
-        while results[1]!.next() { renewed[results[1]!.integer(0)] = results[1]!.integer(1) }
+        while found.next() { renewed[found.integer(0)] = found.integer(1) }
         return renewed
     }
 
@@ -103,7 +111,7 @@ final class MySQLLink: DriverLink {
 
     func rearm() throws {
         try connection.query(
-            "UPDATE drover_lease SET deadline = \(MySQLView.clock) + 1000000 * ttl WHERE deadline < \(MySQLView.clock) + 1000000 * ttl"
+            "UPDATE drover_lease SET deadline = \(MySQLView.clock) + 1000000 * ttl WHERE deadline < \(MySQLView.clock) + 1000000 * ttl ORDER BY id"
         )
     }
 

@@ -7,7 +7,7 @@ final class MySQLView: DriverView {
     /// With whether the server has been made read-only: a primary that was turned into a replica goes on answering the
     /// connections it has, with what it knows.
     static let metaColumns =
-        "revision, batch, compacted, swept, purged, cluster_id, generation_start, @@global.read_only"
+        "revision, batch, compacted, swept, purged, cluster_id, generation_start, @@global.read_only NOT IN ('0', 'OFF')"
     static let selectMeta = "SELECT \(metaColumns) FROM drover_meta WHERE id = 1"
     private static let logColumns = "k, main, sub, created, version, lease, previous_main, previous_sub"
 
@@ -292,24 +292,19 @@ final class MySQLView: DriverView {
     /// Conditions that together name the positions, each one range of the log's key: by place where events are one a
     /// revision, by revision where they are many.
     static func grouped(_ positions: [LogPosition], _ body: ((inout SQLText) -> Void) -> Void) {
-        let bySub = Dictionary(grouping: positions, by: \.sub)
-        let byMain = Dictionary(grouping: positions, by: \.main)
-        if bySub.count <= byMain.count {
-            for (sub, group) in bySub {
-                body { text in
+        for group in LogPosition.grouped(positions) {
+            body { text in
+                switch group {
+                case .sub(let sub, let mains):
                     text.append("main IN ")
-                    text.append(list: group.map(\.main))
+                    text.append(list: mains)
                     text.append(" AND sub = ")
                     text.append(sub)
-                }
-            }
-        } else {
-            for (main, group) in byMain {
-                body { text in
+                case .main(let main, let subs):
                     text.append("main = ")
                     text.append(main)
                     text.append(" AND sub IN ")
-                    text.append(list: group.map(\.sub))
+                    text.append(list: subs)
                 }
             }
         }

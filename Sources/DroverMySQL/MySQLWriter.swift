@@ -37,6 +37,9 @@ final class MySQLWriter: DriverWriter, ForwardingView {
         return view
     }
 
+    /// Ends what ``begin(_:)`` has set.
+    static let endOfBatch = "SET SESSION autocommit = 1, wait_timeout = DEFAULT"
+
     private static let lockMeta =
         "SELECT \(MySQLView.metaColumns), generation FROM drover_meta WHERE id = 1 FOR UPDATE"
 
@@ -118,7 +121,8 @@ final class MySQLWriter: DriverWriter, ForwardingView {
         var text = SQLText(capacity: 512 + prefetch.keys.count * 128)
         // Galera may roll a transaction back between two of its statements. What comes after would then be committed by
         // itself, each statement for its own; like this it is not, and the second fence finds it.
-        text.add("SET SESSION autocommit = 0")
+        // MySQL has no limit on idle transactions, but one on idle sessions.
+        text.add("SET SESSION autocommit = 0, wait_timeout = 4")
         text.add("START TRANSACTION")
         // Two statements in this order: as one, the rows could be older than the counter.
         text.add(Self.lockMeta)
@@ -154,6 +158,8 @@ final class MySQLWriter: DriverWriter, ForwardingView {
 
     func commit(_ changes: ChangeSet) throws {
         let connection = try inside().connection
+        // Of the last query, of which COMMIT is the last but one.
+        var statements = Int.max
         do {
             // What does not fit one query goes before it, in the same transaction.
             var flights = FlightSplitter(limit: min(4 << 20, connection.packetBytes - (64 << 10))) {
@@ -163,10 +169,14 @@ final class MySQLWriter: DriverWriter, ForwardingView {
                 writer: Int64(bitPattern: driver.instanceID),
                 stayActive: connection.stayActive
             ).append(changes, &flights)
+            statements = flights.text.statements
             try connection.land(flights.text)
         } catch let failure as DriverFailure {
-            // 1180: the commit itself failed, perhaps after it was done.
-            if connection.isBroken || failure.engineCode == 1_180 {
+            // 1180: the commit itself failed, perhaps after it was done; so may whatever else COMMIT answers but that
+            // another writer was in the way.
+            let isCommit = connection.warnings.count >= statements - 2
+            let isOpen = failure.engineCode == 1_180 || (isCommit && failure.kind != .conflict)
+            if connection.isBroken || isOpen {
                 throw DriverFailure(.unknownOutcome, failure.message, engineCode: failure.engineCode)
             }
             // The counter had moved: the fence set it to null.
@@ -186,10 +196,14 @@ final class MySQLWriter: DriverWriter, ForwardingView {
     func rollback() {
         guard inBatch, let view else { return }
         inBatch = false
-        if view.connection.isBroken { return }
+        if view.connection.isBroken {
+            // It holds the lock until it is closed.
+            self.view = nil
+            return
+        }
         var text = SQLText()
         text.add("ROLLBACK")
-        text.add("SET SESSION autocommit = 1")
+        text.add(Self.endOfBatch)
         if (try? view.connection.land(text)) == nil { self.view = nil }
     }
 

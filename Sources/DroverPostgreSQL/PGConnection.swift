@@ -22,8 +22,16 @@ final class PGConnection {
     private let handle: OpaquePointer
     private let prepares: Bool
     private var prepared: Set<String> = []
-    /// Flights sent whose answers were not read yet.
-    private var unread = 0
+    /// Flights sent whose answers were not read yet, each with the number of its parts.
+    private var unread: [Int] = []
+    /// Whether long flights are divided into parts that the server takes for commands of their own. It begins to count a
+    /// transaction's idle time only then: a client that stops in the middle of a long flight would hold its locks for
+    /// ever. Within a transaction alone, since what follows a failure is not skipped.
+    var dividesFlights = false
+    /// Bytes of parameters in the present part of the flight, and the parts before it.
+    private var partBytes = 0
+    private var parts = 0
+    private static let mostPartBytes = 4_096
     /// Statements of the present flight, whose answers will be read.
     private var sent = 0
     /// Whether the connection is of no more use.
@@ -143,6 +151,7 @@ final class PGConnection {
         }
         if !prepares { return try sendUnprepared(statement, parameters) }
         try drain()
+        try divide(before: parameters)
         try withPointers(parameters) { values, lengths, formats in
             let status = PQsendQueryPrepared(
                 handle,
@@ -156,10 +165,28 @@ final class PGConnection {
             guard status == 1 else { throw lost() }
         }
         sent += 1
+        if dividesFlights && partBytes > Self.mostPartBytes { try endPart() }
+    }
+
+    /// Begins another part of the flight where the present one has become long, or would.
+    private func divide(before parameters: PGParameters) throws {
+        if dividesFlights && partBytes > 0 && partBytes + parameters.bytes.count > Self.mostPartBytes {
+            try endPart()
+        }
+        partBytes += max(1, parameters.bytes.count)
+    }
+
+    /// Ends the present part, and sees that its end is not what is still to be sent when this process stops.
+    private func endPart() throws {
+        guard PQpipelineSync(handle) == 1 else { throw lost() }
+        parts += 1
+        partBytes = 0
+        try flush()
     }
 
     private func sendUnprepared(_ statement: PGStatement, _ parameters: PGParameters) throws {
         try drain()
+        try divide(before: parameters)
         try withPointers(parameters) { values, lengths, formats in
             let status = PQsendQueryParams(
                 handle,
@@ -210,28 +237,34 @@ final class PGConnection {
     /// - Throws: the first statement's failure; the others of the flight did nothing then.
     @discardableResult
     func land() throws -> [PGResult] {
-        try depart()
+        let parts = try depart()
         defer { lastLanding = MonotonicClock.nanoseconds() }
-        return try arrive()
+        return try arrive(parts)
     }
 
     /// Runs one statement that is not kept.
     func query(_ sql: String, _ parameters: PGParameters = PGParameters()) throws -> [PGResult] {
+        precondition(sent == 0, "a query would take the answers of a flight")
         try sendUnprepared(PGStatement("", sql), parameters)
         return try land()
     }
 
     /// Sends what was added, without waiting for the answers: they are read before the next flight.
     func leave() throws {
-        try depart()
-        unread += 1
+        unread.append(try depart())
         sent = 0
     }
 
-    private func depart() throws {
+    /// Ends the flight and sends it; returns the number of its parts.
+    private func depart() throws -> Int {
         notices.hasWarning = false
         guard PQpipelineSync(handle) == 1 else { throw lost() }
+        defer {
+            parts = 0
+            partBytes = 0
+        }
         try flush()
+        return parts + 1
     }
 
     private func flush() throws {
@@ -260,7 +293,8 @@ final class PGConnection {
     }
 
     /// Reads answers up to the end of the oldest flight.
-    private func arrive() throws -> [PGResult] {
+    private func arrive(_ parts: Int) throws -> [PGResult] {
+        var left = parts
         var results: [PGResult] = []
         results.reserveCapacity(sent)
         var failure: DriverFailure?
@@ -275,6 +309,8 @@ final class PGConnection {
             nothings = 0
             switch result.status {
             case PGRES_PIPELINE_SYNC:
+                left -= 1
+                if left > 0 { continue }
                 sent = 0
                 if let failure { throw failure }
                 return results
@@ -295,10 +331,10 @@ final class PGConnection {
 
     /// Reads the answers of flights that were sent without waiting.
     private func drain() throws {
-        while unread > 0 {
-            unread -= 1
+        while !unread.isEmpty {
+            let parts = unread.removeFirst()
             let kept = sent
-            _ = try arrive()
+            _ = try arrive(parts)
             sent = kept
         }
     }

@@ -11,7 +11,7 @@ enum PGStatements {
     static let ofWriter = [
         begin, lockMeta, states, leasesByID, leasesLocked, fence, insertLog, upsertCurrent, deleteCurrent,
         upsertTombstone, deleteTombstone, insertLeases, deleteLeases, recordBatch, notify, commit, rollback, sweepRows,
-        deleteLog, sweepTombstones,
+        deleteLogBySub, deleteLogByMain, sweepTombstones,
     ]
     static let ofReader = [
         beginSnapshot, commit, meta, points, scan(bounded: true, values: true), scan(bounded: true, values: false),
@@ -247,14 +247,14 @@ enum PGStatements {
         FROM drover_log WHERE (main, sub) > ($1::int8, $2::int8) AND main <= $3::int8 ORDER BY main, sub LIMIT $4
         """
     )
-    static let deleteLog = PGStatement(
-        "d_delete_log",
-        """
-        DELETE FROM drover_log WHERE ctid = ANY (ARRAY (
-            SELECT l.ctid FROM unnest($1::int8[], $2::int8[]) AS u (main, sub)
-            CROSS JOIN LATERAL (SELECT ctid FROM drover_log WHERE main = u.main AND sub = u.sub OFFSET 0) l
-        ))
-        """
+    /// Rows of one place in each of several revisions, and of several places in one revision.
+    static let deleteLogBySub = PGStatement(
+        "d_delete_log_sub",
+        "DELETE FROM drover_log WHERE main = ANY ($1::int8[]) AND sub = $2::int8"
+    )
+    static let deleteLogByMain = PGStatement(
+        "d_delete_log_main",
+        "DELETE FROM drover_log WHERE main = $1::int8 AND sub = ANY ($2::int8[])"
     )
     /// A key may have been created and deleted again since: a tombstone that is not compacted stays.
     static let sweepTombstones = PGStatement(
@@ -300,15 +300,21 @@ enum PGStatements {
     )
     static let expired = PGStatement(
         "d_expired",
-        "SELECT id FROM drover_lease WHERE deadline <= \(clock) ORDER BY deadline LIMIT $1"
+        "SELECT id FROM drover_lease WHERE deadline <= (SELECT \(clock)) ORDER BY deadline LIMIT $1"
     )
     static let now = PGStatement("d_now", "SELECT \(clock)")
+    /// In the order of their ids, as renewals are.
     static let rearm = PGStatement(
         "d_rearm",
         """
         UPDATE drover_lease
         SET deadline = least(\(clock)::numeric + ttl::numeric * 1000000, 9223372036854775807)::int8
-        WHERE deadline < \(clock)::numeric + ttl::numeric * 1000000
+        WHERE id = ANY (ARRAY (
+            SELECT l.id FROM (
+                SELECT id FROM drover_lease WHERE deadline < \(clock)::numeric + ttl::numeric * 1000000
+                ORDER BY id FOR UPDATE
+            ) l
+        ))
         """
     )
     static let leaseCount = PGStatement("d_lease_count", "SELECT count(*) FROM drover_lease")

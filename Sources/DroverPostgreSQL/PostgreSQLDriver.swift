@@ -49,6 +49,10 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
         "SET enable_mergejoin = off", "SET enable_bitmapscan = off", "SET enable_material = off", "SET jit = off",
         "SET plan_cache_mode = force_generic_plan", "SET lock_timeout = '2s'",
         "SET idle_in_transaction_session_timeout = '4s'", "SET max_parallel_workers_per_gather = 0",
+        // A client whose packets are lost is noticed, and its locks are given up.
+        "SET tcp_keepalives_idle = 2", "SET tcp_keepalives_interval = 1", "SET tcp_keepalives_count = 3",
+        // Where the server's default lets a commit be forgotten, ours are not.
+        "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)",
     ]
 
     func connect(database: String? = nil) throws -> PGConnection {
@@ -62,7 +66,8 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
         do {
             let connection = try connectCreatingDatabase()
             try PostgreSQLSchema.prepare(connection)
-            try warnOfDurability(connection)
+            // Engines that only speak PostgreSQL's protocol lack some of the settings.
+            try? warnOfDurability(connection)
             return try PostgreSQLWriter(self, connection)
         } catch let failure as DriverFailure {
             throw DroverError(.database, message: "drover: \(failure.message)", cause: failure)
@@ -122,7 +127,7 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
     /// Names the settings that would let the server forget what it has acknowledged.
     private func warnOfDurability(_ connection: PGConnection) throws {
         let result = try connection.query(
-            "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')"
+            "SELECT current_setting('fsync'), current_setting('full_page_writes'), (SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit')"
         )[0]
         if result.text(0, 2) == "off" {
             logger.warning("synchronous_commit is off on this server; Drover's own sessions turn it on")

@@ -19,10 +19,6 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
     }
 
     private func adopt(_ connection: PGConnection) throws {
-        // Where the server's default lets a commit be forgotten, ours are not.
-        _ = try connection.query(
-            "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)"
-        )
         try connection.prepare(PGStatements.ofWriter)
         let adopted = PostgreSQLView(driver, connection)
         try checkGeneration(adopted)
@@ -93,6 +89,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         let floor = try driver.history.floor()
         let connection = view.connection
         inBatch = true
+        connection.dividesFlights = true
         try connection.send(PGStatements.begin)
         // Two statements in this order: as one, the rows could be older than the counter.
         try connection.send(PGStatements.lockMeta)
@@ -236,7 +233,11 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
     func rollback() {
         guard inBatch, let view else { return }
         inBatch = false
-        if view.connection.isBroken { return }
+        if view.connection.isBroken {
+            // It holds the lock until it is closed.
+            self.view = nil
+            return
+        }
         do {
             try view.connection.send(PGStatements.rollback)
             try view.connection.leave()
@@ -323,10 +324,19 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         }
         if positions.isEmpty { return }
         try connection.send(PGStatements.begin)
-        var parameters = PGParameters()
-        parameters.add(positions.map(\.main))
-        parameters.add(positions.map(\.sub))
-        try connection.send(PGStatements.deleteLog, parameters)
+        for group in LogPosition.grouped(positions) {
+            var parameters = PGParameters()
+            switch group {
+            case .sub(let sub, let mains):
+                parameters.add(mains)
+                parameters.add(sub)
+                try connection.send(PGStatements.deleteLogBySub, parameters)
+            case .main(let main, let subs):
+                parameters.add(main)
+                parameters.add(subs)
+                try connection.send(PGStatements.deleteLogByMain, parameters)
+            }
+        }
         if !tombstones.isEmpty {
             var parameters = PGParameters()
             parameters.add(tombstones)

@@ -86,7 +86,8 @@ public final class SQLiteDriver: Driver, DriverProvider {
         guard stat(configuration.path, &status) == 0, status.st_size == 0,
             lock.withLock({ $0 != nil })
         else { return }
-        for ending in ["-wal", "-shm", "", ".lock"] { unlink(configuration.path + ending) }
+        // Not the lock file: another process may have it open already.
+        for ending in ["-wal", "-shm", ""] { unlink(configuration.path + ending) }
         close()
     }
 

@@ -83,6 +83,9 @@ enum SQLiteSchema {
     static func prepare(_ connection: SQLiteConnection) throws {
         let present = try check(connection)
         if present == version { return }
+        if let present, present < 1 {
+            throw DriverFailure(.corrupt, "the SQLite file has no schema version; restore it from a backup")
+        }
         try connection.execute("BEGIN IMMEDIATE")
         do {
             if let present {

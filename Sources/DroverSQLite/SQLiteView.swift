@@ -13,6 +13,8 @@ final class SQLiteView: DriverView {
     private let currentByKey: SQLiteStatement
     private let tombstoneByKey: SQLiteStatement
     private let logByID: SQLiteStatement
+    /// The same without the value, of which the length alone is read.
+    private let logHeadByID: SQLiteStatement
     private let chain: SQLiteStatement
     private let byLease: SQLiteStatement
     private let leaseByID: SQLiteStatement
@@ -42,6 +44,9 @@ final class SQLiteView: DriverView {
         tombstoneByKey = try connection.prepare("SELECT id FROM drover_tombstone WHERE key = ?1")
         logByID = try connection.prepare(
             "SELECT key, value, created, version, lease, previous FROM drover_log WHERE id = ?1"
+        )
+        logHeadByID = try connection.prepare(
+            "SELECT key, length(value), created, version, lease, previous FROM drover_log WHERE id = ?1"
         )
         // Follows the previous events of one key down to the first that is old enough, in one statement.
         chain = try connection.prepare(
@@ -141,19 +146,20 @@ final class SQLiteView: DriverView {
         try event(id: revisions.id(main, sub), body)
     }
 
-    private func event(id: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
+    private func event(id: Int64, values: Bool = true, _ body: (RowView) throws -> Void) throws -> Bool {
+        let logByID = values ? logByID : logHeadByID
         logByID.bind(1, id)
         defer { logByID.reset() }
         guard try logByID.step() else { return false }
         let (main, sub) = revisions.position(id)
-        let value = logByID.bytes(1)
+        let value = values ? logByID.bytes(1) : UnsafeRawBufferPointer(start: nil, count: 0)
         let previous = logByID.integer(5)
         let (previousMain, previousSub) = previous == 0 ? (0, 0) : revisions.position(previous)
         try body(
             RowView(
                 key: logByID.bytes(0),
                 value: value,
-                valueLength: value.count,
+                valueLength: values ? value.count : Int(logByID.integer(1)),
                 main: main,
                 sub: sub,
                 createRevision: logByID.integer(2),
@@ -318,11 +324,8 @@ final class SQLiteView: DriverView {
                     if id > newest { id = try follow(id, downTo: newest) }
                     if id != 0 {
                         var goesOn = true
-                        _ = try event(id: id) { row in
-                            if row.version == 0 { return }
-                            var row = row
-                            if !values { row.value = UnsafeRawBufferPointer(start: nil, count: 0) }
-                            goesOn = try body(row)
+                        _ = try event(id: id, values: values) { row in
+                            if row.version != 0 { goesOn = try body(row) }
                         }
                         if !goesOn { return }
                     }

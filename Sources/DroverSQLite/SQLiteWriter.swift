@@ -259,6 +259,9 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
 
     // MARK: - The sweep
 
+    /// How long a step takes rows away before it commits.
+    private static let sweepStepNanoseconds: Int64 = 12_000_000
+
     func sweep(rows: Int, position: Int64) throws -> SweepStep {
         let open = try current()
         try open.begin.run()
@@ -285,6 +288,8 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
                 )
             }
         }
+        let started = MonotonicClock.nanoseconds()
+        var processed = 0
         for row in seen {
             let main = revisions.position(row.id).main
             if row.previous != 0 && main > meta.swept {
@@ -300,15 +305,18 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
                     try open.sweepTombstone.run()
                 }
             }
+            processed += 1
+            // Values of many pages take long to free: writers wait for a step.
+            if MonotonicClock.nanoseconds() - started > Self.sweepStepNanoseconds { break }
         }
-        let finished = seen.count < rows
+        let finished = seen.count < rows && processed == seen.count
         if finished {
             open.updateSwept.bind(1, meta.compacted)
             try open.updateSwept.run()
         }
         try open.commit.run()
         inBatch = false
-        sweepCursor = finished ? 0 : seen.last!.id + 1
+        sweepCursor = finished ? 0 : seen[processed - 1].id + 1
         return finished ? .finished : .more
     }
 

@@ -122,11 +122,13 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
 
     func flush() {
         if unflushed.isEmpty { return }
-        for connection in unflushed {
+        // Flushing may fulfil promises whose callers have something to flush again.
+        let due = unflushed
+        unflushed.removeAll(keepingCapacity: true)
+        for connection in due {
             connection.isInFlushList = false
             connection.flush()
         }
-        unflushed.removeAll(keepingCapacity: true)
     }
 
     // MARK: - Watches

@@ -116,6 +116,7 @@ public final class Server: Sendable {
             .childChannelInitializer { channel in
                 if case .tcp = configuration.address {
                     try? channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
+                    keepAlive(channel)
                 }
                 if metrics.connections.load(ordering: .relaxed) >= configuration.limits.connections {
                     logger.warning("a connection was refused: there are as many as allowed")
@@ -137,6 +138,19 @@ public final class Server: Sendable {
             chmod(path, 0o600)
             return (channel, made)
         }
+    }
+
+    /// A peer whose machine has gone must not keep its watches and its place for ever.
+    private static func keepAlive(_ channel: any Channel) {
+        try? channel.syncOptions?.setOption(.socketOption(.so_keepalive), value: 1)
+        #if os(Linux)
+            for (name, value) in [
+                (TCP_KEEPIDLE, 60), (TCP_KEEPINTVL, 20), (TCP_KEEPCNT, 3), (TCP_USER_TIMEOUT, 120_000),
+            ] {
+                let option = ChannelOptions.socket(SocketOptionLevel(IPPROTO_TCP), SocketOptionName(name))
+                try? channel.syncOptions?.setOption(option, value: SocketOptionValue(value))
+            }
+        #endif
     }
 
     /// Whether a socket file is there that nobody listens on.

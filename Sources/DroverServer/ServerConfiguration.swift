@@ -50,6 +50,8 @@ public struct ServerLimits: Sendable {
     public var bufferedRequestBytes = 32 << 20
     /// Bytes of a connection's replies that the client has not taken; above it further calls are refused.
     public var unreadReplyBytes = 64 << 20
+    /// Bytes of a stream's replies that the client has not taken; above it the stream's requests are not read on.
+    public var unreadStreamBytes = 1 << 20
     /// Bytes of the receive window of a connection.
     public var connectionWindowBytes = 16 << 20
     /// Bytes of the receive window of a stream.

@@ -66,6 +66,12 @@ final class ServerStream {
     /// Answers a unary call. `message` is sealed: prefix and protobuf.
     func reply(_ message: ByteBuffer) {
         if ended { return }
+        if case .http2(let connection, _) = transport, message.readableBytes > 4_096,
+            connection.queuedBytes > connection.limits.unreadReplyBytes
+        {
+            // The client sends and does not read: a reply of some size is not kept for it as well.
+            return fail(DroverError(.tooManyRequests))
+        }
         markEnded(0)
         switch (form, transport) {
         case (.wire, .http2(let connection, let stream)):

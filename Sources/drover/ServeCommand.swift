@@ -116,7 +116,7 @@ struct ServeCommand: AsyncParsableCommand {
 
         var configuration = ServerConfiguration()
         configuration.address = try address()
-        configuration.advertisedClientURLs = advertiseClientUrls
+        configuration.advertisedClientURLs = advertiseClientUrls.flatMap { $0.split(separator: ",").map(String.init) }
         configuration.etcdVersion = emulatedEtcdVersion
         configuration.eventLoops = eventLoops
         configuration.limits.requestBytes = maxRequestBytes

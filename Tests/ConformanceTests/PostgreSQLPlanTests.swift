@@ -7,12 +7,11 @@ import Testing
 
 @Suite("plans on PostgreSQL", .timeLimit(.minutes(2)))
 struct PostgreSQLPlanTests {
-    /// Statements that are meant to look at every row of a table that is small.
-    private static let whole = ["drover_meta", "drover_instance", "drover_lease"]
-
     /// Each statement's plan as a session of the driver's makes it.
     private func plans(_ driver: PostgreSQLDriver) throws -> [(statement: PGStatement, plan: [String])] {
-        var statements = PGStatements.ofWriter + PGStatements.ofReader + [PGStatements.renew, PGStatements.keysOfLease]
+        var statements = PGStatements.ofWriter + PGStatements.ofReader + [
+            PGStatements.renew, PGStatements.keysOfLease, PGStatements.expired,
+        ]
         for bounded in [false, true] {
             for values in [false, true] {
                 statements.append(PGStatements.scan(bounded: bounded, values: values))
@@ -40,7 +39,7 @@ struct PostgreSQLPlanTests {
     private func scansOfWholeTables(_ plan: [String]) -> [String] {
         var found: [String] = []
         for (line, text) in plan.enumerated() {
-            guard let name = ["drover_log", "drover_current", "drover_tombstone"].first(where: text.contains),
+            guard let name = ["drover_log", "drover_current", "drover_tombstone", "drover_lease"].first(where: text.contains),
                 text.contains("Scan")
             else { continue }
             // What belongs to a node follows it, deeper.

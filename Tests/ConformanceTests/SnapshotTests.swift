@@ -189,6 +189,45 @@ struct SnapshotTests {
         }
     }
 
+    @Test("a deletion at exactly the compacted revision is there for watches until the next compaction", arguments: Backend.selected)
+    func deletionAtTheMark(backend: Backend) async throws {
+        try await backend.withStore { store in
+            try await store.put("d/a", "1")
+            try await store.put("d/b", "1")
+            try await store.delete("d/a")
+            let mark = try await store.revision()
+            try await store.compact(to: mark, physical: true)
+            var seen: [Event] = []
+            for try await batch in try await store.watch(prefix: "d/", startRevision: mark) {
+                seen += batch.events
+                break
+            }
+            #expect(seen.map(\.kind) == [.delete] && seen[0].kv.modRevision == mark)
+            await #expect { for try await _ in try await store.watch(prefix: "d/", startRevision: mark - 1) {} } throws: {
+                ($0 as? DroverError)?.code == .compacted
+            }
+            let next = try await store.put("d/b", "2").revision
+            try await store.compact(to: next, physical: true)
+            #expect(try await store.list(prefix: "d/").kvs.map(\.valueString) == ["2"])
+            #expect(try await store.get("d/a") == nil)
+            // The key begins anew.
+            let again = try await store.put("d/a", "3").revision
+            #expect(try await store.get("d/a")?.createRevision == again)
+        }
+    }
+
+    @Test("a step of the sweep is short though the values are large", .enabled(if: Backend.selected.contains(.sqlite)))
+    func largeValues() async throws {
+        try await Backend.sqlite.withStore { store in
+            for i in 0..<150 {
+                try await store.put(PutRequest(key: Bytes("big/\(i % 3)".utf8), value: Bytes(repeating: 1, count: 1 << 20)))
+            }
+            try await store.compact(to: try await store.revision(), physical: true)
+            #expect(store.metrics().longestSweepSeconds < 0.05, "\(store.metrics().longestSweepSeconds) s")
+            #expect(try await store.list(prefix: "big/").kvs.count == 3)
+        }
+    }
+
     /// Writes many keys in few batches.
     private func fill(_ backend: Backend, _ directory: String, count: Int64, lease: Int64) throws {
         let driver = try backend.makeDriver(directory)

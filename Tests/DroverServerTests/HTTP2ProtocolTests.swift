@@ -241,6 +241,49 @@ struct HTTP2ProtocolTests {
         }
     }
 
+    @Test("a window that is opened by settings lets what waits go on")
+    func windowBySettings() async throws {
+        try await withServer { _, port in
+            let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
+            var put = PBPutRequest()
+            put.key = Data("a".utf8)
+            put.value = Data(repeating: 7, count: 40_000)
+            let _: PBPutResponse = try await connection.unary("/etcdserverpb.KV/Put", put)
+            let raw = try RawConnection(port: port)
+            raw.send(Frames.preface + Frames.frame(4, 0, 0, [0, 4, 0, 0, 0, 10]))
+            raw.send(Frames.call(1, range, getA))
+            var got = raw.receive { Frames.parse($0).contains { $0.kind == 0 } }
+            // The connection's own window is wide enough; that of the streams becomes so.
+            raw.send(Frames.frame(4, 0, 0, [0, 4, 0, 1, 0, 0]))
+            got += raw.receive { String(decoding: $0.suffix(64), as: UTF8.self).contains("grpc-status") }
+            let data = Frames.parse(got).filter { $0.kind == 0 }.reduce(0) { $0 + $1.payload.count }
+            #expect(data > 40_000)
+            await connection.close()
+        }
+    }
+
+    @Test("a client that sends and never reads is not read from for ever, and its neighbours are answered")
+    func unread() async throws {
+        try await withServer { _, port in
+            let raw = try RawConnection(port: port)
+            // No stream of its may send anything.
+            raw.send(Frames.preface + Frames.frame(4, 0, 0, [0, 4, 0, 0, 0, 0]))
+            raw.send(Frames.frame(1, 4, 1, Frames.request("/etcdserverpb.Watch/Watch")))
+            raw.isNonblocking = true
+            // Progress requests, of which each brings an answer.
+            let requests = Frames.frame(0, 0, 1, Array(repeating: [0, 0, 0, 0, 2, 0x1a, 0] as [UInt8], count: 2_000).flatMap { $0 })
+            var sent = 0
+            for _ in 0..<2_000 {
+                guard raw.send(requests) else { break }
+                sent += requests.count
+                try await Task.sleep(nanoseconds: 200_000)
+            }
+            // Two windows of a stream and what the sockets hold; the connection is not closed for it.
+            #expect(sent < 16 << 20, "\(sent) bytes were taken")
+            try await expectAlive(port)
+        }
+    }
+
     @Test("shutting down lets calls finish and ends watches so that clients reconnect")
     func shutdown() async throws {
         try await withServer { server, port in

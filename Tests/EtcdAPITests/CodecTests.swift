@@ -53,6 +53,7 @@ struct CodecTests {
             case .modRevision(let v): #expect(expected.target == .mod && expected.modRevision == v)
             case .value(let v): #expect(expected.target == .value && Bytes(expected.value) == v)
             case .lease(let v): #expect(expected.target == .lease && expected.lease == v)
+            case .unknown: Issue.record("a known target was not understood")
             }
         }
         for (operations, expected) in [(request.success, message.success), (request.failure, message.failure)] {

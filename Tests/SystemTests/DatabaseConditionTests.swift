@@ -97,7 +97,8 @@ extension SystemTests {
             arguments: Engine.shared
         )
         func roundTrips(engine: Engine) async throws {
-            try await withServer(engine) { database, directory in
+            let durable = engine == .postgres ? ["fsync=on"] : ["innodb-flush-log-at-trx-commit=1"]
+            try await withServer(engine, settings: durable) { database, directory in
                 let proxy = try await CuttingProxy(to: database.port)
                 let drover = try await TestServer.drover(directory: directory, endpoint: through(proxy, database))
                 let connection = try await drover.connect()
@@ -108,9 +109,21 @@ extension SystemTests {
                     try await body()
                     return proxy.sent.map { $0.value - (before[$0.key] ?? 0) }.sorted(by: >)
                 }
+                func syncs() throws -> Int {
+                    let text = try database.sql("SELECT wal_sync FROM pg_stat_wal", database: nil)
+                    return Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? -1
+                }
+                // MariaDB no longer counts them.
+                let syncsBefore = engine == .postgres ? try syncs() : 0
                 let writes = try await flights { for i in 0..<200 { try await put(connection, "a", "\(i)") } }
                 // The committer looks for company now and then.
                 #expect((400...410).contains(writes[0]), "200 puts took \(writes) flights")
+                // One sync each; the link's renewals and heartbeats have theirs.
+                try await Task.sleep(nanoseconds: 1_200_000_000)
+                if engine == .postgres {
+                    let synced = try syncs() - syncsBefore
+                    #expect((200...245).contains(synced), "200 puts took \(synced) syncs")
+                }
                 let reads = try await flights { for _ in 0..<400 { _ = try await get(connection, "a") } }
                 // Two connections share them; the link has its own.
                 #expect((395...410).contains(reads[0] + reads[1]), "400 point reads took \(reads) flights")

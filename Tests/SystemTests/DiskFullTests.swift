@@ -49,7 +49,7 @@ extension SystemTests {
                 server.process.stop()
                 func files() throws -> [String: Data] {
                     try FileManager.default.contentsOfDirectory(atPath: directory)
-                        .filter { !$0.hasSuffix("-shm") && !$0.hasSuffix(".log") }
+                        .filter { !$0.hasSuffix("-shm") && !$0.hasSuffix(".log") && !$0.hasSuffix(".lock") }
                         .reduce(into: [:]) { $0[$1] = try Data(contentsOf: URL(fileURLWithPath: "\(directory)/\($1)")) }
                 }
                 let before = try files()

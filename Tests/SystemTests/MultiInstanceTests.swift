@@ -354,7 +354,9 @@ extension SystemTests {
                             group.addTask {
                                 var acknowledged = 0
                                 while !Task.isCancelled {
-                                    if (try? await put(one, "s/\(lane)", "\(acknowledged)")) != nil {
+                                    // Large enough for a stop to fall into the middle of a flight, too.
+                                    let value = String(repeating: "x", count: lane % 2 == 0 ? 10 : 64 << 10)
+                                    if (try? await put(one, "s/\(lane)", value)) != nil {
                                         acknowledged += 1
                                     }
                                 }
@@ -366,7 +368,7 @@ extension SystemTests {
                 }
                 var longest = Duration.zero
                 var hits = 0
-                for i in 0..<100 where hits < 2 {
+                for i in 0..<100 where hits < 4 {
                     try await Task.sleep(nanoseconds: UInt64.random(in: 5_000_000...60_000_000))
                     servers[0].process.signal(SIGSTOP)
                     let begun = ContinuousClock.now

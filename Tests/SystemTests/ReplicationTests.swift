@@ -240,7 +240,7 @@ extension SystemTests {
                 #expect(strays.isEmpty, "\(strays.prefix(5)), the watch saw \(seen) of \(last - 1)")
                 let acknowledged = outcomes.values.filter(\.isAcknowledged).count
                 // While all three nodes lived.
-                let longest = lanes.map { $0.longestWait(before: begun + .seconds(5)) }.max() ?? .zero
+                let longest = lanes.map { $0.longestWait(from: begun, to: begun + .seconds(5)) }.max() ?? .zero
                 print(
                     "Galera: \(acknowledged) writes through three instances in 13 s, longest wait \(longest) before the kill"
                 )
@@ -278,8 +278,9 @@ private struct GaleraLane: Sendable {
         return lane
     }
 
-    func longestWait(before end: ContinuousClock.Instant) -> Duration {
-        let times = times.filter { $0 < end }
+    /// The longest time without an answer; one that never came counts as well.
+    func longestWait(from begin: ContinuousClock.Instant, to end: ContinuousClock.Instant) -> Duration {
+        let times = [begin] + times.filter { $0 < end } + [end]
         return zip(times, times.dropFirst()).map { $0.duration(to: $1) }.max() ?? .zero
     }
 }

@@ -24,12 +24,21 @@ public final class RawConnection {
 
     deinit { close(descriptor) }
 
+    /// Whether ``send(_:)`` gives up where the other side does not read, instead of waiting for it.
+    public var isNonblocking = false
+
     /// Sends; false when the other side has closed.
     @discardableResult
     public func send(_ bytes: [UInt8]) -> Bool {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            let count = rest.withUnsafeBytes { Glibc.send(
+                    descriptor,
+                    $0.baseAddress,
+                    $0.count,
+                    Int32(MSG_NOSIGNAL) | (isNonblocking ? Int32(MSG_DONTWAIT) : 0)
+                )
+            }
             if count <= 0 { return false }
             rest = rest.dropFirst(count)
         }

@@ -106,7 +106,7 @@ final class Committer: Sendable {
                 switch failure.kind {
                 case .conflict where attempt <= (queue.isStopping ? 3 : Self.conflictRetries):
                     // A lock may be waited for as long as a call may.
-                    if attempt > 1 { calls = failOverdue(calls, failure) }
+                    calls = failOverdue(calls, failure)
                     counters.conflicts.add(1, ordering: .relaxed)
                     // Jitter keeps instances from meeting again; the longer one has waited, the sooner it tries.
                     let most: UInt32 = attempt < 4 ? 2_000 << UInt32(attempt) : 4_000
@@ -178,12 +178,14 @@ final class Committer: Sendable {
             evaluator.isShared = true
             if evaluator.rowsTouched > limits.sharedBatchRows { break }
         }
+        try writer.stayActive()
         let changes = evaluator.changeSet()
         if changes.isEmpty {
             writer.rollback()
         } else {
             effects.willCommit(changes)
             do {
+                try writer.stayActive()
                 try commit(changes, writer)
             } catch {
                 effects.didNotCommit(changes)
@@ -300,7 +302,7 @@ final class Committer: Sendable {
             }
         } catch {
             writer.rollback()
-            if let failure = error as? DriverFailure, failure.kind == .conflict || failure.kind == .unavailable {
+            if let failure = error as? DriverFailure, [.conflict, .unavailable, .noSpace].contains(failure.kind) {
                 // The next try is when there is nothing else to do.
                 sweepWaits = true
                 return

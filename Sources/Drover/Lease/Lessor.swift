@@ -83,6 +83,15 @@ final class Lessor: Sendable {
         for resume in waiting { resume() }
     }
 
+    /// The store closes: renewals that wait for a revocation are not kept waiting.
+    func stop() {
+        let waiting = state.withLock { state in
+            defer { state.waiting.removeAll() }
+            return state.waiting.values.flatMap { $0 }
+        }
+        for resume in waiting { resume() }
+    }
+
     enum Renewal {
         /// Renewed; the granted time to live in seconds.
         case renewed(Int64)

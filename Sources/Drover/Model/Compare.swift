@@ -6,6 +6,8 @@ public struct Compare: Hashable, Sendable {
         case greater = 1
         case less = 2
         case notEqual = 3
+        /// One that a newer client has sent. It holds always, as in etcd.
+        case unknown = -1
     }
 
     /// The field that is compared, with the value it is compared to.
@@ -15,6 +17,8 @@ public struct Compare: Hashable, Sendable {
         case modRevision(Int64)
         case value(Bytes)
         case lease(Int64)
+        /// One that a newer client has sent. It equals whatever it is compared with, as in etcd.
+        case unknown
     }
 
     /// The keys; of a range, every key must fulfil the condition.
@@ -49,12 +53,14 @@ public struct Compare: Hashable, Sendable {
         case .createRevision(let v): return decide(kv.createRevision, v)
         case .modRevision(let v): return decide(kv.modRevision, v)
         case .lease(let v): return decide(kv.lease, v)
+        case .unknown: return decide(0, 0)
         case .value(let v):
             switch relation {
             case .equal: return kv.value == v
             case .notEqual: return kv.value != v
             case .less: return Bytes.precedes(kv.value, v)
             case .greater: return Bytes.precedes(v, kv.value)
+            case .unknown: return true
             }
         }
     }
@@ -65,6 +71,7 @@ public struct Compare: Hashable, Sendable {
         case .greater: a > b
         case .less: a < b
         case .notEqual: a != b
+        case .unknown: true
         }
     }
 }

@@ -18,6 +18,8 @@ final class CountCache: Sendable {
         var count: Int64
         var revision: Int64
         var used: UInt64
+        /// Whether it is of what is left after a page, and so of no use once the next page was read.
+        var isRest = false
     }
 
     private struct Continuation: Hashable {
@@ -139,7 +141,7 @@ final class CountCache: Sendable {
     }
 
     /// A range was counted in a snapshot.
-    func learn(_ range: KeyRange, at revision: Int64, count: Int64) {
+    func learn(_ range: KeyRange, at revision: Int64, count: Int64, isRest: Bool = false) {
         state.withLock { state in
             if let known = state.entries[range], known.revision > revision { return }
             state.clock += 1
@@ -148,8 +150,15 @@ final class CountCache: Sendable {
             {
                 state.entries[oldest.key] = nil
             }
-            state.entries[range] = Entry(count: count, revision: revision, used: state.clock)
+            state.entries[range] = Entry(count: count, revision: revision, used: state.clock, isRest: isRest)
         }
+    }
+
+    /// A page of `range` was read at the newest revision, and `rest` is left: its count is moved along by later changes,
+    /// for a client that reads its next page at a later revision.
+    func move(_ range: KeyRange, to rest: KeyRange, at revision: Int64, count: Int64) {
+        learn(rest, at: revision, count: count, isRest: true)
+        state.withLock { if $0.entries[range]?.isRest == true { $0.entries[range] = nil } }
     }
 
     /// The count of what is left of a range after a page, at the revision the page was read at.

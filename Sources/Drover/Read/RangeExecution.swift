@@ -28,7 +28,8 @@ struct RangeExecution {
             return response
         }
         // etcd applies the limit before sorting when a target is given without an order; clients see the difference.
-        let stopsEarly = request.limit > 0 && request.sortOrder == .none && !request.hasRevisionFilter
+        let isInOrder = request.sortOrder == .none || (request.sortTarget == .key && request.sortOrder == .ascend)
+        let stopsEarly = request.limit > 0 && isInOrder && !request.hasRevisionFilter
         let sorts = !(request.sortTarget == .key && request.sortOrder != .descend)
         let defersValues =
             sorts && request.limit > 0 && !stopsEarly && request.sortTarget != .value && !request.keysOnly

@@ -124,7 +124,7 @@ extension Store {
             if !range.isSingle { counts.learn(range, at: meta.revision, count: count) }
             return count
         }
-        if let known = counts.continuation(range, at: revision) { return known }
+        if let known = counts.continuation(range, at: revision) ?? counts.count(range, at: revision) { return known }
         if !range.isSingle { counts.willWalk() }
         return try reader.count(range, at: revision)
     }
@@ -160,6 +160,7 @@ extension Store {
             upper: request.range.exclusiveEnd.map(KeyRange.Upper.before) ?? .unbounded
         )
         counts.learnContinuation(rest, at: at, count: left)
+        if at == meta.revision { counts.move(request.range, to: rest, at: at, count: left) }
     }
 
     /// What a long list comes to, when it was measured before. For servers.

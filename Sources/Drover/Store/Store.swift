@@ -1,6 +1,14 @@
 public import Logging
 import Synchronization
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// A key/value store with etcd's semantics over a SQL database.
 ///
 /// A store may be shared freely between tasks and threads. Every write is durable when its call returns; every read is
@@ -65,7 +73,7 @@ public final class Store: Sendable {
         lessor?.arm(try feedReader.leases().map { LeaseRecord(id: $0.id, grantedTTL: $0.state.grantedTTL) })
         let clock = ClockGuard()
         let counts = CountCache(limits: limits, revision: meta.revision)
-        let interval = Int64(max(0.1, configuration.progressInterval) * 1e9)
+        let interval = Int64(min(max(0.1, configuration.progressInterval), 1e9) * 1e9)
         let feed = Feed(revision: meta.revision, limits: limits, progressInterval: interval, logger: logger)
         let queue = WriteQueue(limits: limits)
         let committer = Committer(
@@ -108,7 +116,7 @@ public final class Store: Sendable {
                 logger: logger
             )
             nonisolated(unsafe) let connection = try driver.openLink()
-            try Self.describing { try link.prepare(connection) }
+            try Self.describing { try Self.retrying { try link.prepare(connection) } }
             housekeeper = nil
             sharedLeases = leases
             points = try PointReader(driver: driver, limits: limits, noticed: { feed.notice($0) })
@@ -118,6 +126,17 @@ public final class Store: Sendable {
         writerThread = WorkerThread(name: "drover-commit") { committer.run(writer) }
         feedThread = WorkerThread(name: "drover-feed") { feed.run(feedReader) }
         if meta.swept < meta.compacted { queue.requestSweep() }
+    }
+
+    /// Tries again for a while what meets other writers.
+    private static func retrying(_ body: () throws -> Void) throws {
+        for attempt in 1... {
+            do {
+                return try body()
+            } catch let failure as DriverFailure where failure.kind == .conflict && attempt < 20 {
+                usleep(UInt32.random(in: 5_000...100_000))
+            }
+        }
     }
 
     /// Opens the store that `endpoint` names with the driver that serves its scheme.
@@ -169,6 +188,7 @@ public final class Store: Sendable {
         readers.stop()
         committer.queue.stop()
         writerThread.join()
+        lessor?.stop()
         driver.close()
     }
 

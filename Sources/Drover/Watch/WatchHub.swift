@@ -41,9 +41,11 @@ final class WatchHub {
                 return
             case .work(let commands, let batches, let position, let missed):
                 roundMeta = nil
+                // Nothing was dispatched while nobody watched.
+                if watcherCount == 0 && pass == nil { dispatched = max(dispatched, position) }
                 for command in commands { carryOut(command) }
-                if synced.isEmpty && commands.isEmpty {
-                    dispatched = position
+                if synced.isEmpty {
+                    dispatched = max(dispatched, position)
                 } else if missed {
                     readMissed(upTo: position)
                 } else {

@@ -36,7 +36,7 @@ extension HTTP2Connection {
         let call = ServerStream(route, .wire, .http2(self, stream), loopContext)
         stream.call = call
         stream.isUrgent = route.streamsReplies
-        if let timeout = head.timeout, !route.streamsReplies {
+        if let timeout = head.timeout {
             call.deadline = .now() + timeout
             hasDeadlines = true
         }
@@ -66,6 +66,7 @@ extension HTTP2Connection {
             let call = ServerStream(route, .json, .http2(self, stream), loopContext)
             stream.call = call
             stream.isUrgent = route.streamsReplies
+            if queuedBytes > limits.unreadReplyBytes { return call.fail(DroverError(.tooManyRequests)) }
             Dispatcher.begin(call)
         } else {
             stream.plain = PlainRequest(method: head.method, target: head.path)

@@ -209,6 +209,8 @@ extension HTTP2Connection {
             sendWindow -= length
             stream.queuedBytes -= length
             queuedBytes -= length
+            topUp(stream)
+            topUp()
             let ends = isLast && endStream
             out.writeFrameHead(
                 HTTP2Frame.Kind.data,

@@ -155,6 +155,24 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
         }
     }
 
+    /// Lets the client send more, unless it has left too much unread: each of its requests may bring a reply.
+    func topUp() {
+        guard unacknowledged >= limits.connectionWindowBytes / 2, queuedBytes <= limits.unreadReplyBytes else { return }
+        writeWindowUpdate(0, unacknowledged)
+        receiveWindow += unacknowledged
+        unacknowledged = 0
+    }
+
+    /// The same for one stream.
+    func topUp(_ stream: HTTP2Stream) {
+        guard stream.unacknowledged >= limits.streamWindowBytes / 2, !stream.requestEnded,
+            stream.queuedBytes <= limits.unreadStreamBytes
+        else { return }
+        writeWindowUpdate(stream.id, stream.unacknowledged)
+        stream.receiveWindow += stream.unacknowledged
+        stream.unacknowledged = 0
+    }
+
     private func takePreface(_ bytes: inout ByteBuffer) -> Bool {
         let seen = min(prefaceLeft, bytes.readableBytes)
         let start = HTTP2Frame.preface.count - prefaceLeft
@@ -168,11 +186,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        if unacknowledged >= limits.connectionWindowBytes / 2 {
-            writeWindowUpdate(0, unacknowledged)
-            receiveWindow += unacknowledged
-            unacknowledged = 0
-        }
+        topUp()
         loopContext.submit()
         if out.readableBytes > 0 { flush() }
         loopContext.flush()
@@ -241,6 +255,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
                 for stream in streams.values {
                     stream.sendWindow += delta
                     guard stream.sendWindow <= 0x7fff_ffff else { throw .flowControlError }
+                    if !stream.queue.isEmpty { enlist(stream) }
                 }
             case HTTP2Frame.Setting.maxFrameSize:
                 guard value >= 16_384, value <= 16_777_215 else { throw .protocolError }
@@ -339,11 +354,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
         stream.receiveWindow -= head.length
         if stream.receiveWindow < 0 { return reset(stream, .flowControlError) }
         stream.unacknowledged += head.length
-        if !ends && stream.unacknowledged >= limits.streamWindowBytes / 2 {
-            writeWindowUpdate(stream.id, stream.unacknowledged)
-            stream.receiveWindow += stream.unacknowledged
-            stream.unacknowledged = 0
-        }
+        if !ends { topUp(stream) }
         if let call = stream.call, !call.ended {
             if call.form == .json {
                 GatewayRequest.receive(call, payload, limits)

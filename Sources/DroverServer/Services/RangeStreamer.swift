@@ -119,7 +119,7 @@ final class RangeStreamer: @unchecked Sendable {
                 request.range,
                 at: at,
                 values: values,
-                expecting: Int(clamping: request.limit > 0 ? request.limit + 1 : .max)
+                expecting: Int(clamping: limit < .max ? limit + 1 : .max)
             ) { row in
                 if rows == limit {
                     more = true

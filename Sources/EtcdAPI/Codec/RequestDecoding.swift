@@ -149,10 +149,11 @@ public enum RequestDecoder {
         case 2: condition = .modRevision(given(6))
         case 3: condition = .value(value ?? [])
         case 4: condition = .lease(given(8))
-        default: throw WireError.malformed
+        default: condition = .unknown
         }
-        guard let relation = Compare.Relation(rawValue: relation) else { throw WireError.malformed }
-        return Compare(KeyRange(key: key, rangeEnd: end), condition, relation)
+        // etcd lets a relation that it does not know hold always.
+        let known = Compare.Relation(rawValue: relation) ?? .unknown
+        return Compare(KeyRange(key: key, rangeEnd: end), condition, known)
     }
 
     /// A message on a watch stream; nil when its union is empty.
