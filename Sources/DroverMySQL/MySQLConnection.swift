@@ -27,12 +27,23 @@ final class MySQLConnection {
     private(set) var warnings: [Bool] = []
 
     /// Connects to the first of the configured servers that can be written to.
-    init(_ configuration: MySQLConfiguration, settings: [String], withDatabase: Bool = true) throws {
+    /// - Parameter answerSeconds: how long a statement may take.
+    init(
+        _ configuration: MySQLConfiguration,
+        settings: [String],
+        withDatabase: Bool = true,
+        answerSeconds: UInt32 = 60
+    ) throws {
         var failure: DriverFailure?
         var connected: UnsafeMutablePointer<MYSQL>?
         for address in configuration.addresses {
             do {
-                let candidate = try Self.connect(configuration, address, withDatabase: withDatabase)
+                let candidate = try Self.connect(
+                    configuration,
+                    address,
+                    withDatabase: withDatabase,
+                    answerSeconds: answerSeconds
+                )
                 connected = candidate
                 if configuration.addresses.count > 1 || withDatabase {
                     if try Self.isReadOnly(candidate) {
@@ -67,7 +78,8 @@ final class MySQLConnection {
     private static func connect(
         _ configuration: MySQLConfiguration,
         _ address: MySQLConfiguration.Address,
-        withDatabase: Bool
+        withDatabase: Bool,
+        answerSeconds: UInt32
     ) throws -> UnsafeMutablePointer<MYSQL> {
         guard let handle = mysql_init(nil) else {
             throw DriverFailure(.unavailable, "there is no memory for a connection")
@@ -75,7 +87,7 @@ final class MySQLConnection {
         var seconds: UInt32 = 5
         mysql_options(handle, MYSQL_OPT_CONNECT_TIMEOUT, &seconds)
         // A server whose machine has gone is noticed; a long statement is not cut off.
-        seconds = 60
+        seconds = answerSeconds
         mysql_options(handle, MYSQL_OPT_READ_TIMEOUT, &seconds)
         mysql_options(handle, MYSQL_OPT_WRITE_TIMEOUT, &seconds)
         mysql_options(handle, MYSQL_SET_CHARSET_NAME, "binary")

@@ -57,9 +57,13 @@ public final class MySQLDriver: Driver, DriverProvider {
         ]
     }
 
-    func connect(isolation: String) throws -> MySQLConnection {
+    func connect(isolation: String, answerSeconds: UInt32 = 60) throws -> MySQLConnection {
         let known = try history.floor()
-        let connection = try MySQLConnection(configuration, settings: Self.settings(isolation: isolation))
+        let connection = try MySQLConnection(
+            configuration,
+            settings: Self.settings(isolation: isolation),
+            answerSeconds: answerSeconds
+        )
         connection.connectedAt = known
         // The fence rests on it: without it a NULL in a NOT NULL column becomes 0.
         let mode = try connection.query(

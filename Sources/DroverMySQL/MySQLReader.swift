@@ -141,5 +141,13 @@ final class MySQLReader: DriverReader, ForwardingView {
         }
     }
 
+    /// On a connection of its own: it may take long.
+    func defragment() throws {
+        let connection = try driver.connect(isolation: "READ COMMITTED", answerSeconds: 3_600)
+        for table in ["drover_log", "drover_current", "drover_tombstone", "drover_lease", "drover_lease_key"] {
+            try connection.query("OPTIMIZE TABLE \(table)")
+        }
+    }
+
     func readingView() throws -> any DriverView { try inside() }
 }

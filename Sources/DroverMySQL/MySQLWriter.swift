@@ -312,13 +312,6 @@ final class MySQLWriter: DriverWriter, ForwardingView {
 
     func upkeep(idle: Bool) {}
 
-    func defragment() throws {
-        let connection = try current().connection
-        for table in ["drover_log", "drover_current", "drover_tombstone", "drover_lease", "drover_lease_key"] {
-            try connection.query("OPTIMIZE TABLE \(table)")
-        }
-    }
-
     func close() {
         rollback()
         view = nil

@@ -17,7 +17,7 @@ import Logging
 /// PostgreSQL manual, "Pipeline Mode".
 final class PGConnection {
     /// How long an answer may take, in milliseconds, before the server is taken for gone.
-    private static let answerMilliseconds: Int32 = 60_000
+    var answerMilliseconds: Int32 = 60_000
 
     private let handle: OpaquePointer
     private let prepares: Bool
@@ -273,20 +273,20 @@ final class PGConnection {
             if status == 0 { return }
             if status < 0 { throw lost() }
             var poll = pollfd(fd: PQsocket(handle), events: Int16(POLLIN | POLLOUT), revents: 0)
-            if pollOne(&poll, Self.answerMilliseconds) == 0 { throw silent() }
+            if pollOne(&poll, answerMilliseconds) == 0 { throw silent() }
             if poll.revents & Int16(POLLIN) != 0, PQconsumeInput(handle) == 0 { throw lost() }
         }
     }
 
     private func silent() -> DriverFailure {
         isBroken = true
-        return DriverFailure(.unavailable, "PostgreSQL has not answered for \(Self.answerMilliseconds / 1_000) seconds")
+        return DriverFailure(.unavailable, "PostgreSQL has not answered for \(answerMilliseconds / 1_000) seconds")
     }
 
     private func nextResult() throws -> PGResult? {
         while PQisBusy(handle) != 0 {
             var poll = pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0)
-            if pollOne(&poll, Self.answerMilliseconds) == 0 { throw silent() }
+            if pollOne(&poll, answerMilliseconds) == 0 { throw silent() }
             if PQconsumeInput(handle) == 0 { throw lost() }
         }
         return PQgetResult(handle).map(PGResult.init)

@@ -145,5 +145,14 @@ final class PostgreSQLReader: DriverReader, ForwardingView {
         }
     }
 
+    /// On a connection of its own: it may take long.
+    func defragment() throws {
+        let connection = try driver.connect()
+        connection.answerMilliseconds = 3_600_000
+        for table in ["drover_log", "drover_current", "drover_tombstone", "drover_lease", "drover_meta"] {
+            _ = try connection.query("VACUUM \(table)")
+        }
+    }
+
     func readingView() throws -> any DriverView { try inside() }
 }

@@ -364,13 +364,6 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         }
     }
 
-    func defragment() throws {
-        let connection = try current().connection
-        for table in ["drover_log", "drover_current", "drover_tombstone", "drover_lease", "drover_meta"] {
-            _ = try connection.query("VACUUM \(table)")
-        }
-    }
-
     func close() {
         rollback()
         view = nil

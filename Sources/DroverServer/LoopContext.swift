@@ -13,6 +13,8 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
     let configuration: ServerConfiguration
     let metrics: ServerMetrics
     let information: ServerInformation
+    /// The version that a downgrade was announced to; it changes nothing here.
+    let downgrade: SharedDowngrade
     /// Nil when the backend is not embedded.
     let reader: (any DriverReader)?
 
@@ -34,13 +36,15 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
         store: Store,
         configuration: ServerConfiguration,
         metrics: ServerMetrics,
-        information: ServerInformation
+        information: ServerInformation,
+        downgrade: SharedDowngrade
     ) throws {
         self.loop = loop
         self.store = store
         self.configuration = configuration
         self.metrics = metrics
         self.information = information
+        self.downgrade = downgrade
         header = ResponseHeader(clusterID: store.clusterID, memberID: store.memberID)
         reader = try store.makeInlineReader()
     }

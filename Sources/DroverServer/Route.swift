@@ -3,8 +3,8 @@ package enum Route: String, CaseIterable, Sendable {
     case range, put, deleteRange, txn, compact
     case watch
     case leaseGrant, leaseRevoke, leaseKeepAlive, leaseTimeToLive, leaseLeases
-    case memberList
-    case status, alarm
+    case memberList, memberAdd, memberRemove, memberUpdate, memberPromote
+    case status, alarm, defragment, moveLeader, downgrade
     case lock, unlock
     case campaign, proclaim, leader, observe, resign
     case healthCheck, healthWatch
@@ -24,6 +24,13 @@ package enum Route: String, CaseIterable, Sendable {
         case .leaseTimeToLive: "/etcdserverpb.Lease/LeaseTimeToLive"
         case .leaseLeases: "/etcdserverpb.Lease/LeaseLeases"
         case .memberList: "/etcdserverpb.Cluster/MemberList"
+        case .memberAdd: "/etcdserverpb.Cluster/MemberAdd"
+        case .memberRemove: "/etcdserverpb.Cluster/MemberRemove"
+        case .memberUpdate: "/etcdserverpb.Cluster/MemberUpdate"
+        case .memberPromote: "/etcdserverpb.Cluster/MemberPromote"
+        case .defragment: "/etcdserverpb.Maintenance/Defragment"
+        case .moveLeader: "/etcdserverpb.Maintenance/MoveLeader"
+        case .downgrade: "/etcdserverpb.Maintenance/Downgrade"
         case .status: "/etcdserverpb.Maintenance/Status"
         case .alarm: "/etcdserverpb.Maintenance/Alarm"
         case .lock: "/v3lockpb.Lock/Lock"
@@ -53,6 +60,13 @@ package enum Route: String, CaseIterable, Sendable {
         case .leaseTimeToLive: ["/v3/lease/timetolive", "/v3/kv/lease/timetolive"]
         case .leaseLeases: ["/v3/lease/leases", "/v3/kv/lease/leases"]
         case .memberList: ["/v3/cluster/member/list"]
+        case .memberAdd: ["/v3/cluster/member/add"]
+        case .memberRemove: ["/v3/cluster/member/remove"]
+        case .memberUpdate: ["/v3/cluster/member/update"]
+        case .memberPromote: ["/v3/cluster/member/promote"]
+        case .defragment: ["/v3/maintenance/defragment"]
+        case .moveLeader: ["/v3/maintenance/transfer-leadership"]
+        case .downgrade: ["/v3/maintenance/downgrade"]
         case .status: ["/v3/maintenance/status"]
         case .alarm: ["/v3/maintenance/alarm"]
         case .lock: ["/v3/lock/lock"]

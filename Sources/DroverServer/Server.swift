@@ -94,6 +94,7 @@ public final class Server: Sendable {
             // Several members need names of their own.
             memberName: store.queuesPoints ? "drover-\(String(store.memberID, radix: 16).suffix(8))" : "drover"
         )
+        let downgrade = SharedDowngrade()
         var contexts: [LoopContext] = []
         for loop in group.makeIterator() {
             contexts.append(
@@ -102,7 +103,8 @@ public final class Server: Sendable {
                     store: store,
                     configuration: configuration,
                     metrics: metrics,
-                    information: information
+                    information: information,
+                    downgrade: downgrade
                 )
             )
         }

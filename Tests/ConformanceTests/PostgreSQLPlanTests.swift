@@ -9,9 +9,10 @@ import Testing
 struct PostgreSQLPlanTests {
     /// Each statement's plan as a session of the driver's makes it.
     private func plans(_ driver: PostgreSQLDriver) throws -> [(statement: PGStatement, plan: [String])] {
-        var statements = PGStatements.ofWriter + PGStatements.ofReader + [
-            PGStatements.renew, PGStatements.keysOfLease, PGStatements.expired,
-        ]
+        var statements =
+            PGStatements.ofWriter + PGStatements.ofReader + [
+                PGStatements.renew, PGStatements.keysOfLease, PGStatements.expired,
+            ]
         for bounded in [false, true] {
             for values in [false, true] {
                 statements.append(PGStatements.scan(bounded: bounded, values: values))
@@ -39,7 +40,10 @@ struct PostgreSQLPlanTests {
     private func scansOfWholeTables(_ plan: [String]) -> [String] {
         var found: [String] = []
         for (line, text) in plan.enumerated() {
-            guard let name = ["drover_log", "drover_current", "drover_tombstone", "drover_lease"].first(where: text.contains),
+            guard
+                let name = ["drover_log", "drover_current", "drover_tombstone", "drover_lease"].first(
+                    where: text.contains
+                ),
                 text.contains("Scan")
             else { continue }
             // What belongs to a node follows it, deeper.

@@ -189,7 +189,10 @@ struct SnapshotTests {
         }
     }
 
-    @Test("a deletion at exactly the compacted revision is there for watches until the next compaction", arguments: Backend.selected)
+    @Test(
+        "a deletion at exactly the compacted revision is there for watches until the next compaction",
+        arguments: Backend.selected
+    )
     func deletionAtTheMark(backend: Backend) async throws {
         try await backend.withStore { store in
             try await store.put("d/a", "1")
@@ -203,7 +206,9 @@ struct SnapshotTests {
                 break
             }
             #expect(seen.map(\.kind) == [.delete] && seen[0].kv.modRevision == mark)
-            await #expect { for try await _ in try await store.watch(prefix: "d/", startRevision: mark - 1) {} } throws: {
+            await #expect {
+                for try await _ in try await store.watch(prefix: "d/", startRevision: mark - 1) {}
+            } throws: {
                 ($0 as? DroverError)?.code == .compacted
             }
             let next = try await store.put("d/b", "2").revision
@@ -220,7 +225,9 @@ struct SnapshotTests {
     func largeValues() async throws {
         try await Backend.sqlite.withStore { store in
             for i in 0..<150 {
-                try await store.put(PutRequest(key: Bytes("big/\(i % 3)".utf8), value: Bytes(repeating: 1, count: 1 << 20)))
+                try await store.put(
+                    PutRequest(key: Bytes("big/\(i % 3)".utf8), value: Bytes(repeating: 1, count: 1 << 20))
+                )
             }
             try await store.compact(to: try await store.revision(), physical: true)
             #expect(store.metrics().longestSweepSeconds < 0.05, "\(store.metrics().longestSweepSeconds) s")

@@ -271,7 +271,12 @@ struct HTTP2ProtocolTests {
             raw.send(Frames.frame(1, 4, 1, Frames.request("/etcdserverpb.Watch/Watch")))
             raw.isNonblocking = true
             // Progress requests, of which each brings an answer.
-            let requests = Frames.frame(0, 0, 1, Array(repeating: [0, 0, 0, 0, 2, 0x1a, 0] as [UInt8], count: 2_000).flatMap { $0 })
+            let requests = Frames.frame(
+                0,
+                0,
+                1,
+                Array(repeating: [0, 0, 0, 0, 2, 0x1a, 0] as [UInt8], count: 2_000).flatMap { $0 }
+            )
             var sent = 0
             for _ in 0..<2_000 {
                 guard raw.send(requests) else { break }

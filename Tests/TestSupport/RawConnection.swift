@@ -32,7 +32,8 @@ public final class RawConnection {
     public func send(_ bytes: [UInt8]) -> Bool {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.send(
+            let count = rest.withUnsafeBytes {
+                Glibc.send(
                     descriptor,
                     $0.baseAddress,
                     $0.count,

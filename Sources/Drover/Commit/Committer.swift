@@ -76,6 +76,8 @@ final class Committer: Sendable {
             case .sweep:
                 sweep(writer)
                 sweepsFirst = false
+            case .upkeep(let body):
+                body(writer)
             case .idle:
                 spin = 0
                 writer.upkeep(idle: true)

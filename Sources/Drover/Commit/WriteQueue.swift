@@ -7,6 +7,8 @@ final class WriteQueue: Sendable {
     enum Work {
         case calls([WriteCall])
         case sweep
+        /// Something that is to be done with the writer between batches.
+        case upkeep(@Sendable (any DriverWriter) -> Void)
         case idle
         case stop
     }
@@ -15,6 +17,7 @@ final class WriteQueue: Sendable {
         var calls: Deque<WriteCall> = []
         var bytes = 0
         var sweepRequested = false
+        var upkeep: Deque<@Sendable (any DriverWriter) -> Void> = []
         var stopping = false
         var committerWaits = false
     }
@@ -80,6 +83,21 @@ final class WriteQueue: Sendable {
         if wakes { state.signal() }
     }
 
+    /// Has something done with the writer between batches; false when too much of that waits, or the store closes.
+    func requestUpkeep(_ body: @escaping @Sendable (any DriverWriter) -> Void) -> Bool {
+        var isTaken = false
+        let wakes = state.withLock { state -> Bool in
+            if state.stopping || state.upkeep.count >= limits.queuedUpkeep { return false }
+            isTaken = true
+            state.upkeep.append(body)
+            let wakes = state.committerWaits
+            state.committerWaits = false
+            return wakes
+        }
+        if wakes { state.signal() }
+        return isTaken
+    }
+
     /// Whether ``stop()`` was called.
     var isStopping: Bool { state.withLock { $0.stopping } }
 
@@ -97,6 +115,7 @@ final class WriteQueue: Sendable {
     func next(sweepsFirst: Bool, idleAfterNanoseconds: Int64, spinNanoseconds: Int64) -> Work {
         if spinNanoseconds > 0 { spin(spinNanoseconds) }
         let work = state.wait(nanoseconds: idleAfterNanoseconds) { state -> Work? in
+            if let body = state.upkeep.popFirst() { return .upkeep(body) }
             if state.sweepRequested && (sweepsFirst || state.calls.isEmpty) && !state.stopping {
                 state.sweepRequested = false
                 return .sweep

@@ -25,4 +25,10 @@ public protocol DriverReader: DriverView {
     func instances() throws -> [InstanceRecord]
     /// The bytes the database takes, and how many of them are in use.
     func size() throws -> (total: Int64, inUse: Int64)
+    /// Gives space back to the system, where the database is shared; writing goes on meanwhile. Nothing by default.
+    func defragment() throws
+}
+
+extension DriverReader {
+    public func defragment() throws {}
 }

@@ -18,7 +18,7 @@ public protocol DriverWriter: DriverView {
     func sweep(rows: Int, position: Int64) throws -> SweepStep
     /// Called between batches, and when there is nothing to do: time for upkeep such as checkpoints.
     func upkeep(idle: Bool)
-    /// Gives space back to the system where the engine can.
+    /// Gives space back to the system, where the database is embedded. Nothing by default.
     func defragment() throws
     /// Closes the connection.
     func close()
@@ -32,4 +32,8 @@ public enum SweepStep: Sendable, Hashable {
     case finished
     /// Another instance's watches still read what would be removed.
     case waiting
+}
+
+extension DriverWriter {
+    public func defragment() throws {}
 }

@@ -40,6 +40,8 @@ public struct Limits: Sendable {
     public var catchUpBytes = 4 << 20
     /// The most watches of the store.
     public var watchers = 1_000_000
+    /// The most defragmentations that wait.
+    public var queuedUpkeep = 16
     /// The most range counts that are kept up to date in memory.
     public var countedRanges = 256
     /// The most creations and deletions that are kept to move the counts by.

@@ -49,7 +49,12 @@ enum PlainRoutes {
         guard known else {
             let isGateway = Route.gateway(String(path)) != nil
             let status = isGateway ? 405 : 404
-            return completion(PlainReply(status, isGateway ? "Method Not Allowed\n" : path.hasPrefix("/v3/") ? "Not Found\n" : "404 page not found\n"))
+            return completion(
+                PlainReply(
+                    status,
+                    isGateway ? "Method Not Allowed\n" : path.hasPrefix("/v3/") ? "Not Found\n" : "404 page not found\n"
+                )
+            )
         }
         guard request.method == "GET" else { return completion(PlainReply(405, "Method Not Allowed\n")) }
         switch path {

@@ -1,30 +1,104 @@
 import Drover
 import EtcdAPI
 import NIOCore
+import SwiftProtobuf
 
 /// `etcdserverpb.Cluster`: the instances that serve the database, of which an embedded one has one.
 enum ClusterService {
-    static func memberList(_ stream: ServerStream) throws {
+    private static let notFound = DroverError(.memberNotFound)
+    private static let notEnough = CallStatus(
+        code: 9,
+        message: "etcdserver: re-configuration failed due to not enough started members"
+    )
+
+    /// The instances that live.
+    private static func members(_ stream: ServerStream) -> @Sendable (any DriverReader) throws -> [PBMember] {
         let context = stream.context
-        let (header, store, allocator) = (context.header, context.store, stream.allocator)
+        let store = context.store
         let own = InstanceRecord(
             id: store.memberID,
             name: context.information.memberName,
             clientURLs: context.information.clientURLs,
             position: 0
         )
-        KVService.onReader(stream) { reader in
-            var response = PBMemberListResponse()
-            // etcd's replies of this service carry no revision.
-            response.header = header.message(0)
-            response.members = (try store.instances(reader) ?? [own]).map { instance in
+        return { reader in
+            (try store.instances(reader) ?? [own]).map { instance in
                 var member = PBMember()
                 member.id = instance.id
                 member.name = instance.name
                 member.clientUrls = instance.clientURLs
                 return member
             }
+        }
+    }
+
+    static func memberList(_ stream: ServerStream) throws {
+        let (header, allocator, members) = (stream.context.header, stream.allocator, members(stream))
+        KVService.onReader(stream) { reader in
+            var response = PBMemberListResponse()
+            // etcd's replies of this service carry no revision.
+            response.header = header.message(0)
+            response.members = try members(reader)
             return try MessageBuffer.make(allocator, response)
+        }
+    }
+
+    /// Instances join by themselves: there is nobody to add.
+    static func add(_ stream: ServerStream, _ message: ByteBuffer) throws {
+        let request = try PBMemberAddRequest(wire: message)
+        if !areURLs(request.peerUrls) {
+            return stream.fail(CallStatus(code: 3, message: "etcdserver: given member URLs are invalid"))
+        }
+        stream.fail(notEnough)
+    }
+
+    /// Whether they are URLs of peers. Source: etcd `client/pkg/types.NewURLs`.
+    private static func areURLs(_ urls: [String]) -> Bool {
+        !urls.isEmpty
+            && urls.allSatisfy { url in
+                let parts = url.split(separator: "/", omittingEmptySubsequences: false)
+                guard parts.count == 3, ["http:", "https:", "unix:", "unixs:"].contains(parts[0]), parts[1].isEmpty
+                else {
+                    return false
+                }
+                return parts[0].hasPrefix("unix") || parts[2].contains(":")
+            }
+    }
+
+    private static func known<Response: Message>(
+        _ stream: ServerStream,
+        _ id: UInt64,
+        _ answer: @escaping @Sendable (PBResponseHeader, [PBMember]) throws -> Response
+    ) {
+        let (header, allocator, members) = (stream.context.header, stream.allocator, members(stream))
+        KVService.onReader(stream) { reader in
+            let living = try members(reader)
+            guard living.contains(where: { $0.id == id }) else { throw notFound }
+            return try MessageBuffer.make(allocator, try answer(header.message(0), living))
+        }
+    }
+
+    static func remove(_ stream: ServerStream, _ message: ByteBuffer) throws {
+        let request = try PBMemberRemoveRequest(wire: message)
+        known(stream, request.id) { _, _ -> PBMemberRemoveResponse in
+            throw DroverError(.init(.failedPrecondition, notEnough.message))
+        }
+    }
+
+    static func update(_ stream: ServerStream, _ message: ByteBuffer) throws {
+        let request = try PBMemberUpdateRequest(wire: message)
+        known(stream, request.id) { header, members in
+            var response = PBMemberUpdateResponse()
+            response.header = header
+            response.members = members
+            return response
+        }
+    }
+
+    static func promote(_ stream: ServerStream, _ message: ByteBuffer) throws {
+        let request = try PBMemberPromoteRequest(wire: message)
+        known(stream, request.id) { _, _ -> PBMemberPromoteResponse in
+            throw DroverError(.init(.failedPrecondition, "etcdserver: can only promote a learner member"))
         }
     }
 }

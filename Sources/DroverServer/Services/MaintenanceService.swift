@@ -41,4 +41,84 @@ enum MaintenanceService {
             return try MessageBuffer.make(allocator, response)
         }
     }
+
+    /// Gives space back. On SQLite by the thread that writes, which it keeps from writing.
+    static func defragment(_ stream: ServerStream) {
+        let bound = NIOLoopBound(stream, eventLoop: stream.context.loop)
+        let (context, allocator) = (stream.context, stream.allocator)
+        context.store.defragment { result in
+            context.loop.execute {
+                do {
+                    try result.get()
+                    // etcd leaves the header out.
+                    bound.value.reply(try MessageBuffer.make(allocator, PBDefragmentResponse()))
+                } catch {
+                    bound.value.fail(error)
+                }
+                context.flush()
+            }
+        }
+    }
+
+    /// Every instance leads: a member that lives is a leader already.
+    static func moveLeader(_ stream: ServerStream, _ message: ByteBuffer) throws {
+        let request = try PBMoveLeaderRequest(wire: message)
+        let (store, allocator) = (stream.context.store, stream.allocator)
+        KVService.onReader(stream) { reader in
+            let living = try store.instances(reader)?.map(\.id) ?? [store.memberID]
+            guard living.contains(request.targetID) else {
+                throw DroverError(.init(.failedPrecondition, "etcdserver: bad leader transferee"))
+            }
+            return try MessageBuffer.make(allocator, PBMoveLeaderResponse())
+        }
+    }
+
+    /// Source: etcd `server/etcdserver/v3_server.go`, Downgrade.
+    static func downgrade(_ stream: ServerStream, _ message: ByteBuffer) throws {
+        let request = try PBDowngradeRequest(wire: message)
+        let job = stream.context.downgrade
+        let version = stream.context.information.clusterVersion
+        switch request.action {
+        case .validate, .enable:
+            try check(request.version, present: version)
+            try job.withLock { target in
+                if target != nil {
+                    throw DroverError(
+                        .init(.failedPrecondition, "etcdserver: cluster has a downgrade job in progress")
+                    )
+                }
+                if request.action == .enable { target = request.version }
+            }
+        case .cancel:
+            try job.withLock { target in
+                if target == nil {
+                    throw DroverError(.init(.failedPrecondition, "etcdserver: no inflight downgrade job"))
+                }
+                target = nil
+            }
+        case .UNRECOGNIZED:
+            return stream.fail(CallStatus(code: 2, message: "etcdserver: unknown method"))
+        }
+        let (header, allocator) = (stream.context.header, stream.allocator)
+        KVService.onReader(stream) { reader in
+            defer { reader.endSnapshot() }
+            var response = PBDowngradeResponse()
+            response.header = header.message(try reader.beginSnapshot().revision)
+            response.version = version
+            return try MessageBuffer.make(allocator, response)
+        }
+    }
+
+    private static func check(_ target: String, present: String) throws {
+        func parts(_ version: String) -> [Int]? {
+            let parts = version.split(separator: ".", omittingEmptySubsequences: false).map { Int($0) }
+            return parts.count == 3 && !parts.contains(nil) ? parts.compactMap { $0 } : nil
+        }
+        guard let wanted = parts(target) else {
+            throw DroverError(.init(.invalidArgument, "etcdserver: wrong downgrade target version format"))
+        }
+        guard let now = parts(present), wanted == [now[0], now[1] - 1, 0] else {
+            throw DroverError(.init(.invalidArgument, "etcdserver: invalid downgrade target version"))
+        }
+    }
 }
