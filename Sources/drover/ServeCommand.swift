@@ -66,6 +66,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Event loops that serve connections; 0 is half the cores.")
     var eventLoops: Int = Environment.integer("EVENT_LOOPS") ?? 0
 
+    @OptionGroup var compaction: CompactionOptions
     @OptionGroup var log: LogOptions
 
     func validate() throws {
@@ -75,6 +76,11 @@ struct ServeCommand: AsyncParsableCommand {
         }
         guard maxRequestBytes > 0, maxRequestBytes <= 512 << 20 else {
             throw ValidationError("--max-request-bytes must be between 1 and 536870912.")
+        }
+        for name in ["MAX_REQUEST_BYTES", "MAX_TXN_OPS", "EVENT_LOOPS"] {
+            if let text = Environment.value(name), Int(text) == nil {
+                throw ValidationError("\(name) in the environment must be a number.")
+            }
         }
         guard maxTxnOps > 0 else { throw ValidationError("--max-txn-ops must be at least 1.") }
         guard eventLoops >= 0, eventLoops <= 1_024 else {
@@ -130,8 +136,12 @@ struct ServeCommand: AsyncParsableCommand {
             throw error
         }
         announce(server.address, store)
+        let compactor = compaction.policy.map { policy in
+            Task { await AutoCompactor(store, policy, logger: logger).run() }
+        }
 
         await Signals.waitForTermination()
+        compactor?.cancel()
         logger.info("stopping; calls in flight have a few seconds, a second signal ends at once")
         await server.shutDown()
         await store.close()

@@ -1,4 +1,5 @@
 import DroverClient
+import EtcdAPI
 import Foundation
 import TestSupport
 import Testing
@@ -84,6 +85,47 @@ extension SystemTests {
                 #expect(stat(socket, &status) == 0 && status.st_mode & 0o777 == 0o600)
                 process.stop()
                 #expect(stat(socket, &status) != 0)
+            }
+        }
+
+        @Test("the history is compacted by itself, by age, by revisions, and as kine has it")
+        func autoCompaction() async throws {
+            let forms = [
+                ["--auto-compaction-retention", "1s"], ["--compact-interval", "300ms", "--compact-min-retain", "5"],
+            ]
+            for arguments in forms {
+                try await withTemporaryDirectory { directory in
+                    let server = try await TestServer.drover(directory: directory, arguments: arguments)
+                    let connection = try await server.connect()
+                    for i in 0..<20 { try await put(connection, "a", "\(i)") }
+                    var old = PBRangeRequest()
+                    old.key = Data("a".utf8)
+                    old.revision = 3
+                    var refusal: ClientError?
+                    for _ in 0..<60 where refusal == nil {
+                        do {
+                            let _: PBRangeResponse = try await connection.unary("/etcdserverpb.KV/Range", old)
+                            try await Task.sleep(nanoseconds: 100_000_000)
+                        } catch let error as ClientError {
+                            refusal = error
+                        }
+                    }
+                    #expect(refusal?.message == "etcdserver: mvcc: required revision has been compacted")
+                    // What is to be kept is there.
+                    old.revision = arguments[0] == "--compact-interval" ? 17 : 21
+                    let kept: PBRangeResponse = try await connection.unary("/etcdserverpb.KV/Range", old)
+                    #expect(kept.kvs.count == 1)
+                    await connection.close()
+                    server.process.stop()
+                }
+            }
+            for (flags, words) in [
+                (["--auto-compaction-mode", "often"], "periodic or revision"),
+                (["--auto-compaction-retention", "soon"], "duration"),
+                (["--auto-compaction-mode", "revision", "--auto-compaction-retention", "1h"], "number of revisions"),
+            ] {
+                let result = try run(droverExecutable(), ["serve"] + flags)
+                #expect(result.status != 0 && result.error.contains(words), "\(result.error)")
             }
         }
 

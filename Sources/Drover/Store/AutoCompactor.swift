@@ -1,0 +1,82 @@
+public import Logging
+
+/// Compacts a store by itself. Source: etcd `server/etcdserver/api/v3compactor`; kine `--compact-interval`.
+///
+/// Several instances on one database may all do it: a revision that another has compacted already is no error.
+public struct AutoCompactor: Sendable {
+    /// What is kept.
+    public enum Policy: Sendable, Hashable {
+        /// What is younger than so many seconds. Looked at ten times in that time, and compacted once in it, at least
+        /// once an hour.
+        case age(seconds: Double)
+        /// So many revisions. Looked at every five minutes.
+        case revisions(Int64)
+        /// So many revisions, looked at every so many seconds: kine's.
+        case revisionsEvery(seconds: Double, keeping: Int64)
+    }
+
+    private let store: Store
+    private let policy: Policy
+    private let logger: Logger
+    /// Seconds between two looks, in place of the policy's.
+    var lookSeconds: Double?
+
+    /// A compactor that does nothing until it runs.
+    public init(_ store: Store, _ policy: Policy, logger: Logger = Logger(label: "drover.compactor")) {
+        self.store = store
+        self.policy = policy
+        self.logger = logger
+    }
+
+    /// Compacts until the task is cancelled.
+    public func run() async {
+        switch policy {
+        case .age(let seconds): await keep(seconds: seconds)
+        case .revisions(let count): await keep(count, every: lookSeconds ?? 300)
+        case .revisionsEvery(let seconds, let count): await keep(count, every: lookSeconds ?? seconds)
+        }
+    }
+
+    private func sleep(_ seconds: Double) async -> Bool {
+        (try? await Task.sleep(nanoseconds: UInt64(max(0.01, min(seconds, 1e8)) * 1e9))) != nil
+    }
+
+    private func keep(seconds: Double) async {
+        let step = lookSeconds ?? min(seconds, 3_600) / 10
+        let looks = max(1, Int((seconds / step).rounded()))
+        // The store's revision at each of the last looks, the oldest first.
+        var seen: [Int64] = []
+        var sinceLast = 0
+        while await sleep(step) {
+            guard let revision = try? await store.revision() else { continue }
+            seen.append(revision)
+            sinceLast += 1
+            if seen.count > looks { seen.removeFirst(seen.count - looks) }
+            if seen.count == looks && sinceLast >= min(looks, 10), await compact(seen[0]) { sinceLast = 0 }
+        }
+    }
+
+    private func keep(_ count: Int64, every seconds: Double) async {
+        var last: Int64 = 0
+        while await sleep(seconds) {
+            guard let revision = try? await store.revision() else { continue }
+            let target = revision - count
+            if target <= 0 || target == last { continue }
+            if await compact(target) { last = target }
+        }
+    }
+
+    /// Whether the history up to `revision` is gone, by this or by somebody else.
+    private func compact(_ revision: Int64) async -> Bool {
+        do {
+            try await store.compact(to: revision)
+            logger.info("compacted", metadata: ["revision": "\(revision)"])
+            return true
+        } catch let error as DroverError where error.code == .compacted {
+            return true
+        } catch {
+            logger.warning("the history could not be compacted; it will be tried again", metadata: ["reason": "\(error)"])
+            return false
+        }
+    }
+}

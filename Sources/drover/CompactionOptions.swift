@@ -1,0 +1,56 @@
+import ArgumentParser
+import Drover
+
+/// When the history is compacted by the server itself: etcd's flags, and kine's.
+struct CompactionOptions: ParsableArguments {
+    @Option(help: "What --auto-compaction-retention counts: periodic (time) or revision.")
+    var autoCompactionMode: String = Environment.value("AUTO_COMPACTION_MODE") ?? "periodic"
+
+    @Option(
+        help: "How much history is kept: a duration, or hours as a number, or revisions; 0 compacts nothing by itself."
+    )
+    var autoCompactionRetention: String = Environment.value("AUTO_COMPACTION_RETENTION") ?? "0"
+
+    @Option(help: "kine's: how often the history is compacted, such as 5m; 0 is never.")
+    var compactInterval: String = Environment.value("COMPACT_INTERVAL") ?? "0"
+
+    @Option(help: "kine's: how many revisions --compact-interval keeps.")
+    var compactMinRetain: Int64 = Environment.integer("COMPACT_MIN_RETAIN").map(Int64.init) ?? 1_000
+
+    func validate() throws {
+        guard ["periodic", "revision"].contains(autoCompactionMode) else {
+            throw ValidationError("--auto-compaction-mode must be periodic or revision.")
+        }
+        guard retention != nil else {
+            throw ValidationError(
+                autoCompactionMode == "periodic"
+                    ? "--auto-compaction-retention must be a duration such as 1h or 30m, or a number of hours."
+                    : "--auto-compaction-retention must be a number of revisions."
+            )
+        }
+        guard Duration.seconds(of: compactInterval) != nil else {
+            throw ValidationError("--compact-interval must be a duration such as 5m.")
+        }
+        guard compactMinRetain >= 0 else { throw ValidationError("--compact-min-retain must not be negative.") }
+    }
+
+    /// Seconds or revisions.
+    private var retention: Double? {
+        if let number = Int64(autoCompactionRetention) {
+            if number < 0 { return nil }
+            return autoCompactionMode == "periodic" ? Double(number) * 3_600 : Double(number)
+        }
+        return autoCompactionMode == "periodic" ? Duration.seconds(of: autoCompactionRetention) : nil
+    }
+
+    /// Nil compacts nothing.
+    var policy: AutoCompactor.Policy? {
+        if let kept = retention, kept > 0 {
+            return autoCompactionMode == "periodic" ? .age(seconds: kept) : .revisions(Int64(kept))
+        }
+        if let seconds = Duration.seconds(of: compactInterval), seconds > 0 {
+            return .revisionsEvery(seconds: seconds, keeping: compactMinRetain)
+        }
+        return nil
+    }
+}
