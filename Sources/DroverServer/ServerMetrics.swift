@@ -13,6 +13,7 @@ final class ServerMetrics: Sendable {
     private static let position = Dictionary(
         uniqueKeysWithValues: Route.allCases.enumerated().map { ($1, $0) }
     )
+    /// Bytes over HTTP/2.
     let receivedBytes = Atomic<Int>(0)
     let sentBytes = Atomic<Int>(0)
     let connections = Atomic<Int>(0)

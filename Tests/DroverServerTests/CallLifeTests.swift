@@ -140,6 +140,10 @@ struct CallLifeTests {
             #expect(value("etcd_debugging_mvcc_current_revision") == 6)
             #expect(value("etcd_mvcc_put_total") == 5)
             #expect(value("etcd_server_has_leader") == 1)
+            #expect((value("etcd_network_client_grpc_received_bytes_total") ?? 0) > 100)
+            #expect((value("etcd_network_client_grpc_sent_bytes_total") ?? 0) > 100)
+            #expect(value("etcd_debugging_mvcc_watch_stream_total") == 0)
+            #expect((value("process_open_fds") ?? 0) > 3)
             #expect((value("etcd_mvcc_db_total_size_in_bytes") ?? 0) > 4_096)
             #expect(value("etcd_disk_backend_commit_duration_seconds_count") == 5)
             // Every family says what it is.

@@ -141,6 +141,9 @@ extension SystemTests {
                 }
                 #expect(begun.duration(to: .now) < .seconds(12))
                 #expect(try ready() == "503")
+                // Whoever looks is told why.
+                let reason = try run(find("curl")!, ["-s", "-m", "20", "http://127.0.0.1:\(drover.port)/readyz"]).output
+                #expect(reason.contains("SQL") && !reason.contains("@"), "\(reason)")
                 await #expect(throws: ClientError.self) { _ = try await get(connection, "o/1") }
                 #expect(drover.process.isRunning)
                 try database.start()

@@ -16,7 +16,18 @@ public final class CommitCounters: Sendable {
     let totalNanoseconds = Atomic<Int>(0)
     private let histogram = Mutex<[Int]>(Array(repeating: 0, count: bounds.count + 1))
 
-    func record(calls: Int, nanoseconds: Int64) {
+    private let puts = Atomic<Int>(0)
+    private let deletes = Atomic<Int>(0)
+
+    /// Keys that were put and deleted, also within transactions.
+    public var keyCounts: (puts: Int, deletes: Int) {
+        (puts.load(ordering: .relaxed), deletes.load(ordering: .relaxed))
+    }
+
+    func record(calls: Int, events: [ChangeSet.LogEvent], nanoseconds: Int64) {
+        let deleted = events.reduce(0) { $1.version == 0 ? $0 + 1 : $0 }
+        deletes.add(deleted, ordering: .relaxed)
+        puts.add(events.count - deleted, ordering: .relaxed)
         batches.add(1, ordering: .relaxed)
         self.calls.add(calls, ordering: .relaxed)
         totalNanoseconds.add(Int(nanoseconds), ordering: .relaxed)

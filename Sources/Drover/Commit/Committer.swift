@@ -193,7 +193,11 @@ final class Committer: Sendable {
                 effects.didNotCommit(changes)
                 throw error
             }
-            counters.record(calls: completions.count, nanoseconds: Monotonic.now() - started)
+            counters.record(
+                calls: completions.count,
+                events: changes.events,
+                nanoseconds: Monotonic.now() - started
+            )
             effects.didCommit(changes)
         }
         // What must not share this batch goes first in the next one.

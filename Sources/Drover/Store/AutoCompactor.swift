@@ -75,7 +75,10 @@ public struct AutoCompactor: Sendable {
         } catch let error as DroverError where error.code == .compacted {
             return true
         } catch {
-            logger.warning("the history could not be compacted; it will be tried again", metadata: ["reason": "\(error)"])
+            logger.warning(
+                "the history could not be compacted; it will be tried again",
+                metadata: ["reason": "\(error)"]
+            )
             return false
         }
     }

@@ -8,6 +8,7 @@ extension Store {
         public var longestSweepSeconds: Double
         public var conflicts: Int
         public var countWalks: Int
+        public var keys: (puts: Int, deletes: Int)
     }
 
     /// Figures of the engine since it was opened.
@@ -19,7 +20,8 @@ extension Store {
             leaseCount: leaseCount,
             longestSweepSeconds: committer.counters.longestSweepSeconds,
             conflicts: committer.counters.conflictCount,
-            countWalks: counts.walkCount
+            countWalks: counts.walkCount,
+            keys: committer.counters.keyCounts
         )
     }
 

@@ -42,6 +42,7 @@ extension HTTP2Connection {
             return
         }
         let bytes = out
+        loopContext.metrics.sentBytes.add(bytes.readableBytes, ordering: .relaxed)
         out = allocator.buffer(capacity: 16 << 10)
         context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
         if !(urgent.isEmpty && bulk.isEmpty) { pump() }

@@ -128,6 +128,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
+        loopContext.metrics.receivedBytes.add(bytes.readableBytes, ordering: .relaxed)
         if var pending = pendingBytes {
             pendingBytes = nil
             pending.writeBuffer(&bytes)

@@ -82,7 +82,7 @@ enum MetricsText {
             figures.countWalks
         )
         page.one("drover_leases", "gauge", "Leases.", figures.leaseCount)
-        operations(context, &page)
+        operations(context, figures, &page)
         commits(figures.commits, &page)
         page.one(
             "drover_batch_conflicts_total",
@@ -97,12 +97,34 @@ enum MetricsText {
             "Client connections.",
             context.metrics.connections.load(ordering: .relaxed)
         )
+        page.one(
+            "etcd_network_client_grpc_received_bytes_total",
+            "counter",
+            "Bytes that clients have sent over HTTP/2.",
+            context.metrics.receivedBytes.load(ordering: .relaxed)
+        )
+        page.one(
+            "etcd_network_client_grpc_sent_bytes_total",
+            "counter",
+            "Bytes that clients were sent over HTTP/2.",
+            context.metrics.sentBytes.load(ordering: .relaxed)
+        )
+        let watches = context.metrics.calls(.watch)
+        page.one(
+            "etcd_debugging_mvcc_watch_stream_total",
+            "gauge",
+            "Watch streams.",
+            watches.started.load(ordering: .relaxed) - watches.ok.load(ordering: .relaxed)
+                - watches.failed.withLock { $0.values.reduce(0, +) }
+        )
         process(&page)
         return page.text
     }
 
-    private static func operations(_ context: LoopContext, _ page: inout Page) {
-        let names: [(Route, String)] = [(.put, "put"), (.deleteRange, "delete"), (.range, "range"), (.txn, "txn")]
+    private static func operations(_ context: LoopContext, _ figures: Store.Metrics, _ page: inout Page) {
+        page.one("etcd_mvcc_put_total", "counter", "Keys put, also in transactions.", figures.keys.puts)
+        page.one("etcd_mvcc_delete_total", "counter", "Keys deleted, also in transactions.", figures.keys.deletes)
+        let names: [(Route, String)] = [(.range, "range"), (.txn, "txn")]
         for (route, name) in names {
             page.one(
                 "etcd_mvcc_\(name)_total",
@@ -165,10 +187,21 @@ enum MetricsText {
             Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
             + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
         page.one("process_cpu_seconds_total", "counter", "Seconds of processor time.", seconds)
+        page.one("process_start_time_seconds", "gauge", "When the process started, in seconds since 1970.", started)
+        if let files = opendir("/proc/self/fd") {
+            var count = -3
+            while readdir(files) != nil { count += 1 }
+            closedir(files)
+            page.one("process_open_fds", "gauge", "Open files and sockets.", count)
+        }
         if let resident = residentBytes() {
             page.one("process_resident_memory_bytes", "gauge", "Bytes of resident memory.", resident)
         }
     }
+
+    /// When these metrics were first asked for or, which is about the same, the server was started.
+    private static let started = time(nil)
+    static func noteStart() { _ = started }
 
     private static func residentBytes() -> Int? {
         guard let file = fopen("/proc/self/statm", "r") else { return nil }

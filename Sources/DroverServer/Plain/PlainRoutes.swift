@@ -122,10 +122,18 @@ enum PlainRoutes {
             return PlainReply(200, lines + "ok\n")
         } failure: { error in
             let lines = shown.map { name in
-                name.hasSuffix("_read") ? "[-]\(name) failed: the database cannot be read\n" : "[+]\(name) ok\n"
+                name.hasSuffix("_read") ? "[-]\(name) failed: \(cause(error))\n" : "[+]\(name) ok\n"
             }
             return PlainReply(503, lines.joined())
         }
+    }
+
+    /// What keeps the database from being read; failures of drivers hold no keys, values or passwords.
+    private static func cause(_ error: any Error) -> String {
+        if let failure = (error as? DroverError)?.cause as? DriverFailure ?? error as? DriverFailure {
+            return failure.message
+        }
+        return (error as? DroverError)?.message ?? "the database cannot be read"
     }
 
     private static func read(
