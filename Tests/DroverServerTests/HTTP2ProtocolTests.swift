@@ -4,6 +4,7 @@ import DroverSQLite
 import EtcdAPI
 import Foundation
 import Logging
+import Synchronization
 import TestSupport
 import Testing
 
@@ -363,9 +364,11 @@ struct HTTP2ProtocolTests {
             var request = PBRangeRequest()
             request.key = Data("list/".utf8)
             request.rangeEnd = Data("list0".utf8)
+            // Not cancelled: that would leave a put on its way.
+            let isDone = Mutex(false)
             let writer = Task {
                 var i = 0
-                while !Task.isCancelled {
+                while !isDone.withLock({ $0 }) {
                     var put = PBPutRequest()
                     put.key = Data("list/\(i % 60)/\(i % 100)".utf8)
                     put.value = Data(repeating: 0xff, count: 500 + i % 1_000)
@@ -393,8 +396,8 @@ struct HTTP2ProtocolTests {
                 }
                 #expect(paged == whole.kvs)
             }
-            writer.cancel()
-            _ = try? await writer.value
+            isDone.withLock { $0 = true }
+            try await writer.value
             // The same list in JSON, put together as it is read.
             request.limit = 0
             request.revision = 0
