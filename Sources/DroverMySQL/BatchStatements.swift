@@ -20,7 +20,7 @@ struct BatchStatements {
         try appendEvents(changes.events, &flights)
         // In parts, between which the server hears of the transaction.
         for start in stride(from: 0, to: changes.keys.count, by: 20_000) {
-            try appendKeys(Array(changes.keys[start..<min(changes.keys.count, start + 20_000)]), &flights)
+            try appendKeys(changes.keys[start..<min(changes.keys.count, start + 20_000)], &flights)
             try stayActive()
         }
         try appendLeases(changes, &flights)
@@ -67,7 +67,7 @@ struct BatchStatements {
         }
     }
 
-    private func appendKeys(_ keys: [ChangeSet.KeyChange], _ flights: inout FlightSplitter) throws {
+    private func appendKeys(_ keys: ArraySlice<ChangeSet.KeyChange>, _ flights: inout FlightSplitter) throws {
         let live = keys.filter(\.after.isLive)
         try flights.rows(
             live,
@@ -112,7 +112,7 @@ struct BatchStatements {
     }
 
     /// Which keys hang on which leases: a table of its own, since InnoDB has no partial index.
-    private func appendAttachments(_ keys: [ChangeSet.KeyChange], _ flights: inout FlightSplitter) throws {
+    private func appendAttachments(_ keys: ArraySlice<ChangeSet.KeyChange>, _ flights: inout FlightSplitter) throws {
         let moved = keys.filter { ($0.before?.lease ?? 0) != $0.after.lease }
         if moved.isEmpty { return }
         for (lease, changes) in Dictionary(grouping: moved, by: { $0.before?.lease ?? 0 }) where lease != 0 {

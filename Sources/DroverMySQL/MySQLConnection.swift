@@ -183,6 +183,7 @@ final class MySQLConnection {
     /// - Throws: the failure of the first statement that failed; those after it were not carried out.
     @discardableResult
     func land(_ text: SQLText) throws -> [MySQLResult?] {
+        warnings.removeAll(keepingCapacity: true)
         // The server would close the connection: what is sent would look lost.
         guard text.bytes.count < packetBytes else {
             throw DriverFailure(.tooLarge, "the request does not fit the server's max_allowed_packet; raise that")
@@ -200,7 +201,6 @@ final class MySQLConnection {
     }
 
     private func send(_ bytes: UnsafeRawBufferPointer, expecting: Int) throws -> [MySQLResult?] {
-        warnings.removeAll(keepingCapacity: true)
         guard mysql_real_query(handle, bytes.baseAddress!.assumingMemoryBound(to: CChar.self), UInt(bytes.count)) == 0
         else { throw failure() }
         var results: [MySQLResult?] = []

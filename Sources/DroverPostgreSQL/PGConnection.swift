@@ -164,6 +164,11 @@ final class PGConnection {
             )
             guard status == 1 else { throw lost() }
         }
+        try didSend()
+    }
+
+    /// A statement is in the flight; a long one ends its part.
+    private func didSend() throws {
         sent += 1
         if dividesFlights && partBytes > Self.mostPartBytes { try endPart() }
     }
@@ -200,7 +205,7 @@ final class PGConnection {
             )
             guard status == 1 else { throw lost() }
         }
-        sent += 1
+        try didSend()
     }
 
     /// Prepares statements in one flight.

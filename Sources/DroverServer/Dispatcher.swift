@@ -9,6 +9,7 @@ enum Dispatcher {
         switch stream.route {
         case .watch: stream.session = WatchStream(stream)
         case .leaseKeepAlive: stream.session = LeaseKeepAliveStream(stream)
+        case .defragment: stream.session = MaintenanceService.defragment(stream)
         case .lock: stream.session = LockService.lock(stream)
         case .unlock: stream.session = LockService.unlock(stream)
         case .campaign: stream.session = ElectionService.campaign(stream)
@@ -43,7 +44,6 @@ enum Dispatcher {
             case .memberRemove: try ClusterService.remove(stream, message)
             case .memberUpdate: try ClusterService.update(stream, message)
             case .memberPromote: try ClusterService.promote(stream, message)
-            case .defragment: MaintenanceService.defragment(stream)
             case .moveLeader: try MaintenanceService.moveLeader(stream, message)
             case .downgrade: try MaintenanceService.downgrade(stream, message)
             case .status: MaintenanceService.status(stream)
@@ -51,7 +51,9 @@ enum Dispatcher {
             case .healthCheck: try HealthService.check(stream, message)
             case .healthWatch: try HealthService.watch(stream, message)
             // These have sessions.
-            case .watch, .leaseKeepAlive, .lock, .unlock, .campaign, .proclaim, .leader, .observe, .resign: break
+            case .watch, .leaseKeepAlive, .defragment, .lock, .unlock, .campaign, .proclaim, .leader, .observe,
+                .resign:
+                break
             }
         } catch {
             stream.fail(error)

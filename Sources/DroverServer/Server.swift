@@ -47,7 +47,6 @@ public final class Server: Sendable {
         let loops = configuration.eventLoops > 0 ? configuration.eventLoops : max(1, cores / 2)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
         let metrics = ServerMetrics()
-        MetricsText.noteStart()
         do {
             let (channel, contexts) = try await listen(store, configuration, group, metrics)
             let address = Self.address(channel, configuration)

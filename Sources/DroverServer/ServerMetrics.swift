@@ -1,5 +1,13 @@
 import Synchronization
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// What the server counts. Counters are atomic; nothing is allocated on the hot path.
 final class ServerMetrics: Sendable {
     /// Per route: calls started, and calls ended by status code.
@@ -17,6 +25,8 @@ final class ServerMetrics: Sendable {
     let receivedBytes = Atomic<Int>(0)
     let sentBytes = Atomic<Int>(0)
     let connections = Atomic<Int>(0)
+    /// When the server was started, in seconds since 1970.
+    let startedAt = time(nil)
 
     func calls(_ route: Route) -> Calls { calls[Self.position[route]!] }
 

@@ -21,12 +21,17 @@ struct CompactionOptions: ParsableArguments {
         guard ["periodic", "revision"].contains(autoCompactionMode) else {
             throw ValidationError("--auto-compaction-mode must be periodic or revision.")
         }
-        guard retention != nil else {
-            throw ValidationError(
-                autoCompactionMode == "periodic"
-                    ? "--auto-compaction-retention must be a duration such as 1h or 30m, or a number of hours."
-                    : "--auto-compaction-retention must be a number of revisions."
-            )
+        switch autoCompactionMode {
+        case "periodic":
+            guard let seconds = retentionSeconds, seconds >= 0 else {
+                throw ValidationError(
+                    "--auto-compaction-retention must be a duration such as 1h or 30m, or a number of hours."
+                )
+            }
+        default:
+            guard let count = Int64(autoCompactionRetention), count >= 0 else {
+                throw ValidationError("--auto-compaction-retention must be a number of revisions.")
+            }
         }
         guard Duration.seconds(of: compactInterval) != nil else {
             throw ValidationError("--compact-interval must be a duration such as 5m.")
@@ -34,22 +39,20 @@ struct CompactionOptions: ParsableArguments {
         guard compactMinRetain >= 0 else { throw ValidationError("--compact-min-retain must not be negative.") }
     }
 
-    /// Seconds or revisions.
-    private var retention: Double? {
-        if let number = Int64(autoCompactionRetention) {
-            if number < 0 { return nil }
-            return autoCompactionMode == "periodic" ? Double(number) * 3_600 : Double(number)
-        }
-        return autoCompactionMode == "periodic" ? Duration.seconds(of: autoCompactionRetention) : nil
+    /// A bare number is hours.
+    private var retentionSeconds: Double? {
+        Int64(autoCompactionRetention).map { Double($0) * 3_600 } ?? Duration.seconds(of: autoCompactionRetention)
     }
 
     /// Nil compacts nothing.
     var policy: AutoCompactor.Policy? {
-        if let kept = retention, kept > 0 {
-            return autoCompactionMode == "periodic" ? .age(seconds: kept) : .revisions(Int64(kept))
+        if autoCompactionMode == "periodic" {
+            if let seconds = retentionSeconds, seconds > 0 { return .age(seconds: seconds) }
+        } else if let count = Int64(autoCompactionRetention), count > 0 {
+            return .revisions(count)
         }
         if let seconds = Duration.seconds(of: compactInterval), seconds > 0 {
-            return .revisionsEvery(seconds: seconds, keeping: compactMinRetain)
+            return .revisions(compactMinRetain, everySeconds: seconds)
         }
         return nil
     }

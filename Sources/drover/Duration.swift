@@ -18,6 +18,6 @@ enum Duration {
             rest = rest.dropFirst(name.count)
             total += value * scale
         }
-        return total
+        return total.isFinite ? total : nil
     }
 }

@@ -1,3 +1,5 @@
+import Synchronization
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -18,7 +20,16 @@ enum Environment {
         return nil
     }
 
-    static func integer(_ name: String) -> Int? { value(name).flatMap { Int($0) } }
+    /// Names of settings that were to be numbers and are not; whoever asked for them went on with a default.
+    static var notNumbers: [String] { invalid.withLock { $0.sorted() } }
+    private static let invalid = Mutex<Set<String>>([])
+
+    static func integer(_ name: String) -> Int? {
+        guard let text = value(name) else { return nil }
+        let number = Int(text)
+        if number == nil { invalid.withLock { _ = $0.insert(name) } }
+        return number
+    }
 
     /// Parts divided by commas.
     static func list(_ name: String) -> [String] { value(name)?.split(separator: ",").map(String.init) ?? [] }

@@ -77,10 +77,8 @@ struct ServeCommand: AsyncParsableCommand {
         guard maxRequestBytes > 0, maxRequestBytes <= 512 << 20 else {
             throw ValidationError("--max-request-bytes must be between 1 and 536870912.")
         }
-        for name in ["MAX_REQUEST_BYTES", "MAX_TXN_OPS", "EVENT_LOOPS"] {
-            if let text = Environment.value(name), Int(text) == nil {
-                throw ValidationError("\(name) in the environment must be a number.")
-            }
+        for name in Environment.notNumbers {
+            throw ValidationError("DROVER_\(name) or KINE_\(name) in the environment must be a number.")
         }
         guard maxTxnOps > 0 else { throw ValidationError("--max-txn-ops must be at least 1.") }
         guard eventLoops >= 0, eventLoops <= 1_024 else {

@@ -123,9 +123,15 @@ extension SystemTests {
                 (["--auto-compaction-mode", "often"], "periodic or revision"),
                 (["--auto-compaction-retention", "soon"], "duration"),
                 (["--auto-compaction-mode", "revision", "--auto-compaction-retention", "1h"], "number of revisions"),
+                (["--auto-compaction-retention", String(repeating: "9", count: 400) + "h"], "duration"),
             ] {
                 let result = try run(droverExecutable(), ["serve"] + flags)
                 #expect(result.status != 0 && result.error.contains(words), "\(result.error)")
+            }
+            // A number of the environment that is none is not passed over in silence.
+            for name in ["DROVER_MAX_TXN_OPS", "KINE_COMPACT_MIN_RETAIN"] {
+                let result = try run(droverExecutable(), ["serve"], environment: [name: "many"])
+                #expect(result.status != 0 && result.error.contains("must be a number"), "\(result.error)")
             }
         }
 

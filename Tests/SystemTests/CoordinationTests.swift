@@ -223,7 +223,8 @@ extension SystemTests {
                     try run(find("curl")!, ["-sS", "http://127.0.0.1:\(server.port)\(path)", "-d", body]).output
                 }
                 let held = try post("/v3/lock/lock", #"{"name":"Z2F0ZQ=="}"#)
-                #expect(held.contains("\"key\":\"Z2F0ZS8"), "\(held)")
+                // "gate/", and a lease whose first digit shares a letter with the stroke.
+                #expect(held.contains("\"key\":\"Z2F0ZS"), "\(held)")
                 #expect(try post("/v3/election/leader", #"{"name":"bm9uZQ=="}"#).contains("election: no leader"))
                 let won = try post("/v3/election/campaign", #"{"name":"dm90ZQ==","value":"bWU="}"#)
                 #expect(won.contains("\"leader\":{\"name\":\"dm90ZQ==\""), "\(won)")

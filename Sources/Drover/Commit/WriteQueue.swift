@@ -83,19 +83,20 @@ final class WriteQueue: Sendable {
         if wakes { state.signal() }
     }
 
-    /// Has something done with the writer between batches; false when too much of that waits, or the store closes.
-    func requestUpkeep(_ body: @escaping @Sendable (any DriverWriter) -> Void) -> Bool {
-        var isTaken = false
+    /// Has something done with the writer between batches; returns why not.
+    func requestUpkeep(_ body: @escaping @Sendable (any DriverWriter) -> Void) -> DroverError? {
+        var refused: DroverError?
         let wakes = state.withLock { state -> Bool in
-            if state.stopping || state.upkeep.count >= limits.queuedUpkeep { return false }
-            isTaken = true
+            if state.stopping { refused = DroverError(.stopped) }
+            if state.upkeep.count >= limits.queuedUpkeep { refused = DroverError(.tooManyRequests) }
+            if refused != nil { return false }
             state.upkeep.append(body)
             let wakes = state.committerWaits
             state.committerWaits = false
             return wakes
         }
         if wakes { state.signal() }
-        return isTaken
+        return refused
     }
 
     /// Whether ``stop()`` was called.
@@ -149,7 +150,7 @@ final class WriteQueue: Sendable {
 extension WriteQueue {
     private func spin(_ nanoseconds: Int64) {
         let seen = arrivals.load(ordering: .acquiring)
-        let hasWork = state.withLock { !$0.calls.isEmpty || $0.sweepRequested || $0.stopping }
+        let hasWork = state.withLock { !$0.calls.isEmpty || !$0.upkeep.isEmpty || $0.sweepRequested || $0.stopping }
         if hasWork { return }
         let end = Monotonic.now() + nanoseconds
         while arrivals.load(ordering: .acquiring) == seen && Monotonic.now() < end {}

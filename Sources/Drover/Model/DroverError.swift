@@ -84,6 +84,29 @@ extension DroverError.Code {
     public static let leaseNotFound = Self(.notFound, "etcdserver: requested lease not found")
     public static let memberNotFound = Self(.notFound, "etcdserver: member not found")
     public static let leaseExists = Self(.failedPrecondition, "etcdserver: lease already exists")
+    public static let memberURLsInvalid = Self(.invalidArgument, "etcdserver: given member URLs are invalid")
+    public static let notEnoughStartedMembers = Self(
+        .failedPrecondition,
+        "etcdserver: re-configuration failed due to not enough started members"
+    )
+    public static let memberNotLearner = Self(
+        .failedPrecondition,
+        "etcdserver: can only promote a learner member"
+    )
+    public static let badLeaderTransferee = Self(.failedPrecondition, "etcdserver: bad leader transferee")
+    public static let wrongDowngradeVersionFormat = Self(
+        .invalidArgument,
+        "etcdserver: wrong downgrade target version format"
+    )
+    public static let invalidDowngradeTargetVersion = Self(
+        .invalidArgument,
+        "etcdserver: invalid downgrade target version"
+    )
+    public static let downgradeInProcess = Self(
+        .failedPrecondition,
+        "etcdserver: cluster has a downgrade job in progress"
+    )
+    public static let noInflightDowngrade = Self(.failedPrecondition, "etcdserver: no inflight downgrade job")
     public static let timeout = Self(.unavailable, "etcdserver: request timed out")
     public static let stopped = Self(.unavailable, "etcdserver: server stopped")
     public static let noLeader = Self(.unavailable, "etcdserver: no leader")

@@ -141,8 +141,10 @@ final class CountCache: Sendable {
     }
 
     /// A range was counted in a snapshot.
-    func learn(_ range: KeyRange, at revision: Int64, count: Int64, isRest: Bool = false) {
+    /// - Parameter page: the range whose page has left this one.
+    func learn(_ range: KeyRange, at revision: Int64, count: Int64, after page: KeyRange? = nil) {
         state.withLock { state in
+            if let page, state.entries[page]?.isRest == true { state.entries[page] = nil }
             if let known = state.entries[range], known.revision > revision { return }
             state.clock += 1
             if state.entries.count >= limits.countedRanges, state.entries[range] == nil,
@@ -150,15 +152,14 @@ final class CountCache: Sendable {
             {
                 state.entries[oldest.key] = nil
             }
-            state.entries[range] = Entry(count: count, revision: revision, used: state.clock, isRest: isRest)
+            state.entries[range] = Entry(count: count, revision: revision, used: state.clock, isRest: page != nil)
         }
     }
 
     /// A page of `range` was read at the newest revision, and `rest` is left: its count is moved along by later changes,
     /// for a client that reads its next page at a later revision.
     func move(_ range: KeyRange, to rest: KeyRange, at revision: Int64, count: Int64) {
-        learn(rest, at: revision, count: count, isRest: true)
-        state.withLock { if $0.entries[range]?.isRest == true { $0.entries[range] = nil } }
+        learn(rest, at: revision, count: count, after: range)
     }
 
     /// The count of what is left of a range after a page, at the revision the page was read at.

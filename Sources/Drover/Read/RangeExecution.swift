@@ -28,9 +28,8 @@ struct RangeExecution {
             return response
         }
         // etcd applies the limit before sorting when a target is given without an order; clients see the difference.
-        let isInOrder = request.sortOrder == .none || (request.sortTarget == .key && request.sortOrder == .ascend)
-        let stopsEarly = request.limit > 0 && isInOrder && !request.hasRevisionFilter
-        let sorts = !(request.sortTarget == .key && request.sortOrder != .descend)
+        let sorts = !request.hasDefaultOrder
+        let stopsEarly = request.limit > 0 && (request.sortOrder == .none || !sorts) && !request.hasRevisionFilter
         let defersValues =
             sorts && request.limit > 0 && !stopsEarly && request.sortTarget != .value && !request.keysOnly
         let values = (!request.keysOnly || request.sortTarget == .value) && !defersValues

@@ -9,17 +9,13 @@ public struct AutoCompactor: Sendable {
         /// What is younger than so many seconds. Looked at ten times in that time, and compacted once in it, at least
         /// once an hour.
         case age(seconds: Double)
-        /// So many revisions. Looked at every five minutes.
-        case revisions(Int64)
-        /// So many revisions, looked at every so many seconds: kine's.
-        case revisionsEvery(seconds: Double, keeping: Int64)
+        /// So many revisions, looked at every so many seconds. etcd looks every five minutes.
+        case revisions(Int64, everySeconds: Double = 300)
     }
 
     private let store: Store
     private let policy: Policy
     private let logger: Logger
-    /// Seconds between two looks, in place of the policy's.
-    var lookSeconds: Double?
 
     /// A compactor that does nothing until it runs.
     public init(_ store: Store, _ policy: Policy, logger: Logger = Logger(label: "drover.compactor")) {
@@ -28,12 +24,11 @@ public struct AutoCompactor: Sendable {
         self.logger = logger
     }
 
-    /// Compacts until the task is cancelled.
+    /// Compacts until the task is cancelled. What fails is logged and tried again with the next look.
     public func run() async {
         switch policy {
         case .age(let seconds): await keep(seconds: seconds)
-        case .revisions(let count): await keep(count, every: lookSeconds ?? 300)
-        case .revisionsEvery(let seconds, let count): await keep(count, every: lookSeconds ?? seconds)
+        case .revisions(let count, let seconds): await keep(count, every: seconds)
         }
     }
 
@@ -42,7 +37,7 @@ public struct AutoCompactor: Sendable {
     }
 
     private func keep(seconds: Double) async {
-        let step = lookSeconds ?? min(seconds, 3_600) / 10
+        let step = min(seconds, 3_600) / 10
         let looks = max(1, Int((seconds / step).rounded()))
         // The store's revision at each of the last looks, the oldest first.
         var seen: [Int64] = []

@@ -41,8 +41,7 @@ final class WatchHub {
                 return
             case .work(let commands, let batches, let position, let missed):
                 roundMeta = nil
-                // Nothing was dispatched while nobody watched.
-                if watcherCount == 0 && pass == nil { dispatched = max(dispatched, position) }
+                skipUnwatched(to: position)
                 for command in commands { carryOut(command) }
                 if synced.isEmpty {
                     dispatched = max(dispatched, position)
@@ -137,6 +136,11 @@ final class WatchHub {
         flush()
     }
 
+    /// Nothing was dispatched while nobody watched: what was committed meanwhile need not be read.
+    private func skipUnwatched(to position: Int64) {
+        if watcherCount == 0 && pass == nil { dispatched = max(dispatched, position) }
+    }
+
     private func create(_ consumer: WatchConsumer, _ request: WatchRequest) {
         if consumer.isClosed { return }
         let meta: StoreMeta
@@ -164,10 +168,7 @@ final class WatchHub {
         let watcher = Watcher(id: id, consumer: consumer, request: request, next: next)
         consumer.watchers[id] = watcher
         consumers[ObjectIdentifier(consumer)] = consumer
-        if watcherCount == 0 && synced.isEmpty && pass == nil {
-            // Nothing was dispatched while nobody watched.
-            dispatched = max(dispatched, feed.inbox.withLock { $0.ring.position })
-        }
+        if watcherCount == 0 { skipUnwatched(to: feed.inbox.withLock { $0.ring.position }) }
         watcherCount += 1
         feed.counters.watchers.store(watcherCount, ordering: .relaxed)
         if request.wantsProgress { progressConsumers[ObjectIdentifier(consumer)] = consumer }

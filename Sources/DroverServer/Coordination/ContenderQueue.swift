@@ -1,4 +1,6 @@
 import Drover
+import NIOCore
+import SwiftProtobuf
 
 /// What etcd's Lock and Election have in common: each contender puts a key of its own under one prefix, attached to its
 /// lease, and the one whose key was created first is the owner. Source: etcd `client/v3/concurrency`.
@@ -8,6 +10,17 @@ struct ContenderQueue: Sendable {
 
     let store: Store
     let prefix: Bytes
+
+    /// A call of Lock or Election. etcd's own reach it through a client, whose errors have lost their codes.
+    static func call(_ stream: ServerStream, _ body: @escaping TaskSession.Body) -> TaskSession {
+        TaskSession(stream) { message, send in
+            do {
+                return try await body(message, send)
+            } catch let error as DroverError where error.code.status != .unavailable {
+                throw DroverError(.init(.unknown, error.message))
+            }
+        }
+    }
 
     init(_ store: Store, name: Bytes) {
         self.store = store
@@ -54,7 +67,7 @@ struct ContenderQueue: Sendable {
             if batch.events.contains(where: { $0.kind == .delete }) { return }
         }
         try Task.checkCancellation()
-        throw CallStatusError(code: 2, message: "lost watcher waiting for delete")
+        throw DroverError(.init(.unknown, "lost watcher waiting for delete"))
     }
 
     /// Gives a contender's key up, also when the call itself is over.

@@ -1,4 +1,3 @@
-import Drover
 import EtcdAPI
 import NIOCore
 import SwiftProtobuf
@@ -69,11 +68,6 @@ final class TaskSession: StreamSession {
             } else {
                 stream.finish()
             }
-        } catch let error as CallStatusError {
-            stream.fail(error.status)
-        } catch let error as DroverError where error.code.status != .unavailable {
-            // etcd's own services reach it through a client, whose errors have lost their codes.
-            stream.fail(CallStatus(code: 2, message: error.message))
         } catch {
             stream.fail(error)
         }

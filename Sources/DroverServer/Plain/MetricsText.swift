@@ -117,7 +117,7 @@ enum MetricsText {
             watches.started.load(ordering: .relaxed) - watches.ok.load(ordering: .relaxed)
                 - watches.failed.withLock { $0.values.reduce(0, +) }
         )
-        process(&page)
+        process(context.metrics, &page)
         return page.text
     }
 
@@ -176,7 +176,7 @@ enum MetricsText {
         }
     }
 
-    private static func process(_ page: inout Page) {
+    private static func process(_ metrics: ServerMetrics, _ page: inout Page) {
         var usage = rusage()
         #if canImport(Darwin)
             getrusage(RUSAGE_SELF, &usage)
@@ -187,7 +187,12 @@ enum MetricsText {
             Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
             + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
         page.one("process_cpu_seconds_total", "counter", "Seconds of processor time.", seconds)
-        page.one("process_start_time_seconds", "gauge", "When the process started, in seconds since 1970.", started)
+        page.one(
+            "process_start_time_seconds",
+            "gauge",
+            "When the process started, in seconds since 1970.",
+            metrics.startedAt
+        )
         if let files = opendir("/proc/self/fd") {
             var count = -3
             while readdir(files) != nil { count += 1 }
@@ -198,10 +203,6 @@ enum MetricsText {
             page.one("process_resident_memory_bytes", "gauge", "Bytes of resident memory.", resident)
         }
     }
-
-    /// When these metrics were first asked for or, which is about the same, the server was started.
-    private static let started = time(nil)
-    static func noteStart() { _ = started }
 
     private static func residentBytes() -> Int? {
         guard let file = fopen("/proc/self/statm", "r") else { return nil }

@@ -5,12 +5,6 @@ import SwiftProtobuf
 
 /// `etcdserverpb.Cluster`: the instances that serve the database, of which an embedded one has one.
 enum ClusterService {
-    private static let notFound = DroverError(.memberNotFound)
-    private static let notEnough = CallStatus(
-        code: 9,
-        message: "etcdserver: re-configuration failed due to not enough started members"
-    )
-
     /// The instances that live.
     private static func members(_ stream: ServerStream) -> @Sendable (any DriverReader) throws -> [PBMember] {
         let context = stream.context
@@ -46,10 +40,7 @@ enum ClusterService {
     /// Instances join by themselves: there is nobody to add.
     static func add(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBMemberAddRequest(wire: message)
-        if !areURLs(request.peerUrls) {
-            return stream.fail(CallStatus(code: 3, message: "etcdserver: given member URLs are invalid"))
-        }
-        stream.fail(notEnough)
+        throw DroverError(areURLs(request.peerUrls) ? .notEnoughStartedMembers : .memberURLsInvalid)
     }
 
     /// Whether they are URLs of peers. Source: etcd `client/pkg/types.NewURLs`.
@@ -65,15 +56,17 @@ enum ClusterService {
             }
     }
 
-    private static func known<Response: Message>(
+    /// Answers a call about the member `id`, or with an error where it does not live.
+    static func known<Response: Message>(
         _ stream: ServerStream,
         _ id: UInt64,
+        otherwise: DroverError.Code = .memberNotFound,
         _ answer: @escaping @Sendable (PBResponseHeader, [PBMember]) throws -> Response
     ) {
         let (header, allocator, members) = (stream.context.header, stream.allocator, members(stream))
         KVService.onReader(stream) { reader in
             let living = try members(reader)
-            guard living.contains(where: { $0.id == id }) else { throw notFound }
+            guard living.contains(where: { $0.id == id }) else { throw DroverError(otherwise) }
             return try MessageBuffer.make(allocator, try answer(header.message(0), living))
         }
     }
@@ -81,7 +74,7 @@ enum ClusterService {
     static func remove(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBMemberRemoveRequest(wire: message)
         known(stream, request.id) { _, _ -> PBMemberRemoveResponse in
-            throw DroverError(.init(.failedPrecondition, notEnough.message))
+            throw DroverError(.notEnoughStartedMembers)
         }
     }
 
@@ -98,7 +91,7 @@ enum ClusterService {
     static func promote(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBMemberPromoteRequest(wire: message)
         known(stream, request.id) { _, _ -> PBMemberPromoteResponse in
-            throw DroverError(.init(.failedPrecondition, "etcdserver: can only promote a learner member"))
+            throw DroverError(.memberNotLearner)
         }
     }
 }

@@ -5,13 +5,13 @@ import SwiftProtobuf
 
 /// `v3electionpb.Election`. Source: etcd `server/etcdserver/api/v3election`, `client/v3/concurrency/election.go`.
 enum ElectionService {
-    private static let notLeader = CallStatusError(code: 2, message: "election: not leader")
-    private static let noLeader = CallStatusError(code: 2, message: "election: no leader")
-    private static let missingLeader = CallStatusError(code: 2, message: "\"leader\" field must be provided")
+    private static let notLeader = DroverError(.init(.unknown, "election: not leader"))
+    private static let noLeader = DroverError(.init(.unknown, "election: no leader"))
+    private static let missingLeader = DroverError(.init(.unknown, "\"leader\" field must be provided"))
 
     static func campaign(_ stream: ServerStream) -> TaskSession {
         let (store, header) = (stream.context.store, stream.context.header)
-        return TaskSession(stream) { message, _ in
+        return ContenderQueue.call(stream) { message, _ in
             let request = try PBCampaignRequest(wire: message)
             let queue = ContenderQueue(store, name: Bytes(request.name))
             let lease = try await queue.session(request.lease)
@@ -71,7 +71,7 @@ enum ElectionService {
 
     static func proclaim(_ stream: ServerStream) -> TaskSession {
         let (store, header) = (stream.context.store, stream.context.header)
-        return TaskSession(stream) { message, _ in
+        return ContenderQueue.call(stream) { message, _ in
             let request = try PBProclaimRequest(wire: message)
             guard request.hasLeader else { throw missingLeader }
             let leader = request.leader
@@ -85,7 +85,7 @@ enum ElectionService {
 
     static func resign(_ stream: ServerStream) -> TaskSession {
         let (store, header) = (stream.context.store, stream.context.header)
-        return TaskSession(stream) { message, _ in
+        return ContenderQueue.call(stream) { message, _ in
             let request = try PBResignRequest(wire: message)
             guard request.hasLeader else { throw missingLeader }
             let key = Bytes(request.leader.key)
@@ -103,7 +103,7 @@ enum ElectionService {
 
     static func leader(_ stream: ServerStream) -> TaskSession {
         let (store, header) = (stream.context.store, stream.context.header)
-        return TaskSession(stream) { message, _ in
+        return ContenderQueue.call(stream) { message, _ in
             let request = try PBLeaderRequest(wire: message)
             let reply = try await store.range(ContenderQueue(store, name: Bytes(request.name)).owner)
             guard let kv = reply.kvs.first else { throw noLeader }
@@ -126,7 +126,7 @@ enum ElectionService {
     /// Every leader, and every value each proclaims, until the client goes.
     static func observe(_ stream: ServerStream) -> TaskSession {
         let (store, header) = (stream.context.store, stream.context.header)
-        return TaskSession(stream) { message, send in
+        return ContenderQueue.call(stream) { message, send in
             let request = try PBLeaderRequest(wire: message)
             let queue = ContenderQueue(store, name: Bytes(request.name))
             while true {
@@ -161,6 +161,6 @@ enum ElectionService {
             if let put = batch.events.first(where: { $0.kind == .put }) { return put.kv }
         }
         try Task.checkCancellation()
-        throw CallStatusError(code: 2, message: "election: observe closed early")
+        throw DroverError(.init(.unknown, "election: observe closed early"))
     }
 }

@@ -7,7 +7,7 @@ import SwiftProtobuf
 enum LockService {
     static func lock(_ stream: ServerStream) -> TaskSession {
         let (store, header) = (stream.context.store, stream.context.header)
-        return TaskSession(stream) { message, _ in
+        return ContenderQueue.call(stream) { message, _ in
             let request = try PBLockRequest(wire: message)
             let queue = ContenderQueue(store, name: Bytes(request.name))
             let lease = try await queue.session(request.lease)
@@ -40,7 +40,7 @@ enum LockService {
                 throw error
             }
             // The session may have ended while it waited.
-            if mine.kvs.isEmpty { throw CallStatusError(code: 2, message: "mutex: session is expired") }
+            if mine.kvs.isEmpty { throw DroverError(.init(.unknown, "mutex: session is expired")) }
             response.header = header.message(mine.revision)
             return response
         }
@@ -48,7 +48,7 @@ enum LockService {
 
     static func unlock(_ stream: ServerStream) -> TaskSession {
         let (store, header) = (stream.context.store, stream.context.header)
-        return TaskSession(stream) { message, _ in
+        return ContenderQueue.call(stream) { message, _ in
             let request = try PBUnlockRequest(wire: message)
             let reply = try await store.delete(DeleteRangeRequest(key: Bytes(request.key)))
             var response = PBUnlockResponse()

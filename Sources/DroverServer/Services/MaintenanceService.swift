@@ -42,34 +42,20 @@ enum MaintenanceService {
         }
     }
 
-    /// Gives space back. On SQLite by the thread that writes, which it keeps from writing.
-    static func defragment(_ stream: ServerStream) {
-        let bound = NIOLoopBound(stream, eventLoop: stream.context.loop)
-        let (context, allocator) = (stream.context, stream.allocator)
-        context.store.defragment { result in
-            context.loop.execute {
-                do {
-                    try result.get()
-                    // etcd leaves the header out.
-                    bound.value.reply(try MessageBuffer.make(allocator, PBDefragmentResponse()))
-                } catch {
-                    bound.value.fail(error)
-                }
-                context.flush()
-            }
+    /// Gives space back. etcd leaves the header of the reply out.
+    static func defragment(_ stream: ServerStream) -> TaskSession {
+        let store = stream.context.store
+        return TaskSession(stream) { _, _ in
+            try await store.defragment()
+            return PBDefragmentResponse()
         }
     }
 
     /// Every instance leads: a member that lives is a leader already.
     static func moveLeader(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBMoveLeaderRequest(wire: message)
-        let (store, allocator) = (stream.context.store, stream.allocator)
-        KVService.onReader(stream) { reader in
-            let living = try store.instances(reader)?.map(\.id) ?? [store.memberID]
-            guard living.contains(request.targetID) else {
-                throw DroverError(.init(.failedPrecondition, "etcdserver: bad leader transferee"))
-            }
-            return try MessageBuffer.make(allocator, PBMoveLeaderResponse())
+        ClusterService.known(stream, request.targetID, otherwise: .badLeaderTransferee) { _, _ in
+            PBMoveLeaderResponse()
         }
     }
 
@@ -82,18 +68,12 @@ enum MaintenanceService {
         case .validate, .enable:
             try check(request.version, present: version)
             try job.withLock { target in
-                if target != nil {
-                    throw DroverError(
-                        .init(.failedPrecondition, "etcdserver: cluster has a downgrade job in progress")
-                    )
-                }
+                if target != nil { throw DroverError(.downgradeInProcess) }
                 if request.action == .enable { target = request.version }
             }
         case .cancel:
             try job.withLock { target in
-                if target == nil {
-                    throw DroverError(.init(.failedPrecondition, "etcdserver: no inflight downgrade job"))
-                }
+                if target == nil { throw DroverError(.noInflightDowngrade) }
                 target = nil
             }
         case .UNRECOGNIZED:
@@ -115,10 +95,10 @@ enum MaintenanceService {
             return parts.count == 3 && !parts.contains(nil) ? parts.compactMap { $0 } : nil
         }
         guard let wanted = parts(target) else {
-            throw DroverError(.init(.invalidArgument, "etcdserver: wrong downgrade target version format"))
+            throw DroverError(.wrongDowngradeVersionFormat)
         }
         guard let now = parts(present), wanted == [now[0], now[1] - 1, 0] else {
-            throw DroverError(.init(.invalidArgument, "etcdserver: invalid downgrade target version"))
+            throw DroverError(.invalidDowngradeTargetVersion)
         }
     }
 }
