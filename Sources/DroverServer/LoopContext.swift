@@ -18,6 +18,8 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
     /// Nil when the backend is not embedded.
     let reader: (any DriverReader)?
 
+    /// Where a write is a sync of this machine's disk, and there is a core for the loop beside the committer's.
+    private let answerWatch: AnswerWatch?
     private var calls: [WriteCall] = []
     private var pointCalls: [PointCall] = []
     private var pointsWaiting: [PointWaiter?] = []
@@ -47,6 +49,7 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
         self.downgrade = downgrade
         header = ResponseHeader(clusterID: store.clusterID, memberID: store.memberID)
         reader = try store.makeInlineReader()
+        answerWatch = reader != nil && System.coreCount > 1 ? AnswerWatch() : nil
     }
 
     // MARK: - Writes
@@ -98,21 +101,32 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
             pointCalls.removeAll(keepingCapacity: true)
         }
         if calls.isEmpty { return }
+        // Where nobody else can be kept waiting.
+        let watches = answerWatch != nil && waiting.count - free.count == 1 && connections.count == 1
+        if watches, let answerWatch, answerWatch.begin() {
+            loop.execute {
+                let completions = answerWatch.look()
+                if !completions.isEmpty { self.complete(completions) }
+            }
+        }
         store.submit(calls)
         calls.removeAll(keepingCapacity: true)
     }
 
     func deliver(_ completions: [WriteCompletion]) {
-        loop.execute {
-            for completion in completions {
-                let slot = Int(completion.token)
-                guard let stream = self.waiting[slot] else { continue }
-                self.waiting[slot] = nil
-                self.free.append(slot)
-                KVService.complete(stream, completion.result, self)
-            }
-            self.flush()
+        if let answerWatch, answerWatch.take(completions) { return }
+        loop.execute { self.complete(completions) }
+    }
+
+    private func complete(_ completions: [WriteCompletion]) {
+        for completion in completions {
+            let slot = Int(completion.token)
+            guard let stream = waiting[slot] else { continue }
+            waiting[slot] = nil
+            free.append(slot)
+            KVService.complete(stream, completion.result, self)
         }
+        flush()
     }
 
     // MARK: - Flushing
