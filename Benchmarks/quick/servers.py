@@ -120,6 +120,6 @@ class Servers:
                                          "--auth-root-authentication-method=normal"]), check=True, **QUIET)
         self.start(as_user("mysql", [program, "--no-defaults", f"--datadir={data}/data", f"--port={port}",
                                      "--bind-address=127.0.0.1", f"--socket={data}/socket", "--skip-name-resolve",
-                                     "--innodb-buffer-pool-size=256M", "--innodb-flush-log-at-trx-commit=1",
+                                     "--innodb-buffer-pool-size=1G", "--innodb-flush-log-at-trx-commit=1",
                                      "--innodb-log-file-size=512M"]), port)
         return f"mysql://root@127.0.0.1:{port}/bench"

@@ -132,35 +132,43 @@ final class MySQLView: DriverView {
         return leases
     }
 
-    private func appendRange(_ range: KeyRange, from start: Bytes, _ text: inout SQLText) {
+    private func appendRange(
+        _ range: KeyRange,
+        from start: Bytes,
+        of column: StaticString = "k",
+        _ text: inout SQLText
+    ) {
+        text.append(column)
         if range.isSingle {
-            text.append("k = ")
+            text.append(" = ")
             text.append(start)
             return
         }
-        text.append("k >= ")
+        text.append(" >= ")
         text.append(start)
         if case .before(let end) = range.upper {
-            text.append(" AND k < ")
+            text.append(" AND ")
+            text.append(column)
+            text.append(" < ")
             text.append(end)
         }
     }
 
+    /// Values are joined row by row in the order of the keys: with the keys in a derived table it would be written out
+    /// first and what was joined to it sorted, values and all.
     private func appendScan(_ range: KeyRange, from start: Bytes, values: Bool, limit: Int, _ text: inout SQLText) {
-        if values {
-            text.append("SELECT c.k, c.main, c.sub, c.created, c.version, c.lease, c.length, l.v FROM (")
-        }
-        text.append(
-            "SELECT k, main, sub, created, version, lease, length FROM drover_current FORCE INDEX (PRIMARY) WHERE "
-        )
-        appendRange(range, from: start, &text)
-        text.append(" ORDER BY k LIMIT ")
-        text.append(Int64(limit))
+        text.append("SELECT c.k, c.main, c.sub, c.created, c.version, c.lease, c.length")
+        if values { text.append(", l.v") }
+        text.append(" FROM drover_current c FORCE INDEX (PRIMARY)")
         if values {
             text.append(
-                ") c STRAIGHT_JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub ORDER BY c.k"
+                " STRAIGHT_JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub"
             )
         }
+        text.append(" WHERE ")
+        appendRange(range, from: start, of: "c.k", &text)
+        text.append(" ORDER BY c.k LIMIT ")
+        text.append(Int64(limit))
         text.end()
     }
 

@@ -1,3 +1,4 @@
+import DequeModule
 import Drover
 import EtcdAPI
 import Logging
@@ -20,6 +21,9 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
 
     /// Where a write is a sync of this machine's disk, and there is a core for the loop beside the committer's.
     private let answerWatch: AnswerWatch?
+    var listGate: ListGate
+    private var connectionsThatSent: Deque<HTTP2Connection> = []
+    private var isBeginningLists = false
     private var calls: [WriteCall] = []
     private var pointCalls: [PointCall] = []
     private var pointsWaiting: [PointWaiter?] = []
@@ -47,6 +51,7 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
         self.metrics = metrics
         self.information = information
         self.downgrade = downgrade
+        listGate = ListGate(configuration.limits)
         header = ResponseHeader(clusterID: store.clusterID, memberID: store.memberID)
         reader = try store.makeInlineReader()
         answerWatch = reader != nil && System.coreCount > 1 ? AnswerWatch() : nil
@@ -127,6 +132,21 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
             KVService.complete(stream, completion.result, self)
         }
         flush()
+    }
+
+    // MARK: - Lists
+
+    /// Begins lists that have waited for what `connection` has sent now.
+    func beginWaitingLists(_ connection: HTTP2Connection) {
+        if !listGate.hasWaiting { return }
+        connectionsThatSent.append(connection)
+        // A list that fails at once brings the next one here: a loop, not a recursion.
+        if isBeginningLists { return }
+        isBeginningLists = true
+        while let next = connectionsThatSent.popFirst() {
+            while let list = listGate.next(next) { list.begin() }
+        }
+        isBeginningLists = false
     }
 
     // MARK: - Flushing

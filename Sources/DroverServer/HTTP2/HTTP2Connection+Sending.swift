@@ -170,10 +170,16 @@ extension HTTP2Connection {
         }
         isPumping = false
         if out.readableBytes > 0 { loopContext.needsFlush(self) }
+        beginWaitingLists()
         if sent.isEmpty { return }
         let done = sent
         sent = []
         for promise in done { promise.succeed() }
+    }
+
+    /// Begins lists that have waited for what came before them to be sent.
+    func beginWaitingLists() {
+        loopContext.beginWaitingLists(self)
     }
 
     /// Whether a stream in turn has something to send that needs no window.

@@ -42,8 +42,15 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     var urgent: Deque<HTTP2Stream> = []
     var bulk: Deque<HTTP2Stream> = []
     var sent: [EventLoopPromise<Void>] = []
-    var queuedBytes = 0
+    var queuedBytes = 0 {
+        didSet { loopContext.listGate.queuedBytesChanged(by: queuedBytes - oldValue) }
+    }
     var isPumping = false
+
+    // Lists; see ListGate.
+    var waitingLists: Deque<RangeStreamer> = []
+    var listsReading = 0
+    var hasListTurn = false
 
     init(_ loopContext: LoopContext) {
         self.loopContext = loopContext
@@ -83,6 +90,8 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
         urgent = []
         bulk = []
         for stream in open { drop(stream) }
+        loopContext.listGate.forget(self)
+        beginWaitingLists()
     }
 
     /// Fails what waits in a stream's queue and tells its call that the client has gone.

@@ -27,6 +27,7 @@ final class RangeStreamer: @unchecked Sendable {
     private var inFlight = 0
     private var isReading = false
     private var isFinished = false
+    private var hasLeftGate = false
 
     private struct Piece: Sendable {
         var buffer: ByteBuffer
@@ -44,7 +45,23 @@ final class RangeStreamer: @unchecked Sendable {
     }
 
     func start() {
+        guard case .http2(let connection, _) = stream.value.transport else { return begin() }
+        if context.listGate.begin(self, connection) { begin() }
+    }
+
+    /// The gate has let it in.
+    func begin() {
+        if stream.value.ended { return leaveGate() }
         read { try self.first($0) }
+    }
+
+    private func leaveGate() {
+        if hasLeftGate { return }
+        hasLeftGate = true
+        if case .http2(let connection, _) = stream.value.transport {
+            context.listGate.hasRead(connection)
+            connection.beginWaitingLists()
+        }
     }
 
     private func read(_ step: @escaping @Sendable (any DriverReader) throws -> Piece) {
@@ -61,10 +78,12 @@ final class RangeStreamer: @unchecked Sendable {
         if let refused {
             isReading = false
             stream.value.fail(refused)
+            leaveGate()
         }
     }
 
     private func take(_ result: Result<Piece, any Error>) {
+        defer { leaveGate() }
         let stream = stream.value
         if stream.ended { return }
         switch result {

@@ -1,0 +1,90 @@
+import DequeModule
+
+/// Lets lists begin as clients take them: what is read faster than it is taken would only fill memory. One for each event
+/// loop, used on it alone.
+///
+/// A connection that has no list on its way may always begin one, so that clients who stop reading keep nobody else
+/// waiting.
+struct ListGate {
+    /// What a list is taken for until its first piece is there.
+    private static let expectedBytes = 512 << 10
+
+    private let limits: ServerLimits
+    /// Replies of all connections that have not been taken yet.
+    private var queuedBytes = 0
+    /// Lists whose first piece is being read.
+    private var reading = 0
+    /// Connections with lists that wait, in turn.
+    private var turns: Deque<HTTP2Connection> = []
+
+    private var waiting = 0
+
+    /// Whether any list is waiting.
+    var hasWaiting: Bool { waiting > 0 }
+
+    init(_ limits: ServerLimits) {
+        self.limits = limits
+    }
+
+    mutating func queuedBytesChanged(by difference: Int) { queuedBytes += difference }
+
+    private func admits(_ connection: HTTP2Connection) -> Bool {
+        let own = connection.queuedBytes + connection.listsReading * Self.expectedBytes
+        if own == 0 { return true }
+        return own < limits.connectionListBytes
+            && queuedBytes + reading * Self.expectedBytes < limits.listsPerLoopBytes
+    }
+
+    /// Whether the list may begin now; it is kept and begun later if not.
+    mutating func begin(_ list: RangeStreamer, _ connection: HTTP2Connection) -> Bool {
+        if connection.waitingLists.isEmpty && admits(connection) {
+            count(connection, 1)
+            return true
+        }
+        connection.waitingLists.append(list)
+        waiting += 1
+        takeTurn(connection)
+        return false
+    }
+
+    /// The connection is gone, and with it what waited on it.
+    mutating func forget(_ connection: HTTP2Connection) {
+        waiting -= connection.waitingLists.count
+        connection.waitingLists = []
+    }
+
+    /// The list's first piece is there, or will never be.
+    mutating func hasRead(_ connection: HTTP2Connection) { count(connection, -1) }
+
+    private mutating func count(_ connection: HTTP2Connection, _ difference: Int) {
+        reading += difference
+        connection.listsReading += difference
+    }
+
+    private mutating func takeTurn(_ connection: HTTP2Connection) {
+        if connection.hasListTurn { return }
+        connection.hasListTurn = true
+        turns.append(connection)
+    }
+
+    /// The list that may begin now that `connection` has sent something or read a piece.
+    mutating func next(_ connection: HTTP2Connection) -> RangeStreamer? {
+        if let list = take(connection) { return list }
+        while queuedBytes + reading * Self.expectedBytes < limits.listsPerLoopBytes, let other = turns.popFirst() {
+            other.hasListTurn = false
+            // One that has enough on its way comes back when it has sent it.
+            if let list = take(other) {
+                takeTurn(other)
+                return list
+            }
+        }
+        return nil
+    }
+
+    private mutating func take(_ connection: HTTP2Connection) -> RangeStreamer? {
+        guard !connection.waitingLists.isEmpty, admits(connection) else { return nil }
+        count(connection, 1)
+        waiting -= 1
+        return connection.waitingLists.removeFirst()
+    }
+}
