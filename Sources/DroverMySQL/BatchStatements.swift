@@ -24,6 +24,16 @@ struct BatchStatements {
             try stayActive()
         }
         try appendLeases(changes, &flights)
+        if let system = changes.system {
+            flights.text.append("UPDATE drover_meta SET system_revision = ")
+            flights.text.append(changes.base.systemRevision + 1)
+            flights.text.append(" WHERE id = 1")
+            flights.text.end()
+            flights.text.append("INSERT INTO drover_system VALUES (1, ")
+            flights.text.append(system)
+            flights.text.append(") ON DUPLICATE KEY UPDATE state = VALUES(state)")
+            flights.text.end()
+        }
         flights.text.append(
             text: "INSERT INTO drover_instance VALUES (\(writer), '', '', "
         )

@@ -2,7 +2,7 @@ import Drover
 
 /// The tables, and how an older schema becomes a newer one.
 enum MySQLSchema {
-    static let version: Int64 = 1
+    static let version: Int64 = 2
 
     // `k` and `v` are short for key and value, which SQL keeps for itself. Ratios of the row format: keys are whole in
     // the index, long values lie on pages of their own.
@@ -20,7 +20,8 @@ enum MySQLSchema {
                 cluster_id BIGINT NOT NULL,
                 generation VARCHAR(255) CHARACTER SET ascii NOT NULL,
                 generation_start BIGINT NOT NULL,
-                writer BIGINT NOT NULL
+                writer BIGINT NOT NULL,
+                system_revision BIGINT NOT NULL DEFAULT 0
             ) ENGINE = InnoDB
             """,
             """
@@ -80,7 +81,28 @@ enum MySQLSchema {
                 heartbeat BIGINT NOT NULL
             ) ENGINE = InnoDB
             """,
+            system,
         ]
+    }
+
+    private static let system =
+        "CREATE TABLE IF NOT EXISTS drover_system (id INT PRIMARY KEY, state LONGBLOB NOT NULL) ENGINE = InnoDB"
+
+    /// What makes the schema of each version the next one's, from version 1 on. Instances of the older version may be
+    /// serving meanwhile, and go on.
+    private static let migrations = [
+        [system, "ALTER TABLE drover_meta ADD COLUMN system_revision BIGINT NOT NULL DEFAULT 0"]
+    ]
+
+    private static func migrate(_ connection: MySQLConnection, from present: Int64) throws {
+        for statement in migrations.dropFirst(Int(present) - 1).joined() {
+            do {
+                try connection.query(statement)
+            } catch let failure as DriverFailure where failure.engineCode == 1_060 {
+                // Another instance was there first: the column exists.
+            }
+        }
+        try connection.query("UPDATE drover_meta SET schema_version = greatest(schema_version, \(version)) WHERE id = 1")
     }
 
     /// Creates the tables where they are missing, or checks that they are ours and not newer than this program.
@@ -93,7 +115,7 @@ enum MySQLSchema {
             let all = tables(keyBytes: keyBytes)
             for table in all.dropFirst() + all.prefix(1) { try connection.query(table) }
             try connection.query(
-                "INSERT IGNORE INTO drover_meta VALUES (1, \(version), 1, 0, 0, 0, 0, \(Int64.random(in: 1...Int64.max)), '', 1, 0)"
+                "INSERT IGNORE INTO drover_meta VALUES (1, \(version), 1, 0, 0, 0, 0, \(Int64.random(in: 1...Int64.max)), '', 1, 0, 0)"
             )
         }
         let known: MySQLResult
@@ -111,7 +133,7 @@ enum MySQLSchema {
         guard known.next() else {
             // Another instance is between creating the tables and the row, or the row is gone.
             try connection.query(
-                "INSERT IGNORE INTO drover_meta SELECT 1, \(version), 1, 0, 0, 0, 0, \(Int64.random(in: 1...Int64.max)), '', 1, 0 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM drover_log)"
+                "INSERT IGNORE INTO drover_meta SELECT 1, \(version), 1, 0, 0, 0, 0, \(Int64.random(in: 1...Int64.max)), '', 1, 0, 0 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM drover_log)"
             )
             return
         }
@@ -122,5 +144,6 @@ enum MySQLSchema {
                 "the database has schema \(present), made by a newer Drover; this one knows \(version). Upgrade Drover, or restore a backup made by this version"
             )
         }
+        if present < version { try migrate(connection, from: present) }
     }
 }

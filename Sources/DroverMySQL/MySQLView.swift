@@ -7,7 +7,7 @@ final class MySQLView: DriverView {
     /// With whether the server has been made read-only: a primary that was turned into a replica goes on answering the
     /// connections it has, with what it knows.
     static let metaColumns =
-        "revision, batch, compacted, swept, purged, cluster_id, generation_start, @@global.read_only NOT IN ('0', 'OFF')"
+        "revision, batch, compacted, swept, purged, cluster_id, generation_start, @@global.read_only NOT IN ('0', 'OFF'), system_revision"
     static let selectMeta = "SELECT \(metaColumns) FROM drover_meta WHERE id = 1"
     private static let logColumns = "k, main, sub, created, version, lease, previous_main, previous_sub"
 
@@ -56,6 +56,7 @@ final class MySQLView: DriverView {
             swept: result.integer(column + 3),
             purged: result.integer(column + 4),
             generationStart: result.integer(column + 6),
+            systemRevision: result.integer(column + 8),
             clusterID: UInt64(bitPattern: result.integer(column + 5)),
             memberID: driver.instanceID
         )
@@ -130,6 +131,11 @@ final class MySQLView: DriverView {
             )
         }
         return leases
+    }
+
+    func systemState() throws -> Bytes {
+        let result = try connection.query("SELECT state FROM drover_system WHERE id = 1")[0]!
+        return result.next() ? Bytes(result.bytes(0)) : []
     }
 
     private func appendRange(

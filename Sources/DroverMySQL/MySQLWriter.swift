@@ -89,14 +89,14 @@ final class MySQLWriter: DriverWriter, ForwardingView {
         let meta = try view.meta(result)
         do {
             try view.check(meta, since: floor)
-            if result!.text(8) == generation {
+            if result!.text(9) == generation {
                 try connection.query("ROLLBACK")
                 return
             }
             driver.logger.notice(
                 "a new generation of the database's history begins",
                 metadata: [
-                    "generation": "\(generation)", "before": "\(result!.text(8))", "revision": "\(meta.revision)",
+                    "generation": "\(generation)", "before": "\(result!.text(9))", "revision": "\(meta.revision)",
                 ]
             )
             var record = SQLText()

@@ -23,7 +23,7 @@ enum PGStatements {
     static let commit = PGStatement("d_commit", "COMMIT")
     static let rollback = PGStatement("d_rollback", "ROLLBACK")
 
-    private static let metaColumns = "revision, batch, compacted, swept, purged, cluster_id, generation_start"
+    private static let metaColumns = "revision, batch, compacted, swept, purged, cluster_id, generation_start, system_revision"
     static let meta = PGStatement("d_meta", "SELECT \(metaColumns) FROM drover_meta WHERE id = 1")
     static let lockMeta = PGStatement(
         "d_lock",
@@ -48,7 +48,7 @@ enum PGStatements {
         "d_points",
         """
         SELECT m.revision, m.batch, m.compacted, m.swept, m.purged, m.cluster_id, m.generation_start,
-            u.place, c.main, c.sub, c.created, c.version, c.lease, l.value
+            m.system_revision, u.place, c.main, c.sub, c.created, c.version, c.lease, l.value
         FROM (SELECT * FROM drover_meta WHERE id = 1) m
         LEFT JOIN (
             unnest($1::bytea[]) WITH ORDINALITY AS u (key, place)
@@ -221,6 +221,17 @@ enum PGStatements {
         FROM unnest($1::int8[], $2::int8[]) AS u (id, ttl)
         """
     )
+    static let updateSystem = PGStatement(
+        "d_update_system",
+        """
+        INSERT INTO drover_system VALUES (1, $1::bytea) ON CONFLICT (id) DO UPDATE SET state = excluded.state
+        """
+    )
+    static let moveSystem = PGStatement(
+        "d_move_system",
+        "UPDATE drover_meta SET system_revision = $1::int8 WHERE id = 1"
+    )
+    static let system = PGStatement("d_system", "SELECT state FROM drover_system WHERE id = 1")
     static let deleteLeases = PGStatement("d_delete_leases", "DELETE FROM drover_lease WHERE id = ANY ($1::int8[])")
     static let recordBatch = PGStatement(
         "d_record_batch",

@@ -103,9 +103,9 @@ final class PostgreSQLReader: DriverReader, ForwardingView {
             let result = try view.connection.land()[0]
             let meta = try view.meta(result)
             try view.check(meta, since: floor)
-            for row in 0..<result.rows where !result.isNull(row, 7) {
-                let place = Int(result.integer(row, 7)) - 1
-                let value = result.bytes(row, 13)
+            for row in 0..<result.rows where !result.isNull(row, 8) {
+                let place = Int(result.integer(row, 8)) - 1
+                let value = result.bytes(row, 14)
                 try keys[place].withUnsafeBytes { key in
                     try body(
                         place,
@@ -113,11 +113,11 @@ final class PostgreSQLReader: DriverReader, ForwardingView {
                             key: key,
                             value: value,
                             valueLength: value.count,
-                            main: result.integer(row, 8),
-                            sub: result.integer(row, 9),
-                            createRevision: result.integer(row, 10),
-                            version: result.integer(row, 11),
-                            lease: result.integer(row, 12)
+                            main: result.integer(row, 9),
+                            sub: result.integer(row, 10),
+                            createRevision: result.integer(row, 11),
+                            version: result.integer(row, 12),
+                            lease: result.integer(row, 13)
                         )
                     )
                 }

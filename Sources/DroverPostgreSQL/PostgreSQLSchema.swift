@@ -2,7 +2,7 @@ import Drover
 
 /// The tables, and how an older schema becomes a newer one.
 enum PostgreSQLSchema {
-    static let version: Int64 = 1
+    static let version: Int64 = 2
 
     private static let tables = [
         """
@@ -16,7 +16,8 @@ enum PostgreSQLSchema {
             purged int8 NOT NULL,
             cluster_id int8 NOT NULL,
             generation text NOT NULL,
-            generation_start int8 NOT NULL
+            generation_start int8 NOT NULL,
+            system_revision int8 NOT NULL DEFAULT 0
         ) WITH (fillfactor = 10)
         """,
         """
@@ -70,6 +71,16 @@ enum PostgreSQLSchema {
             heartbeat int8 NOT NULL
         ) WITH (fillfactor = 50)
         """,
+        system,
+    ]
+
+    private static let system =
+        "CREATE TABLE IF NOT EXISTS drover_system (id int4 PRIMARY KEY CHECK (id = 1), state bytea NOT NULL)"
+
+    /// What makes the schema of each version the next one's, from version 1 on. Instances of the older version may be
+    /// serving meanwhile, and go on.
+    private static let migrations = [
+        ["ALTER TABLE drover_meta ADD COLUMN IF NOT EXISTS system_revision int8 NOT NULL DEFAULT 0", system]
     ]
 
     /// Creates the tables where they are missing, or checks that they are ours and not newer than this program.
@@ -100,7 +111,7 @@ enum PostgreSQLSchema {
                     PGStatement(
                         "d_schema_meta",
                         """
-                        INSERT INTO drover_meta VALUES (1, $1::int8, 1, 0, 0, 0, 0, $2::int8, '', 1)
+                        INSERT INTO drover_meta VALUES (1, $1::int8, 1, 0, 0, 0, 0, $2::int8, '', 1, 0)
                         ON CONFLICT DO NOTHING
                         """
                     ),
@@ -133,6 +144,21 @@ enum PostgreSQLSchema {
                 .unavailable,
                 "the database has schema \(present), made by a newer Drover; this one knows \(version). Upgrade Drover, or restore a backup made by this version"
             )
+        }
+        if present < version { try migrate(connection, from: present) }
+    }
+
+    private static func migrate(_ connection: PGConnection, from present: Int64) throws {
+        do {
+            _ = try connection.query("BEGIN")
+            // One at a time: the others find it done.
+            _ = try connection.query("SELECT 1 FROM drover_meta WHERE id = 1 FOR UPDATE")
+            for statement in migrations.dropFirst(Int(present) - 1).joined() { _ = try connection.query(statement) }
+            _ = try connection.query("UPDATE drover_meta SET schema_version = greatest(schema_version, \(version))")
+            _ = try connection.query("COMMIT")
+        } catch {
+            if !connection.isBroken { _ = try? connection.query("ROLLBACK") }
+            throw error
         }
     }
 }

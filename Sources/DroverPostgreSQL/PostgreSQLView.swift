@@ -41,6 +41,7 @@ final class PostgreSQLView: DriverView {
             swept: result.integer(row, 3),
             purged: result.integer(row, 4),
             generationStart: result.integer(row, 6),
+            systemRevision: result.integer(row, 7),
             clusterID: UInt64(bitPattern: result.integer(row, 5)),
             memberID: driver.instanceID
         )
@@ -110,6 +111,12 @@ final class PostgreSQLView: DriverView {
             previousMain: result.integer(row, column + 6),
             previousSub: result.integer(row, column + 7)
         )
+    }
+
+    func systemState() throws -> Bytes {
+        try connection.send(PGStatements.system)
+        let result = try connection.land()[0]
+        return result.rows > 0 ? Bytes(result.bytes(0, 0)) : []
     }
 
     // MARK: - Ranges

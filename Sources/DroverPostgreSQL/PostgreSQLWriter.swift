@@ -57,7 +57,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         let meta = try view.meta(result)
         do {
             try view.check(meta, since: floor)
-            if result.text(0, 7) == generation {
+            if result.text(0, 8) == generation {
                 try connection.send(PGStatements.rollback)
                 try connection.land()
                 return
@@ -65,7 +65,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
             driver.logger.notice(
                 "a new generation of the database's history begins",
                 metadata: [
-                    "generation": "\(generation)", "before": "\(result.text(0, 7))", "revision": "\(meta.revision)",
+                    "generation": "\(generation)", "before": "\(result.text(0, 8))", "revision": "\(meta.revision)",
                 ]
             )
             var parameters = PGParameters()
@@ -131,6 +131,14 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         try sendEvents(changes.events, connection)
         try sendKeys(changes.keys, connection)
         try sendLeases(changes, connection)
+        if let system = changes.system {
+            var moved = PGParameters()
+            moved.add(changes.base.systemRevision + 1)
+            try connection.send(PGStatements.moveSystem, moved)
+            var state = PGParameters()
+            state.add(system)
+            try connection.send(PGStatements.updateSystem, state)
+        }
         var own = PGParameters()
         own.add(Int64(bitPattern: driver.instanceID))
         own.add(changes.base.batch + 1)

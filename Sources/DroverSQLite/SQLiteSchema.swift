@@ -5,7 +5,7 @@ enum SQLiteSchema {
     /// `PRAGMA application_id` of our files: "DRVR".
     static let applicationID: Int64 = 0x4452_5652
     /// `PRAGMA user_version` of the newest schema.
-    static let version: Int64 = 1
+    static let version: Int64 = 2
 
     // The columns of a log row before the value fit its first page, so that chains and the sweep never load values.
     static let create = """
@@ -16,7 +16,8 @@ enum SQLiteSchema {
             compacted INTEGER NOT NULL,
             swept INTEGER NOT NULL,
             cluster_id INTEGER NOT NULL,
-            member_id INTEGER NOT NULL
+            member_id INTEGER NOT NULL,
+            system_revision INTEGER NOT NULL DEFAULT 0
         );
         CREATE TABLE drover_log (
             id INTEGER PRIMARY KEY,
@@ -48,6 +49,10 @@ enum SQLiteSchema {
             main INTEGER PRIMARY KEY,
             extra INTEGER NOT NULL
         );
+        CREATE TABLE drover_system (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            state BLOB NOT NULL
+        );
         """
 
     /// Checks that the file is empty, or ours and not newer than this program. Writes nothing: a file of another
@@ -77,7 +82,15 @@ enum SQLiteSchema {
     }
 
     /// What makes the schema of each version the next one's, from version 1 on.
-    private static let migrations: [String] = []
+    private static let migrations = [
+        """
+        ALTER TABLE drover_meta ADD COLUMN system_revision INTEGER NOT NULL DEFAULT 0;
+        CREATE TABLE drover_system (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            state BLOB NOT NULL
+        );
+        """
+    ]
 
     /// Creates the tables in an empty file, or brings those of an older version up to date, in one transaction.
     static func prepare(_ connection: SQLiteConnection) throws {
@@ -94,7 +107,7 @@ enum SQLiteSchema {
                 try connection.execute(create)
                 let cluster = Int64.random(in: 1...Int64.max)
                 let member = Int64.random(in: 1...Int64.max)
-                try connection.execute("INSERT INTO drover_meta VALUES (1, 1, 0, 0, 0, \(cluster), \(member))")
+                try connection.execute("INSERT INTO drover_meta VALUES (1, 1, 0, 0, 0, \(cluster), \(member), 0)")
                 try connection.execute("PRAGMA application_id = \(applicationID)")
             }
             try connection.execute("PRAGMA user_version = \(version)")

@@ -3,7 +3,7 @@ import Drover
 
 /// Reading on one connection: what the writer and the readers share.
 final class SQLiteView: DriverView {
-    private static let metaColumns = "revision, batch, compacted, swept, cluster_id, member_id"
+    private static let metaColumns = "revision, batch, compacted, swept, cluster_id, member_id, system_revision"
 
     let connection: SQLiteConnection
     private let revisions: RevisionMap
@@ -18,6 +18,7 @@ final class SQLiteView: DriverView {
     private let chain: SQLiteStatement
     private let byLease: SQLiteStatement
     private let leaseByID: SQLiteStatement
+    private let system: SQLiteStatement
     // Scans may nest, as when a transaction reads inside a read: a scan in use is not used again.
     private var scans: [String: [SQLiteStatement]] = [:]
 
@@ -59,6 +60,7 @@ final class SQLiteView: DriverView {
             SELECT id FROM chain WHERE id <= ?2 LIMIT 1
             """
         )
+        system = try connection.prepare("SELECT state FROM drover_system")
         leaseByID = try connection.prepare("SELECT ttl FROM drover_lease WHERE id = ?1")
         byLease = try connection.prepare("SELECT key FROM drover_current WHERE lease = ?1 AND lease <> 0 ORDER BY key")
     }
@@ -69,6 +71,7 @@ final class SQLiteView: DriverView {
             batch: statement.integer(1),
             compacted: statement.integer(2),
             swept: statement.integer(3),
+            systemRevision: statement.integer(6),
             clusterID: UInt64(bitPattern: statement.integer(4)),
             memberID: UInt64(bitPattern: statement.integer(5))
         )
@@ -95,24 +98,29 @@ final class SQLiteView: DriverView {
                 )
             }
             let meta = readMeta(statement)
-            let id = statement.integer(6)
+            let id = statement.integer(7)
             if id != 0 {
                 let (main, sub) = revisions.position(id)
                 try body(
                     RowView(
                         key: lent,
-                        value: values ? statement.bytes(11) : UnsafeRawBufferPointer(start: nil, count: 0),
-                        valueLength: Int(statement.integer(10)),
+                        value: values ? statement.bytes(12) : UnsafeRawBufferPointer(start: nil, count: 0),
+                        valueLength: Int(statement.integer(11)),
                         main: main,
                         sub: sub,
-                        createRevision: statement.integer(7),
-                        version: statement.integer(8),
-                        lease: statement.integer(9)
+                        createRevision: statement.integer(8),
+                        version: statement.integer(9),
+                        lease: statement.integer(10)
                     )
                 )
             }
             return meta
         }
+    }
+
+    func systemState() throws -> Bytes {
+        defer { system.reset() }
+        return try system.step() ? Bytes(system.bytes(0)) : []
     }
 
     func state(of key: Bytes) throws -> KeyState? {

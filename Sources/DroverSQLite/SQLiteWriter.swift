@@ -29,7 +29,7 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
         let begin, commit, rollback: SQLiteStatement
         let updateMeta, insertLog, insertCurrent, updateCurrent, deleteCurrent: SQLiteStatement
         let insertTombstone, deleteTombstone: SQLiteStatement
-        let insertLease, deleteLease, insertWide: SQLiteStatement
+        let insertLease, deleteLease, insertWide, updateSystem, moveSystem: SQLiteStatement
         let sweepRows, deleteLog, sweepTombstone, updateSwept: SQLiteStatement
 
         init(_ driver: SQLiteDriver) throws {
@@ -86,6 +86,8 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
             insertLease = try connection.prepare("INSERT OR REPLACE INTO drover_lease VALUES (?1, ?2)")
             deleteLease = try connection.prepare("DELETE FROM drover_lease WHERE id = ?1")
             insertWide = try connection.prepare("INSERT INTO drover_wide VALUES (?1, ?2)")
+            updateSystem = try connection.prepare("INSERT OR REPLACE INTO drover_system VALUES (1, ?1)")
+            moveSystem = try connection.prepare("UPDATE drover_meta SET system_revision = ?1")
             sweepRows = try connection.prepare(
                 """
                 SELECT id, previous, version, key FROM drover_log WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3
@@ -168,6 +170,14 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
                 open.insertLease.bind(1, lease.id)
                 open.insertLease.bind(2, lease.grantedTTL)
                 try open.insertLease.run()
+            }
+            if let system = changes.system {
+                open.moveSystem.bind(1, changes.base.systemRevision + 1)
+                try open.moveSystem.run()
+                try system.withUnsafeBytes { state in
+                    open.updateSystem.bind(1, lending: state)
+                    try open.updateSystem.run()
+                }
             }
             committing = true
             try open.commit.run()

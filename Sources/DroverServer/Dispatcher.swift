@@ -10,6 +10,9 @@ enum Dispatcher {
         case .watch: stream.session = WatchStream(stream)
         case .leaseKeepAlive: stream.session = LeaseKeepAliveStream(stream)
         case .defragment: stream.session = MaintenanceService.defragment(stream)
+        case .hash, .hashKV: stream.session = MaintenanceService.hash(stream)
+        case .rangeStream: stream.session = RangeStreamService.call(stream)
+        case .snapshot: stream.session = SnapshotService.call(stream)
         case .lock: stream.session = LockService.lock(stream)
         case .unlock: stream.session = LockService.unlock(stream)
         case .campaign: stream.session = ElectionService.campaign(stream)
@@ -50,9 +53,26 @@ enum Dispatcher {
             case .alarm: try MaintenanceService.alarm(stream, message)
             case .healthCheck: try HealthService.check(stream, message)
             case .healthWatch: try HealthService.watch(stream, message)
+            case .authEnable: AuthService.enable(stream)
+            case .authDisable: AuthService.disable(stream)
+            case .authStatus: AuthService.status(stream)
+            case .authenticate: try AuthService.authenticate(stream, message)
+            case .userAdd: try AuthService.addUser(stream, message)
+            case .userGet: try AuthService.getUser(stream, message)
+            case .userList: AuthService.listUsers(stream)
+            case .userDelete: try AuthService.deleteUser(stream, message)
+            case .userChangePassword: try AuthService.changePassword(stream, message)
+            case .userGrantRole: try AuthService.grantRole(stream, message)
+            case .userRevokeRole: try AuthService.revokeRole(stream, message)
+            case .roleAdd: try AuthService.addRole(stream, message)
+            case .roleGet: try AuthService.getRole(stream, message)
+            case .roleList: AuthService.listRoles(stream)
+            case .roleDelete: try AuthService.deleteRole(stream, message)
+            case .roleGrantPermission: try AuthService.grantPermission(stream, message)
+            case .roleRevokePermission: try AuthService.revokePermission(stream, message)
             // These have sessions.
-            case .watch, .leaseKeepAlive, .defragment, .lock, .unlock, .campaign, .proclaim, .leader, .observe,
-                .resign:
+            case .watch, .leaseKeepAlive, .defragment, .hash, .hashKV, .rangeStream, .snapshot, .lock, .unlock,
+                .campaign, .proclaim, .leader, .observe, .resign:
                 break
             }
         } catch {

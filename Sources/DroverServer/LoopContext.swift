@@ -16,6 +16,10 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
     let information: ServerInformation
     /// The version that a downgrade was announced to; it changes nothing here.
     let downgrade: SharedDowngrade
+    /// Who the clients of this loop are.
+    let callers: CallerCache
+    /// Hashes passwords, for all loops.
+    let passwords: PasswordWorker
     /// Nil when the backend is not embedded.
     let reader: (any DriverReader)?
 
@@ -43,7 +47,8 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
         configuration: ServerConfiguration,
         metrics: ServerMetrics,
         information: ServerInformation,
-        downgrade: SharedDowngrade
+        downgrade: SharedDowngrade,
+        passwords: PasswordWorker
     ) throws {
         self.loop = loop
         self.store = store
@@ -51,6 +56,8 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
         self.metrics = metrics
         self.information = information
         self.downgrade = downgrade
+        self.passwords = passwords
+        callers = CallerCache(store, configuration.tokens)
         listGate = ListGate(configuration.limits)
         header = ResponseHeader(clusterID: store.clusterID, memberID: store.memberID)
         reader = try store.makeInlineReader()
@@ -69,7 +76,7 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
             slot = waiting.count
             waiting.append(stream)
         }
-        calls.append(WriteCall(operation: operation, sink: self, token: UInt64(slot)))
+        calls.append(WriteCall(operation: operation, sink: self, token: UInt64(slot), caller: stream.caller))
     }
 
     /// Queues a point read for `stream`; it goes out with ``submit()``.
@@ -83,7 +90,9 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
             slot = pointsWaiting.count
             pointsWaiting.append(waiter)
         }
-        pointCalls.append(PointCall(key: request.range.lower, sink: self, token: UInt64(slot)))
+        pointCalls.append(
+            PointCall(key: request.range.lower, sink: self, token: UInt64(slot), caller: stream.caller)
+        )
     }
 
     func deliver(_ answers: [PointAnswer]) {

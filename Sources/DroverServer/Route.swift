@@ -1,10 +1,13 @@
 /// A call of etcd's API, with its paths in both forms.
 package enum Route: String, CaseIterable, Sendable {
-    case range, put, deleteRange, txn, compact
+    case range, rangeStream, put, deleteRange, txn, compact
     case watch
     case leaseGrant, leaseRevoke, leaseKeepAlive, leaseTimeToLive, leaseLeases
     case memberList, memberAdd, memberRemove, memberUpdate, memberPromote
-    case status, alarm, defragment, moveLeader, downgrade
+    case status, alarm, defragment, hash, hashKV, snapshot, moveLeader, downgrade
+    case authEnable, authDisable, authStatus, authenticate
+    case userAdd, userGet, userList, userDelete, userChangePassword, userGrantRole, userRevokeRole
+    case roleAdd, roleGet, roleList, roleDelete, roleGrantPermission, roleRevokePermission
     case lock, unlock
     case campaign, proclaim, leader, observe, resign
     case healthCheck, healthWatch
@@ -40,6 +43,27 @@ package enum Route: String, CaseIterable, Sendable {
         case .leader: "/v3electionpb.Election/Leader"
         case .observe: "/v3electionpb.Election/Observe"
         case .resign: "/v3electionpb.Election/Resign"
+        case .rangeStream: "/etcdserverpb.KV/RangeStream"
+        case .hash: "/etcdserverpb.Maintenance/Hash"
+        case .hashKV: "/etcdserverpb.Maintenance/HashKV"
+        case .snapshot: "/etcdserverpb.Maintenance/Snapshot"
+        case .authEnable: "/etcdserverpb.Auth/AuthEnable"
+        case .authDisable: "/etcdserverpb.Auth/AuthDisable"
+        case .authStatus: "/etcdserverpb.Auth/AuthStatus"
+        case .authenticate: "/etcdserverpb.Auth/Authenticate"
+        case .userAdd: "/etcdserverpb.Auth/UserAdd"
+        case .userGet: "/etcdserverpb.Auth/UserGet"
+        case .userList: "/etcdserverpb.Auth/UserList"
+        case .userDelete: "/etcdserverpb.Auth/UserDelete"
+        case .userChangePassword: "/etcdserverpb.Auth/UserChangePassword"
+        case .userGrantRole: "/etcdserverpb.Auth/UserGrantRole"
+        case .userRevokeRole: "/etcdserverpb.Auth/UserRevokeRole"
+        case .roleAdd: "/etcdserverpb.Auth/RoleAdd"
+        case .roleGet: "/etcdserverpb.Auth/RoleGet"
+        case .roleList: "/etcdserverpb.Auth/RoleList"
+        case .roleDelete: "/etcdserverpb.Auth/RoleDelete"
+        case .roleGrantPermission: "/etcdserverpb.Auth/RoleGrantPermission"
+        case .roleRevokePermission: "/etcdserverpb.Auth/RoleRevokePermission"
         case .healthCheck: "/grpc.health.v1.Health/Check"
         case .healthWatch: "/grpc.health.v1.Health/Watch"
         }
@@ -76,6 +100,27 @@ package enum Route: String, CaseIterable, Sendable {
         case .leader: ["/v3/election/leader"]
         case .observe: ["/v3/election/observe"]
         case .resign: ["/v3/election/resign"]
+        case .rangeStream: []
+        case .hash: ["/v3/maintenance/hash"]
+        case .hashKV: ["/v3/maintenance/hashkv"]
+        case .snapshot: ["/v3/maintenance/snapshot"]
+        case .authEnable: ["/v3/auth/enable"]
+        case .authDisable: ["/v3/auth/disable"]
+        case .authStatus: ["/v3/auth/status"]
+        case .authenticate: ["/v3/auth/authenticate"]
+        case .userAdd: ["/v3/auth/user/add"]
+        case .userGet: ["/v3/auth/user/get"]
+        case .userList: ["/v3/auth/user/list"]
+        case .userDelete: ["/v3/auth/user/delete"]
+        case .userChangePassword: ["/v3/auth/user/changepw"]
+        case .userGrantRole: ["/v3/auth/user/grant"]
+        case .userRevokeRole: ["/v3/auth/user/revoke"]
+        case .roleAdd: ["/v3/auth/role/add"]
+        case .roleGet: ["/v3/auth/role/get"]
+        case .roleList: ["/v3/auth/role/list"]
+        case .roleDelete: ["/v3/auth/role/delete"]
+        case .roleGrantPermission: ["/v3/auth/role/grant"]
+        case .roleRevokePermission: ["/v3/auth/role/revoke"]
         case .healthCheck, .healthWatch: []
         }
     }
@@ -83,7 +128,12 @@ package enum Route: String, CaseIterable, Sendable {
     /// Whether the client sends any number of messages.
     var streamsRequests: Bool { self == .watch || self == .leaseKeepAlive }
     /// Whether the server sends any number of messages.
-    var streamsReplies: Bool { streamsRequests || self == .healthWatch || self == .observe }
+    var streamsReplies: Bool {
+        streamsRequests || [.healthWatch, .observe, .rangeStream, .snapshot].contains(self)
+    }
+
+    /// Whether its messages go before lists that are on their way.
+    var isUrgent: Bool { streamsReplies && self != .rangeStream && self != .snapshot }
 
     private static let byWirePath = Dictionary(uniqueKeysWithValues: allCases.map { ($0.wirePath, $0) })
     private static let byGatewayPath = Dictionary(

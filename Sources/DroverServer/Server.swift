@@ -95,6 +95,7 @@ public final class Server: Sendable {
             memberName: store.queuesPoints ? "drover-\(String(store.memberID, radix: 16).suffix(8))" : "drover"
         )
         let downgrade = SharedDowngrade()
+        let passwords = PasswordWorker()
         var contexts: [LoopContext] = []
         for loop in group.makeIterator() {
             contexts.append(
@@ -104,7 +105,8 @@ public final class Server: Sendable {
                     configuration: configuration,
                     metrics: metrics,
                     information: information,
-                    downgrade: downgrade
+                    downgrade: downgrade,
+                    passwords: passwords
                 )
             )
         }
@@ -201,6 +203,7 @@ public final class Server: Sendable {
                 context.stop()
             }.get()
         }
+        contexts.first?.passwords.stop()
         try? await group.shutdownGracefully()
         if case .unix(let path) = address { unlink(path) }
     }

@@ -22,6 +22,10 @@ final class ServerStream {
     let form: Form
     let transport: Transport
     let context: LoopContext
+    /// The token of auth that came with the call, if any.
+    var token: String?
+    /// On whose behalf the call is made.
+    var caller: Caller { context.callers.caller(token) }
     /// When the client stops waiting.
     var deadline = NIODeadline.distantFuture
     /// Request bytes that have not made a whole message yet.

@@ -19,6 +19,10 @@ final class Committer: Sendable {
         var didCommit: @Sendable (ChangeSet) -> Void
         /// Instead of `didCommit`.
         var didNotCommit: @Sendable (ChangeSet) -> Void
+        /// Alarms, users and roles, as a batch finds them.
+        var system: @Sendable (StoreMeta, any DriverView) throws -> LoadedSystem?
+        /// They have changed, and the change is committed.
+        var systemDidChange: @Sendable (LoadedSystem) -> Void
         /// How far this instance's watches are.
         var position: @Sendable () -> Int64
     }
@@ -37,6 +41,7 @@ final class Committer: Sendable {
     private let limits: Limits
     private let leases: LeaseSource
     private let waitsForDatabase: Bool
+    private let quota: Quota
     private let effects: Effects
     private let logger: Logger
     /// Whether the sweep waits for other instances. Used on the committer's thread alone.
@@ -49,6 +54,7 @@ final class Committer: Sendable {
         logger: Logger,
         leases: LeaseSource,
         waitsForDatabase: Bool,
+        quota: Quota,
         effects: Effects
     ) {
         self.queue = queue
@@ -56,6 +62,7 @@ final class Committer: Sendable {
         self.logger = logger
         self.leases = leases
         self.waitsForDatabase = waitsForDatabase
+        self.quota = quota
         self.effects = effects
         sweepRows = Atomic(min(limits.sweepRows, 256))
     }
@@ -159,6 +166,8 @@ final class Committer: Sendable {
             view: writer,
             meta: meta,
             sharedRows: limits.sharedBatchRows,
+            system: try effects.system(meta, writer),
+            quota: quota,
             leaseExists: { [leases] in try leases.exists($0, base, writer) },
             leaseIsExpired: { [leases] in try leases.isExpired($0, base, writer) }
         )
@@ -169,7 +178,7 @@ final class Committer: Sendable {
         var taken = calls.startIndex
         evaluation: for call in calls {
             do {
-                let reply = try evaluator.evaluate(call.operation)
+                let reply = try evaluator.evaluate(call.operation, call.caller)
                 completions.append((call, .success(reply)))
             } catch is TxnEvaluator.NeedsOwnBatch {
                 break evaluation
@@ -198,6 +207,7 @@ final class Committer: Sendable {
                 events: changes.events,
                 nanoseconds: Monotonic.now() - started
             )
+            if evaluator.hasSystemChanged, let system = evaluator.system { effects.systemDidChange(system) }
             effects.didCommit(changes)
         }
         // What must not share this batch goes first in the next one.

@@ -10,6 +10,8 @@ public enum WriteOperation: Sendable {
     case leaseRevoke(id: Int64)
     /// Revokes a lease whose time is over; no error when it is gone already.
     case leaseExpire(id: Int64)
+    /// Changes alarms, users or roles.
+    case system(SystemOperation)
 
     /// Bytes it holds while it waits, for the queue's limit.
     var footprint: Int {
@@ -18,6 +20,7 @@ public enum WriteOperation: Sendable {
         case .deleteRange(let request): 128 + request.range.lower.count
         case .txn(let request): 256 + request.footprint
         case .compact, .leaseGrant, .leaseRevoke, .leaseExpire: 128
+        case .system(let operation): operation.footprint
         }
     }
 
@@ -28,7 +31,7 @@ public enum WriteOperation: Sendable {
         case .txn(let request): request.collectLeases(into: &prefetch)
         case .leaseGrant(let id, _), .leaseRevoke(let id): prefetch.leases.append(id)
         case .leaseExpire(let id): prefetch.expiring.append(id)
-        case .deleteRange, .compact: break
+        case .deleteRange, .compact, .system: break
         }
     }
 
@@ -38,7 +41,7 @@ public enum WriteOperation: Sendable {
         case .put(let request): keys.append(request.key)
         case .deleteRange(let request): if request.range.isSingle { keys.append(request.range.lower) }
         case .txn(let request): request.collectKeys(into: &keys)
-        case .compact, .leaseGrant, .leaseRevoke, .leaseExpire: break
+        case .compact, .leaseGrant, .leaseRevoke, .leaseExpire, .system: break
         }
     }
 }

@@ -6,6 +6,8 @@ public enum WriteReply: Sendable {
     case compact(revision: Int64)
     case leaseGrant(revision: Int64, lease: LeaseRecord)
     case leaseRevoke(revision: Int64)
+    /// With the alarms that were raised or disarmed.
+    case system(revision: Int64, alarms: [Alarm])
 }
 
 /// An answer on its way to its caller.
@@ -30,12 +32,15 @@ public struct WriteCall: Sendable {
     public var sink: any ReplySink
     /// What the answer carries back.
     public var token: UInt64
+    /// On whose behalf it is made.
+    public var caller: Caller
     /// When it was queued, in nanoseconds of the monotonic clock.
     var queuedAt: Int64 = 0
 
     /// A call from its parts.
-    public init(operation: WriteOperation, sink: any ReplySink, token: UInt64) {
+    public init(operation: WriteOperation, sink: any ReplySink, token: UInt64, caller: Caller = .trusted) {
         self.operation = operation
+        self.caller = caller
         self.sink = sink
         self.token = token
     }

@@ -70,6 +70,9 @@ public struct ChangeSet: Sendable {
     /// Leases revoked.
     public var revokedLeases: [Int64] = []
 
+    /// What is kept beside keys, when that has changed: the driver keeps it and moves `systemRevision` by one.
+    public var system: Bytes?
+
     /// No change at all.
     public init(base: StoreMeta) {
         self.base = base
@@ -80,5 +83,6 @@ public struct ChangeSet: Sendable {
     /// Whether there is nothing to write.
     public var isEmpty: Bool {
         revision == base.revision && compacted == base.compacted && grantedLeases.isEmpty && revokedLeases.isEmpty
+            && system == nil
     }
 }

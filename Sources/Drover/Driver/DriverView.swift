@@ -44,6 +44,9 @@ public protocol DriverView: AnyObject {
     /// A lease, by the database's clock; nil when there is none.
     func lease(_ id: Int64) throws -> LeaseState?
 
+    /// What is kept beside keys (alarms, users and roles), in the engine's own form; empty when nothing was written yet.
+    func systemState() throws -> Bytes
+
     /// The keys attached to a lease, in key order.
     func keys(attachedTo lease: Int64) throws -> [Bytes]
 }

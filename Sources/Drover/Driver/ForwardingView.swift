@@ -41,5 +41,7 @@ extension ForwardingView {
 
     public func lease(_ id: Int64) throws -> LeaseState? { try readingView().lease(id) }
 
+    public func systemState() throws -> Bytes { try readingView().systemState() }
+
     public func keys(attachedTo lease: Int64) throws -> [Bytes] { try readingView().keys(attachedTo: lease) }
 }

@@ -14,6 +14,8 @@ public struct StoreMeta: Sendable, Hashable {
     /// The revision at which the present generation of the database's history began: a standby that was promoted, a
     /// cluster that was built anew. 0 of an embedded database.
     public var generationStart: Int64
+    /// Moves with every change of what is kept beside keys: alarms, users and roles. 0 while there is none.
+    public var systemRevision: Int64
     /// etcd's cluster id: random, made with the store.
     public var clusterID: UInt64
     /// etcd's member id: random, made with the store.
@@ -27,6 +29,7 @@ public struct StoreMeta: Sendable, Hashable {
         swept: Int64,
         purged: Int64? = nil,
         generationStart: Int64 = 0,
+        systemRevision: Int64 = 0,
         clusterID: UInt64,
         memberID: UInt64
     ) {
@@ -36,6 +39,7 @@ public struct StoreMeta: Sendable, Hashable {
         self.swept = swept
         self.purged = purged ?? compacted
         self.generationStart = generationStart
+        self.systemRevision = systemRevision
         self.clusterID = clusterID
         self.memberID = memberID
     }

@@ -8,12 +8,15 @@ public struct PointCall: Sendable {
     public var sink: any PointSink
     /// What the answer carries back.
     public var token: UInt64
+    /// On whose behalf it is made.
+    public var caller: Caller
     /// When it was queued, in nanoseconds of the monotonic clock.
     var queuedAt: Int64 = 0
 
     /// A call from its parts.
-    public init(key: Bytes, sink: any PointSink, token: UInt64) {
+    public init(key: Bytes, sink: any PointSink, token: UInt64, caller: Caller = .trusted) {
         self.key = key
+        self.caller = caller
         self.sink = sink
         self.token = token
     }
@@ -43,11 +46,18 @@ final class PointReader: Sendable {
     private let state = Condition(State())
     private let limits: Limits
     private let noticed: @Sendable (StoreMeta) -> Void
+    private let system: @Sendable (StoreMeta, any DriverView) throws -> LoadedSystem?
     // Set once, before the object is shared.
     private nonisolated(unsafe) var threads: [WorkerThread] = []
 
-    init(driver: any Driver, limits: Limits, noticed: @escaping @Sendable (StoreMeta) -> Void) throws {
+    init(
+        driver: any Driver,
+        limits: Limits,
+        noticed: @escaping @Sendable (StoreMeta) -> Void,
+        system: @escaping @Sendable (StoreMeta, any DriverView) throws -> LoadedSystem?
+    ) throws {
         self.limits = limits
+        self.system = system
         self.noticed = noticed
         for number in 0..<limits.pointThreads {
             // Handed to its thread at once and used nowhere else.
@@ -99,16 +109,26 @@ final class PointReader: Sendable {
         }
         var found = [KeyValue?](repeating: nil, count: keys.count)
         let result: Result<Int64, DroverError>
+        var system: LoadedSystem?
         do {
             let meta = try reader.points(keys) { place, row in found[place] = row.keyValue() }
             noticed(meta)
+            system = try self.system(meta, reader)
             result = .success(meta.revision)
         } catch {
             result = .failure((error as? DriverFailure)?.asDroverError ?? DroverError(.internalFault, cause: error))
         }
         var groups: [(sink: any PointSink, answers: [PointAnswer])] = []
         for (call, place) in zip(calls, indices) {
-            let answer = PointAnswer(token: call.token, result: result.map { ($0, found[place]) })
+            var answer = PointAnswer(token: call.token, result: result.map { ($0, found[place]) })
+            if let system {
+                do {
+                    try system.checkRead(KeyRange(lower: call.key, upper: .single), call.caller)
+                    try system.checkCorruption()
+                } catch {
+                    answer.result = .failure(error)
+                }
+            }
             if let i = groups.firstIndex(where: { $0.sink === call.sink }) {
                 groups[i].answers.append(answer)
             } else {

@@ -37,6 +37,8 @@ final class InstanceLink: ReplySink {
     private let feed: Feed
     private let limits: Limits
     private let logger: Logger
+    /// Told of what each look at the database shows.
+    private let noticed: @Sendable (StoreMeta) -> Void
 
     init(
         id: UInt64,
@@ -45,8 +47,10 @@ final class InstanceLink: ReplySink {
         queue: WriteQueue,
         feed: Feed,
         limits: Limits,
-        logger: Logger
+        logger: Logger,
+        noticed: @escaping @Sendable (StoreMeta) -> Void
     ) {
+        self.noticed = noticed
         state = Mutex(State(own: InstanceRecord(id: id, name: "drover", clientURLs: [], position: 0)))
         self.leases = leases
         self.clock = clock
@@ -96,6 +100,7 @@ final class InstanceLink: ReplySink {
                 if hinted || due.poll <= now {
                     let meta = try link.poll()
                     let moved = feed.notice(meta)
+                    noticed(meta)
                     due.poll = Monotonic.now() + (moved ? Self.busyPoll : Self.idlePoll)
                     watchSweep(meta, &swept)
                 }

@@ -4,15 +4,21 @@ extension Store {
     /// - Throws: ``DroverError`` with etcd's codes: `emptyKey`, `compacted`, `futureRevision`.
     public func range(_ request: RangeRequest) async throws -> RangeResponse {
         try validator.check(request)
+        let caller = Store.caller
         if let points, request.isPlainPoint {
             let (revision, kv): (Int64, KeyValue?) = try await withCheckedThrowingContinuation {
                 (continuation: CheckedContinuation<(revision: Int64, kv: KeyValue?), any Error>) in
-                let call = PointCall(key: request.range.lower, sink: ContinuationPointSink(continuation), token: 0)
+                let call = PointCall(
+                    key: request.range.lower,
+                    sink: ContinuationPointSink(continuation),
+                    token: 0,
+                    caller: caller
+                )
                 if let refused = points.submit([call]) { continuation.resume(throwing: refused) }
             }
             return request.answer(kv, revision: revision)
         }
-        return try await onReader { store, reader in try store.range(request, reader) }
+        return try await onReader { store, reader in try store.range(request, reader, caller: caller) }
     }
 
     /// Reads one key; nil when it does not exist.
@@ -48,7 +54,7 @@ extension Store {
         try await onReader { _, reader in try reader.size() }
     }
 
-    func onReader<R: Sendable>(
+    package func onReader<R: Sendable>(
         _ body: @escaping @Sendable (Store, any DriverReader) throws -> R
     ) async throws -> R {
         try await withCheckedThrowingContinuation { continuation in
@@ -75,10 +81,15 @@ extension Store {
     // MARK: - On a reader's thread
 
     /// Carries a range request out on `reader`, collecting the keys. For servers.
-    public func range(_ request: RangeRequest, _ reader: any DriverReader) throws -> RangeResponse {
+    public func range(
+        _ request: RangeRequest,
+        _ reader: any DriverReader,
+        caller: Caller = .trusted
+    ) throws -> RangeResponse {
         defer { reader.endSnapshot() }
         let meta = try reader.beginSnapshot()
         notice(meta)
+        try authorize(meta, reader) { try $0.checkRead(request.range, caller) }
         let execution = RangeExecution(
             currentRevision: meta.revision,
             compactedRevision: meta.compacted,
@@ -98,10 +109,17 @@ extension Store {
     }
 
     /// Carries a read-only transaction out on `reader`. For servers.
-    public func readOnlyTxn(_ request: TxnRequest, _ reader: any DriverReader) throws -> TxnResponse {
+    public func readOnlyTxn(
+        _ request: TxnRequest,
+        _ reader: any DriverReader,
+        caller: Caller = .trusted
+    ) throws -> TxnResponse {
         defer { reader.endSnapshot() }
         let meta = try reader.beginSnapshot()
         notice(meta)
+        try authorize(meta, reader) { system in
+            try system.check(request, caller) { try reader.keys(attachedTo: $0) }
+        }
         var evaluator = TxnEvaluator(view: reader, meta: meta, leaseExists: { _ in false })
         return try evaluator.readOnly(request)
     }

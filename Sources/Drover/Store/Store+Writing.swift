@@ -47,7 +47,10 @@ extension Store {
     public func txn(_ request: TxnRequest) async throws -> TxnResponse {
         try validator.check(request)
         if request.isReadOnly {
-            return try await onReader { store, reader in try store.readOnlyTxn(request, reader) }
+            let caller = Store.caller
+            return try await onReader { store, reader in
+                try store.readOnlyTxn(request, reader, caller: caller)
+            }
         }
         guard case .txn(let response) = try await write(.txn(request)) else { throw DroverError(.internalFault) }
         return response
@@ -73,7 +76,9 @@ extension Store {
 
     func write(_ operation: WriteOperation) async throws -> WriteReply {
         try await withCheckedThrowingContinuation { continuation in
-            submit([WriteCall(operation: operation, sink: ContinuationSink(continuation), token: 0)])
+            submit([
+                WriteCall(operation: operation, sink: ContinuationSink(continuation), token: 0, caller: Store.caller)
+            ])
         }
     }
 }

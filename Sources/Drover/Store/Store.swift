@@ -14,6 +14,10 @@ import Synchronization
 /// A store may be shared freely between tasks and threads. Every write is durable when its call returns; every read is
 /// answered from one snapshot of the database.
 public final class Store: Sendable {
+    /// On whose behalf the asynchronous calls of a task are made: a program's own by default. A server sets it for what it
+    /// does for a client.
+    @TaskLocal public static var caller = Caller.trusted
+
     let driver: any Driver
     let readers: ReaderPool
     /// The leases of an embedded database; nil of a shared one.
@@ -26,6 +30,10 @@ public final class Store: Sendable {
     let counts: CountCache
     let committer: Committer
     let housekeeper: Housekeeper?
+    let system: SystemCache
+    /// How much the database may hold.
+    public let quota: Quota
+    private let sizeWatch: SizeWatch?
     private let feedThread: WorkerThread
     private let writerThread: WorkerThread
     private let keeperThread: WorkerThread
@@ -60,7 +68,10 @@ public final class Store: Sendable {
         nonisolated(unsafe) let feedReader = try driver.openReader()
         readers = try ReaderPool(driver: driver, count: limits.readerThreads, queueLimit: limits.queuedReads)
 
+        let system = SystemCache()
+        self.system = system
         let meta = try feedReader.beginSnapshot()
+        _ = try system.load(meta, feedReader)
         feedReader.endSnapshot()
         clusterID = meta.clusterID
         memberID = meta.memberID
@@ -76,12 +87,15 @@ public final class Store: Sendable {
         let interval = Int64(min(max(0.1, configuration.progressInterval), 1e9) * 1e9)
         let feed = Feed(revision: meta.revision, limits: limits, progressInterval: interval, logger: logger)
         let queue = WriteQueue(limits: limits)
-        let committer = Committer(
+        let quota = Quota(bytes: configuration.quotaBytes)
+        self.quota = quota
+                let committer = Committer(
             queue: queue,
             limits: limits,
             logger: logger,
             leases: lessor.map { .memory($0) } ?? .database(clock),
             waitsForDatabase: driver.isShared,
+            quota: quota,
             effects: .init(
                 willCommit: { feed.expect($0) },
                 didCommit: { changes in
@@ -90,6 +104,8 @@ public final class Store: Sendable {
                     feed.publish(changes)
                 },
                 didNotCommit: { _ in feed.expectNothing() },
+                system: { try system.load($0, $1) },
+                systemDidChange: { system.keep($0) },
                 position: { feed.position }
             )
         )
@@ -113,16 +129,23 @@ public final class Store: Sendable {
                 queue: queue,
                 feed: feed,
                 limits: limits,
-                logger: logger
+                logger: logger,
+                noticed: { [readers] meta in system.notice(meta, readers) }
             )
             nonisolated(unsafe) let connection = try driver.openLink()
             try Self.describing { try Self.retrying { try link.prepare(connection) } }
             housekeeper = nil
             sharedLeases = leases
-            points = try PointReader(driver: driver, limits: limits, noticed: { feed.notice($0) })
+            points = try PointReader(
+                driver: driver,
+                limits: limits,
+                noticed: { feed.notice($0) },
+                system: { try system.load($0, $1) }
+            )
             self.link = link
             keeperThread = WorkerThread(name: "drover-link") { link.run(connection) }
         }
+        sizeWatch = try quota.bytes > 0 ? SizeWatch(quota, try driver.openReader(), logger: logger) : nil
         writerThread = WorkerThread(name: "drover-commit") { committer.run(writer) }
         feedThread = WorkerThread(name: "drover-feed") { feed.run(feedReader) }
         if meta.swept < meta.compacted { queue.requestSweep() }
@@ -183,6 +206,7 @@ public final class Store: Sendable {
         link?.stop()
         keeperThread.join()
         points?.stop()
+        sizeWatch?.stop()
         feed.stop()
         feedThread.join()
         readers.stop()

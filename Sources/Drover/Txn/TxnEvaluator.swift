@@ -42,6 +42,11 @@ struct TxnEvaluator {
     private(set) var events: [ChangeSet.LogEvent] = []
     private(set) var granted: [LeaseRecord] = []
     private(set) var revoked: [Int64] = []
+    /// Alarms, users and roles as calls find them; nil while there were never any.
+    private(set) var system: LoadedSystem?
+    /// Whether the batch has changed them.
+    private(set) var hasSystemChanged = false
+    let quota: Quota?
 
     /// Whether calls were evaluated before the present one.
     var isShared = false
@@ -55,12 +60,16 @@ struct TxnEvaluator {
         view: any DriverView,
         meta: StoreMeta,
         sharedRows: Int = .max,
+        system: LoadedSystem? = nil,
+        quota: Quota? = nil,
         leaseExists: @escaping (Int64) throws -> Bool,
         leaseIsExpired: @escaping (Int64) throws -> Bool = { _ in true }
     ) {
         self.view = view
         self.meta = meta
         self.sharedRows = sharedRows
+        self.system = system
+        self.quota = quota
         self.leaseExists = leaseExists
         self.leaseIsExpired = leaseIsExpired
         self.revision = meta.revision
@@ -90,13 +99,15 @@ struct TxnEvaluator {
         }
         changes.grantedLeases = granted
         changes.revokedLeases = revoked
+        if hasSystemChanged { changes.system = system?.state.encoded() }
         return changes
     }
 
     /// Evaluates one call.
     ///
     /// - Throws: ``DroverError`` when the call fails alone, ``DriverFailure`` when the batch does, ``NeedsOwnBatch``.
-    mutating func evaluate(_ operation: WriteOperation) throws -> WriteReply {
+    mutating func evaluate(_ operation: WriteOperation, _ caller: Caller = .trusted) throws -> WriteReply {
+        try admit(operation, caller)
         undo.removeAll(keepingCapacity: true)
         subs = 0
         rowsTouched = 0
@@ -145,7 +156,20 @@ struct TxnEvaluator {
             granted.removeAll { $0.id == id }
             revoked.append(id)
             return .leaseRevoke(revision: subs > 0 ? revision + 1 : revision)
+        case .system(let change):
+            return .system(revision: revision, alarms: try apply(change))
         }
+    }
+
+    mutating func apply(_ change: SystemOperation) throws(DroverError) -> [Alarm] {
+        let before = system?.state ?? SystemState()
+        var state = before
+        let alarms = try change.apply(to: &state)
+        if state != before {
+            system = LoadedSystem(revision: meta.systemRevision + 1, state: state)
+            hasSystemChanged = true
+        }
+        return alarms
     }
 
     func hasLease(_ id: Int64) throws -> Bool {
@@ -410,15 +434,21 @@ extension TxnEvaluator {
         record(i, value: [], state: KeyState(main: revision + 1, sub: subs))
     }
 
-    private mutating func deleteKeys(attachedTo lease: Int64) throws {
+    /// The keys of a lease, with what the batch has changed, in key order.
+    func keys(attachedTo lease: Int64) throws -> [Bytes] {
         var keys = try view.keys(attachedTo: lease)
-        if isShared && keys.count > sharedRows { throw NeedsOwnBatch() }
-        rowsTouched += keys.count
         if !dirty.isEmpty {
             keys.removeAll { key in index[key].map { entries[$0].isDirty } ?? false }
             for i in dirty where entries[i].live?.lease == lease { keys.append(entries[i].key) }
             keys.sort(by: Bytes.precedes)
         }
+        return keys
+    }
+
+    private mutating func deleteKeys(attachedTo lease: Int64) throws {
+        let keys = try keys(attachedTo: lease)
+        if isShared && keys.count > sharedRows { throw NeedsOwnBatch() }
+        rowsTouched += keys.count
         // Together: a round trip for each of a hundred thousand keys would take minutes.
         let unknown = keys.filter { index[$0] == nil }
         for (place, (key, state)) in zip(unknown, try view.states(of: unknown)).enumerated() {

@@ -1,3 +1,4 @@
+import Drover
 import EtcdAPI
 import NIOCore
 import SwiftProtobuf
@@ -26,13 +27,15 @@ final class TaskSession: StreamSession {
             return stream.fail(CallStatus(code: 13, message: "drover: a call with one request was sent two"))
         }
         let bound = NIOLoopBound(self, eventLoop: context.loop)
-        let (context, body) = (context, body)
+        let (context, body, caller) = (context, body, stream.caller)
         task = Task {
             let result: Result<(any Message)?, any Error>
             do {
                 result = .success(
-                    try await body(message) { part in
-                        try await context.loop.flatSubmit { bound.value.send(part) }.get()
+                    try await Store.$caller.withValue(caller) {
+                        try await body(message) { part in
+                            try await context.loop.flatSubmit { bound.value.send(part) }.get()
+                        }
                     }
                 )
             } catch {

@@ -67,6 +67,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
             let path = head.uri.prefix { $0 != "?" }
             if head.method == .POST, let route = Route.gateway(String(path)) {
                 let stream = ServerStream(route, .json, .http1(self), loopContext)
+                stream.token = head.headers["authorization"].first.map(RequestHead.token)
                 self.stream = stream
                 if route.streamsRequests { deadline = .distantFuture }
                 Dispatcher.begin(stream)

@@ -34,8 +34,9 @@ extension HTTP2Connection {
         if !head.isIdentity { return refuse(stream, Self.compressed) }
         if queuedBytes > limits.unreadReplyBytes { return refuse(stream, CallStatus(DroverError(.tooManyRequests))) }
         let call = ServerStream(route, .wire, .http2(self, stream), loopContext)
+        call.token = head.token
         stream.call = call
-        stream.isUrgent = route.streamsReplies
+        stream.isUrgent = route.isUrgent
         if let timeout = head.timeout {
             call.deadline = .now() + timeout
             hasDeadlines = true
@@ -64,8 +65,9 @@ extension HTTP2Connection {
     func beginPlain(_ stream: HTTP2Stream, _ head: RequestHead) {
         if head.method == "POST", let route = Route.gateway(head.pathWithoutQuery) {
             let call = ServerStream(route, .json, .http2(self, stream), loopContext)
+            call.token = head.token
             stream.call = call
-            stream.isUrgent = route.streamsReplies
+            stream.isUrgent = route.isUrgent
             if queuedBytes > limits.unreadReplyBytes { return call.fail(DroverError(.tooManyRequests)) }
             Dispatcher.begin(call)
         } else {

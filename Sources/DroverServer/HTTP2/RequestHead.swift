@@ -8,13 +8,15 @@ enum HeaderField: Sendable {
     case contentType(isWire: Bool)
     case timeout(TimeAmount?)
     case encoding(isIdentity: Bool)
+    /// A token of auth.
+    case token(String)
     /// Any other pseudo-header, such as the scheme.
     case otherPseudo
     case other
 
     /// The names that mean something here.
     enum Name: Sendable {
-        case path, method, contentType, timeout, encoding, otherPseudo, other
+        case path, method, contentType, timeout, encoding, token, otherPseudo, other
 
         init(_ name: UnsafeRawBufferPointer) {
             self = Self.known[String(decoding: name, as: UTF8.self)] ?? (name.first == 0x3a ? .otherPseudo : .other)
@@ -22,7 +24,7 @@ enum HeaderField: Sendable {
 
         private static let known: [String: Name] = [
             ":path": .path, ":method": .method, "content-type": .contentType, "grpc-timeout": .timeout,
-            "grpc-encoding": .encoding,
+            "grpc-encoding": .encoding, "token": .token, "authorization": .token,
         ]
     }
 
@@ -34,6 +36,7 @@ enum HeaderField: Sendable {
         case .contentType: self = .contentType(isWire: RequestHead.isWire(text()))
         case .timeout: self = .timeout(RequestHead.timeout(text()))
         case .encoding: self = .encoding(isIdentity: text() == "identity")
+        case .token: self = .token(RequestHead.token(text()))
         case .otherPseudo: self = .otherPseudo
         case .other: self = .other
         }
@@ -51,6 +54,8 @@ package struct RequestHead {
     var timeout: TimeAmount?
     /// Whether it is the wire form.
     var isWire = false
+    /// A token of auth.
+    var token: String?
     /// Whether a pseudo-header came after another, which RFC 9113 (8.3) forbids.
     var isMalformed = false
     private var sawOther = false
@@ -74,9 +79,17 @@ package struct RequestHead {
         case .encoding(let identity):
             sawOther = true
             isIdentity = identity
+        case .token(let value):
+            sawOther = true
+            token = value
         case .other:
             sawOther = true
         }
+    }
+
+    /// A token as clients send it: by itself, or as a bearer's. Source: etcd `rpctypes/md.go`.
+    static func token(_ value: String) -> String {
+        value.lowercased().hasPrefix("bearer ") ? String(value.dropFirst("bearer ".count)) : value
     }
 
     static func isWire(_ contentType: String) -> Bool {

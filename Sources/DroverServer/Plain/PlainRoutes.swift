@@ -77,9 +77,14 @@ enum PlainRoutes {
                 PlainReply(503, "the database cannot be read\n")
             }
         case "/health":
+            let excluded = request.values("exclude")
+            let store = context.store
             read(context, completion) { reader in
-                _ = try reader.beginSnapshot()
-                reader.endSnapshot()
+                defer { reader.endSnapshot() }
+                let alarms = try store.system(try reader.beginSnapshot(), reader)?.state.alarms ?? []
+                if let alarm = alarms.first(where: { !excluded.contains($0.name) }) {
+                    return PlainReply(503, "{\"health\":\"false\",\"reason\":\"ALARM \(alarm.name)\"}", json: true)
+                }
                 return PlainReply(200, "{\"health\":\"true\",\"reason\":\"\"}", json: true)
             } failure: { _ in
                 PlainReply(
@@ -115,9 +120,16 @@ enum PlainRoutes {
         checks.removeAll { excluded.contains($0) }
         let verbose = !request.values("verbose").isEmpty || parts.count > 1
         let shown = checks
+        let store = context.store
         read(context, completion) { reader in
-            _ = try reader.beginSnapshot()
-            reader.endSnapshot()
+            defer { reader.endSnapshot() }
+            let alarms = try store.system(try reader.beginSnapshot(), reader)?.state.alarms ?? []
+            if shown.contains("data_corruption") && alarms.contains(where: { $0.kind == .corrupt }) {
+                let lines = shown.map {
+                    $0 == "data_corruption" ? "[-]\($0) failed: alarm CORRUPT is raised\n" : "[+]\($0) ok\n"
+                }
+                return PlainReply(503, lines.joined())
+            }
             let lines = verbose ? shown.map { "[+]\($0) ok\n" }.joined() : ""
             return PlainReply(200, lines + "ok\n")
         } failure: { error in

@@ -28,7 +28,10 @@ enum ClusterService {
 
     static func memberList(_ stream: ServerStream) throws {
         let (header, allocator, members) = (stream.context.header, stream.allocator, members(stream))
+        let (store, caller) = (stream.context.store, stream.caller)
         KVService.onReader(stream) { reader in
+            defer { reader.endSnapshot() }
+            try store.system(try reader.beginSnapshot(), reader)?.checkUser(caller)
             var response = PBMemberListResponse()
             // etcd's replies of this service carry no revision.
             response.header = header.message(0)
@@ -40,6 +43,7 @@ enum ClusterService {
     /// Instances join by themselves: there is nobody to add.
     static func add(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBMemberAddRequest(wire: message)
+        try stream.context.store.currentSystem?.checkAdministrator(stream.caller)
         throw DroverError(areURLs(request.peerUrls) ? .notEnoughStartedMembers : .memberURLsInvalid)
     }
 
@@ -73,6 +77,7 @@ enum ClusterService {
 
     static func remove(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBMemberRemoveRequest(wire: message)
+        try stream.context.store.currentSystem?.checkAdministrator(stream.caller)
         known(stream, request.id) { _, _ -> PBMemberRemoveResponse in
             throw DroverError(.notEnoughStartedMembers)
         }
@@ -80,6 +85,7 @@ enum ClusterService {
 
     static func update(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBMemberUpdateRequest(wire: message)
+        try stream.context.store.currentSystem?.checkAdministrator(stream.caller)
         known(stream, request.id) { header, members in
             var response = PBMemberUpdateResponse()
             response.header = header
@@ -90,6 +96,7 @@ enum ClusterService {
 
     static func promote(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBMemberPromoteRequest(wire: message)
+        try stream.context.store.currentSystem?.checkAdministrator(stream.caller)
         known(stream, request.id) { _, _ -> PBMemberPromoteResponse in
             throw DroverError(.memberNotLearner)
         }

@@ -13,10 +13,9 @@ enum KVService {
         if request.hasDefaultOrder && !request.hasRevisionFilter && !request.countOnly {
             return RangeStreamer(stream, request).start()
         }
-        let header = context.header
-        let allocator = stream.allocator
+        let (header, allocator, caller) = (context.header, stream.allocator, stream.caller)
         onReader(stream) { reader in
-            let response = try context.store.range(request, reader)
+            let response = try context.store.range(request, reader, caller: caller)
             var buffer = MessageBuffer.make(allocator, capacity: 256)
             ResponseEncoder.append(response, header, to: &buffer)
             MessageBuffer.seal(&buffer)
@@ -56,6 +55,9 @@ enum KVService {
             }
         }
         if tooLong { return false }
+        if meta.systemRevision != 0 {
+            try context.store.authorize(meta, reader) { try $0.checkRead(request.range, stream.caller) }
+        }
         ResponseEncoder.appendHeader(context.header, meta.revision, to: &buffer)
         if row.readableBytes > 0 { buffer.writeBuffer(&row) }
         if found { ResponseEncoder.appendRangeTail(more: false, count: 1, to: &buffer) }
@@ -96,10 +98,9 @@ enum KVService {
         let context = stream.context
         try context.store.validator.check(request)
         if !request.isReadOnly { return context.enqueue(.txn(request), for: stream) }
-        let header = context.header
-        let allocator = stream.allocator
+        let (header, allocator, caller) = (context.header, stream.allocator, stream.caller)
         onReader(stream) { reader in
-            let response = try context.store.readOnlyTxn(request, reader)
+            let response = try context.store.readOnlyTxn(request, reader, caller: caller)
             var buffer = MessageBuffer.make(allocator, capacity: 256)
             ResponseEncoder.append(response, header, to: &buffer)
             MessageBuffer.seal(&buffer)
@@ -125,11 +126,14 @@ enum KVService {
             stream.fail(error)
         case .success(let reply):
             var buffer = MessageBuffer.make(stream.allocator, capacity: 64)
+            if case .alarm = stream.route, case .system(let revision, let alarms) = reply {
+                return MaintenanceService.answer(stream, alarms, revision: revision)
+            }
             switch reply {
             case .put(let response): ResponseEncoder.append(response, header, to: &buffer)
             case .deleteRange(let response): ResponseEncoder.append(response, header, to: &buffer)
             case .txn(let response): ResponseEncoder.append(response, header, to: &buffer)
-            case .compact(let revision), .leaseRevoke(let revision):
+            case .compact(let revision), .leaseRevoke(let revision), .system(let revision, _):
                 ResponseEncoder.appendHeaderOnly(header, revision, to: &buffer)
             case .leaseGrant(let revision, let lease):
                 ResponseEncoder.appendLease(header, revision, id: lease.id, ttl: lease.grantedTTL, to: &buffer)

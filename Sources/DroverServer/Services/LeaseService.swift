@@ -20,16 +20,23 @@ enum LeaseService {
     static func timeToLive(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBLeaseTimeToLiveRequest(wire: message)
         let (header, allocator, store) = (stream.context.header, stream.allocator, stream.context.store)
+        let caller = stream.caller
         KVService.onReader(stream) { reader in
             defer { reader.endSnapshot() }
             let meta = try reader.beginSnapshot()
+            let system = try store.system(meta, reader)
+            try system?.checkUser(caller)
             var response = PBLeaseTimeToLiveResponse()
             response.header = header.message(meta.revision)
             response.id = request.id
             if let (remaining, granted) = try store.timeToLive(request.id, reader) {
                 response.ttl = remaining
                 response.grantedTtl = granted
-                if request.keys { response.keys = try reader.keys(attachedTo: request.id).map { .init($0) } }
+                if request.keys {
+                    let keys = try reader.keys(attachedTo: request.id)
+                    for key in keys { try system?.checkRead(KeyRange(lower: key, upper: .single), caller) }
+                    response.keys = keys.map { .init($0) }
+                }
             } else {
                 response.ttl = -1
             }
@@ -39,10 +46,13 @@ enum LeaseService {
 
     static func leases(_ stream: ServerStream) throws {
         let (header, allocator, store) = (stream.context.header, stream.allocator, stream.context.store)
+        let caller = stream.caller
         KVService.onReader(stream) { reader in
             defer { reader.endSnapshot() }
             var response = PBLeaseLeasesResponse()
-            response.header = header.message(try reader.beginSnapshot().revision)
+            let meta = try reader.beginSnapshot()
+            try store.system(meta, reader)?.checkUser(caller)
+            response.header = header.message(meta.revision)
             response.leases = try store.leases(reader).map { id in
                 var status = PBLeaseStatus()
                 status.id = id

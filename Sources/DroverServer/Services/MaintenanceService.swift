@@ -2,14 +2,17 @@ import Drover
 import EtcdAPI
 import NIOCore
 
-/// `etcdserverpb.Maintenance`, as far as it is served.
+/// `etcdserverpb.Maintenance`, but for snapshots.
 enum MaintenanceService {
     static func status(_ stream: ServerStream) {
         let context = stream.context
-        let allocator = stream.allocator
+        let (allocator, caller) = (stream.allocator, stream.caller)
+        let target = context.downgrade.withLock { $0 }
         KVService.onReader(stream) { reader in
             defer { reader.endSnapshot() }
             let meta = try reader.beginSnapshot()
+            let system = try context.store.system(meta, reader)
+            try system?.checkUser(caller)
             let size = try reader.size()
             var response = PBStatusResponse()
             response.header = context.header.message(meta.revision)
@@ -17,28 +20,112 @@ enum MaintenanceService {
             response.storageVersion = context.information.clusterVersion
             response.dbSize = size.total
             response.dbSizeInUse = size.inUse
+            response.dbSizeQuota = context.store.quota.bytes
             response.leader = context.store.memberID
             // There is no raft; the batch counter is what every change moves.
             response.raftIndex = UInt64(meta.batch)
             response.raftAppliedIndex = UInt64(meta.batch)
             response.raftTerm = context.header.raftTerm
+            response.errors = (system?.state.alarms ?? []).map { "memberID:\($0.member) alarm:\($0.name) " }
+            if let target {
+                response.downgradeInfo.enabled = true
+                response.downgradeInfo.targetVersion = target
+            }
             return try MessageBuffer.make(allocator, response)
         }
     }
 
+    // MARK: - Alarms
+
     static func alarm(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBAlarmRequest(wire: message)
-        guard request.action == .get else {
-            return stream.fail(
-                CallStatus(code: 12, message: "drover: alarms cannot be set or disarmed yet; none is ever raised")
-            )
+        let kind = Alarm.Kind(rawValue: UInt8(clamping: request.alarm.rawValue))
+        switch request.action {
+        case .get:
+            listAlarms(stream, kind, member: request.memberID)
+        case .activate:
+            guard let kind else { return answerUnchanged(stream) }
+            stream.context.enqueue(.system(.activate(Alarm(kind: kind, member: request.memberID))), for: stream)
+        case .deactivate:
+            guard let kind else { return answerUnchanged(stream) }
+            stream.context.enqueue(.system(.deactivate(Alarm(kind: kind, member: request.memberID))), for: stream)
+        case .UNRECOGNIZED:
+            answerUnchanged(stream)
         }
-        let (header, allocator) = (stream.context.header, stream.allocator)
+    }
+
+    private static func listAlarms(_ stream: ServerStream, _ kind: Alarm.Kind?, member: UInt64) {
+        let (store, header, allocator, caller) = (
+            stream.context.store, stream.context.header, stream.allocator, stream.caller
+        )
         KVService.onReader(stream) { reader in
             defer { reader.endSnapshot() }
+            let meta = try reader.beginSnapshot()
+            let system = try store.system(meta, reader)
+            try system?.checkUser(caller)
             var response = PBAlarmResponse()
-            response.header = header.message(try reader.beginSnapshot().revision)
+            response.header = header.message(meta.revision)
+            response.alarms = members((system?.state.alarms ?? []).filter { kind == nil || $0.kind == kind })
             return try MessageBuffer.make(allocator, response)
+        }
+    }
+
+    /// An alarm of no kind: etcd does nothing and says so.
+    private static func answerUnchanged(_ stream: ServerStream) {
+        let (store, header, allocator, caller) = (
+            stream.context.store, stream.context.header, stream.allocator, stream.caller
+        )
+        KVService.onReader(stream) { reader in
+            defer { reader.endSnapshot() }
+            let meta = try reader.beginSnapshot()
+            try store.system(meta, reader)?.checkAdministrator(caller)
+            var response = PBAlarmResponse()
+            response.header = header.message(meta.revision)
+            return try MessageBuffer.make(allocator, response)
+        }
+    }
+
+    private static func members(_ alarms: [Alarm]) -> [PBAlarmMember] {
+        alarms.map { alarm in
+            var member = PBAlarmMember()
+            member.memberID = alarm.member
+            member.alarm = .init(rawValue: Int(alarm.kind.rawValue)) ?? .none
+            return member
+        }
+    }
+
+    /// Alarms were raised or disarmed.
+    static func answer(_ stream: ServerStream, _ alarms: [Alarm], revision: Int64) {
+        var response = PBAlarmResponse()
+        response.header = stream.context.header.message(revision)
+        response.alarms = members(alarms)
+        do {
+            stream.reply(try MessageBuffer.make(stream.allocator, response))
+        } catch {
+            stream.fail(error)
+        }
+    }
+
+    // MARK: - Hashes
+
+    static func hash(_ stream: ServerStream) -> TaskSession {
+        let (store, header, route) = (stream.context.store, stream.context.header, stream.route)
+        return TaskSession(stream) { message, _ in
+            try await store.authorize(administers: true)
+            if route == .hash {
+                let hash = try await store.hash(at: 0)
+                var response = PBHashResponse()
+                response.header = header.message(hash.currentRevision)
+                response.hash = hash.value
+                return response
+            }
+            let hash = try await store.hash(at: try PBHashKVRequest(wire: message).revision)
+            var response = PBHashKVResponse()
+            response.header = header.message(hash.currentRevision)
+            response.hash = hash.value
+            response.compactRevision = hash.compactedRevision
+            response.hashRevision = hash.revision
+            return response
         }
     }
 
@@ -46,6 +133,7 @@ enum MaintenanceService {
     static func defragment(_ stream: ServerStream) -> TaskSession {
         let store = stream.context.store
         return TaskSession(stream) { _, _ in
+            try await store.authorize(administers: true)
             try await store.defragment()
             return PBDefragmentResponse()
         }
@@ -54,6 +142,7 @@ enum MaintenanceService {
     /// Every instance leads: a member that lives is a leader already.
     static func moveLeader(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBMoveLeaderRequest(wire: message)
+        try stream.context.store.currentSystem?.checkAdministrator(stream.caller)
         ClusterService.known(stream, request.targetID, otherwise: .badLeaderTransferee) { _, _ in
             PBMoveLeaderResponse()
         }
@@ -62,6 +151,7 @@ enum MaintenanceService {
     /// Source: etcd `server/etcdserver/v3_server.go`, Downgrade.
     static func downgrade(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBDowngradeRequest(wire: message)
+        try stream.context.store.currentSystem?.checkAdministrator(stream.caller)
         let job = stream.context.downgrade
         let version = stream.context.information.clusterVersion
         switch request.action {

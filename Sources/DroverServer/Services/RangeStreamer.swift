@@ -21,6 +21,7 @@ final class RangeStreamer: @unchecked Sendable {
     private var left: (count: Int64, meta: StoreMeta)?
 
     private let stream: NIOLoopBound<ServerStream>
+    private let caller: Caller
     private let context: LoopContext
     private let allocator: ByteBufferAllocator
     // Used on the loop alone.
@@ -40,6 +41,7 @@ final class RangeStreamer: @unchecked Sendable {
     init(_ stream: ServerStream, _ request: RangeRequest) {
         self.stream = NIOLoopBound(stream, eventLoop: stream.context.loop)
         self.request = request
+        caller = stream.caller
         context = stream.context
         allocator = stream.allocator
     }
@@ -121,6 +123,7 @@ final class RangeStreamer: @unchecked Sendable {
         let limits = store.limits
         let meta = try reader.beginSnapshot()
         store.notice(meta)
+        try store.authorize(meta, reader) { try $0.checkRead(request.range, caller) }
         if request.revision > meta.revision { throw DroverError(.futureRevision) }
         if request.revision > 0 && request.revision < meta.compacted { throw DroverError(.compacted) }
         revision = request.revision <= 0 ? meta.revision : request.revision
@@ -221,6 +224,7 @@ final class RangeStreamer: @unchecked Sendable {
     private func next(_ reader: any DriverReader) throws -> Piece {
         let limit = context.store.limits.listChunkBytes
         let meta = try reader.beginSnapshot()
+        try context.store.authorize(meta, reader) { try $0.checkRead(request.range, caller) }
         if revision < meta.compacted { throw DroverError(.compacted) }
         var buffer = allocator.buffer(capacity: limit + 4_096)
         let rest = KeyRange(lower: lastKey.successor, upper: upperBound)

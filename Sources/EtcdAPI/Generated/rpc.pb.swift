@@ -1329,47 +1329,103 @@ public nonisolated struct PBStatusRequest: Sendable {
   public init() {}
 }
 
-public nonisolated struct PBStatusResponse: Sendable {
+public nonisolated struct PBStatusResponse: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   public var header: PBResponseHeader {
-    get {_header ?? PBResponseHeader()}
-    set {_header = newValue}
+    get {_storage._header ?? PBResponseHeader()}
+    set {_uniqueStorage()._header = newValue}
   }
   /// Returns true if `header` has been explicitly set.
-  public var hasHeader: Bool {self._header != nil}
+  public var hasHeader: Bool {_storage._header != nil}
   /// Clears the value of `header`. Subsequent reads from it will return its default value.
-  public mutating func clearHeader() {self._header = nil}
+  public mutating func clearHeader() {_uniqueStorage()._header = nil}
 
-  public var version: String = String()
+  public var version: String {
+    get {_storage._version}
+    set {_uniqueStorage()._version = newValue}
+  }
 
-  public var dbSize: Int64 = 0
+  public var dbSize: Int64 {
+    get {_storage._dbSize}
+    set {_uniqueStorage()._dbSize = newValue}
+  }
 
-  public var leader: UInt64 = 0
+  public var leader: UInt64 {
+    get {_storage._leader}
+    set {_uniqueStorage()._leader = newValue}
+  }
 
-  public var raftIndex: UInt64 = 0
+  public var raftIndex: UInt64 {
+    get {_storage._raftIndex}
+    set {_uniqueStorage()._raftIndex = newValue}
+  }
 
-  public var raftTerm: UInt64 = 0
+  public var raftTerm: UInt64 {
+    get {_storage._raftTerm}
+    set {_uniqueStorage()._raftTerm = newValue}
+  }
 
-  public var raftAppliedIndex: UInt64 = 0
+  public var raftAppliedIndex: UInt64 {
+    get {_storage._raftAppliedIndex}
+    set {_uniqueStorage()._raftAppliedIndex = newValue}
+  }
 
-  public var errors: [String] = []
+  public var errors: [String] {
+    get {_storage._errors}
+    set {_uniqueStorage()._errors = newValue}
+  }
 
-  public var dbSizeInUse: Int64 = 0
+  public var dbSizeInUse: Int64 {
+    get {_storage._dbSizeInUse}
+    set {_uniqueStorage()._dbSizeInUse = newValue}
+  }
 
-  public var isLearner: Bool = false
+  public var isLearner: Bool {
+    get {_storage._isLearner}
+    set {_uniqueStorage()._isLearner = newValue}
+  }
 
-  public var storageVersion: String = String()
+  public var storageVersion: String {
+    get {_storage._storageVersion}
+    set {_uniqueStorage()._storageVersion = newValue}
+  }
 
-  public var dbSizeQuota: Int64 = 0
+  public var dbSizeQuota: Int64 {
+    get {_storage._dbSizeQuota}
+    set {_uniqueStorage()._dbSizeQuota = newValue}
+  }
+
+  public var downgradeInfo: PBDowngradeInfo {
+    get {_storage._downgradeInfo ?? PBDowngradeInfo()}
+    set {_uniqueStorage()._downgradeInfo = newValue}
+  }
+  /// Returns true if `downgradeInfo` has been explicitly set.
+  public var hasDowngradeInfo: Bool {_storage._downgradeInfo != nil}
+  /// Clears the value of `downgradeInfo`. Subsequent reads from it will return its default value.
+  public mutating func clearDowngradeInfo() {_uniqueStorage()._downgradeInfo = nil}
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
-  fileprivate var _header: PBResponseHeader? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+public nonisolated struct PBDowngradeInfo: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var enabled: Bool = false
+
+  public var targetVersion: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
 }
 
 public nonisolated struct PBDefragmentRequest: Sendable {
@@ -1618,6 +1674,27 @@ public nonisolated struct PBDowngradeResponse: Sendable {
   public init() {}
 
   fileprivate var _header: PBResponseHeader? = nil
+}
+
+public nonisolated struct PBRangeStreamResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var rangeResponse: PBRangeResponse {
+    get {_rangeResponse ?? PBRangeResponse()}
+    set {_rangeResponse = newValue}
+  }
+  /// Returns true if `rangeResponse` has been explicitly set.
+  public var hasRangeResponse: Bool {self._rangeResponse != nil}
+  /// Clears the value of `rangeResponse`. Subsequent reads from it will return its default value.
+  public mutating func clearRangeResponse() {self._rangeResponse = nil}
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _rangeResponse: PBRangeResponse? = nil
 }
 
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
@@ -3693,7 +3770,161 @@ nonisolated extension PBStatusRequest: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension PBStatusResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".StatusResponse"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}header\0\u{1}version\0\u{1}dbSize\0\u{1}leader\0\u{1}raftIndex\0\u{1}raftTerm\0\u{1}raftAppliedIndex\0\u{1}errors\0\u{1}dbSizeInUse\0\u{1}isLearner\0\u{1}storageVersion\0\u{1}dbSizeQuota\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}header\0\u{1}version\0\u{1}dbSize\0\u{1}leader\0\u{1}raftIndex\0\u{1}raftTerm\0\u{1}raftAppliedIndex\0\u{1}errors\0\u{1}dbSizeInUse\0\u{1}isLearner\0\u{1}storageVersion\0\u{1}dbSizeQuota\0\u{1}downgradeInfo\0")
+
+  fileprivate class _StorageClass {
+    var _header: PBResponseHeader? = nil
+    var _version: String = String()
+    var _dbSize: Int64 = 0
+    var _leader: UInt64 = 0
+    var _raftIndex: UInt64 = 0
+    var _raftTerm: UInt64 = 0
+    var _raftAppliedIndex: UInt64 = 0
+    var _errors: [String] = []
+    var _dbSizeInUse: Int64 = 0
+    var _isLearner: Bool = false
+    var _storageVersion: String = String()
+    var _dbSizeQuota: Int64 = 0
+    var _downgradeInfo: PBDowngradeInfo? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _header = source._header
+      _version = source._version
+      _dbSize = source._dbSize
+      _leader = source._leader
+      _raftIndex = source._raftIndex
+      _raftTerm = source._raftTerm
+      _raftAppliedIndex = source._raftAppliedIndex
+      _errors = source._errors
+      _dbSizeInUse = source._dbSizeInUse
+      _isLearner = source._isLearner
+      _storageVersion = source._storageVersion
+      _dbSizeQuota = source._dbSizeQuota
+      _downgradeInfo = source._downgradeInfo
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._header) }()
+        case 2: try { try decoder.decodeSingularStringField(value: &_storage._version) }()
+        case 3: try { try decoder.decodeSingularInt64Field(value: &_storage._dbSize) }()
+        case 4: try { try decoder.decodeSingularUInt64Field(value: &_storage._leader) }()
+        case 5: try { try decoder.decodeSingularUInt64Field(value: &_storage._raftIndex) }()
+        case 6: try { try decoder.decodeSingularUInt64Field(value: &_storage._raftTerm) }()
+        case 7: try { try decoder.decodeSingularUInt64Field(value: &_storage._raftAppliedIndex) }()
+        case 8: try { try decoder.decodeRepeatedStringField(value: &_storage._errors) }()
+        case 9: try { try decoder.decodeSingularInt64Field(value: &_storage._dbSizeInUse) }()
+        case 10: try { try decoder.decodeSingularBoolField(value: &_storage._isLearner) }()
+        case 11: try { try decoder.decodeSingularStringField(value: &_storage._storageVersion) }()
+        case 12: try { try decoder.decodeSingularInt64Field(value: &_storage._dbSizeQuota) }()
+        case 13: try { try decoder.decodeSingularMessageField(value: &_storage._downgradeInfo) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._header {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      if !_storage._version.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._version, fieldNumber: 2)
+      }
+      if _storage._dbSize != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._dbSize, fieldNumber: 3)
+      }
+      if _storage._leader != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._leader, fieldNumber: 4)
+      }
+      if _storage._raftIndex != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._raftIndex, fieldNumber: 5)
+      }
+      if _storage._raftTerm != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._raftTerm, fieldNumber: 6)
+      }
+      if _storage._raftAppliedIndex != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._raftAppliedIndex, fieldNumber: 7)
+      }
+      if !_storage._errors.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._errors, fieldNumber: 8)
+      }
+      if _storage._dbSizeInUse != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._dbSizeInUse, fieldNumber: 9)
+      }
+      if _storage._isLearner != false {
+        try visitor.visitSingularBoolField(value: _storage._isLearner, fieldNumber: 10)
+      }
+      if !_storage._storageVersion.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._storageVersion, fieldNumber: 11)
+      }
+      if _storage._dbSizeQuota != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._dbSizeQuota, fieldNumber: 12)
+      }
+      try { if let v = _storage._downgradeInfo {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: PBStatusResponse, rhs: PBStatusResponse) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._header != rhs_storage._header {return false}
+        if _storage._version != rhs_storage._version {return false}
+        if _storage._dbSize != rhs_storage._dbSize {return false}
+        if _storage._leader != rhs_storage._leader {return false}
+        if _storage._raftIndex != rhs_storage._raftIndex {return false}
+        if _storage._raftTerm != rhs_storage._raftTerm {return false}
+        if _storage._raftAppliedIndex != rhs_storage._raftAppliedIndex {return false}
+        if _storage._errors != rhs_storage._errors {return false}
+        if _storage._dbSizeInUse != rhs_storage._dbSizeInUse {return false}
+        if _storage._isLearner != rhs_storage._isLearner {return false}
+        if _storage._storageVersion != rhs_storage._storageVersion {return false}
+        if _storage._dbSizeQuota != rhs_storage._dbSizeQuota {return false}
+        if _storage._downgradeInfo != rhs_storage._downgradeInfo {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBDowngradeInfo: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".DowngradeInfo"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}enabled\0\u{1}targetVersion\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3701,80 +3932,26 @@ nonisolated extension PBStatusResponse: SwiftProtobuf.Message, SwiftProtobuf._Me
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._header) }()
-      case 2: try { try decoder.decodeSingularStringField(value: &self.version) }()
-      case 3: try { try decoder.decodeSingularInt64Field(value: &self.dbSize) }()
-      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.leader) }()
-      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.raftIndex) }()
-      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.raftTerm) }()
-      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.raftAppliedIndex) }()
-      case 8: try { try decoder.decodeRepeatedStringField(value: &self.errors) }()
-      case 9: try { try decoder.decodeSingularInt64Field(value: &self.dbSizeInUse) }()
-      case 10: try { try decoder.decodeSingularBoolField(value: &self.isLearner) }()
-      case 11: try { try decoder.decodeSingularStringField(value: &self.storageVersion) }()
-      case 12: try { try decoder.decodeSingularInt64Field(value: &self.dbSizeQuota) }()
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.enabled) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.targetVersion) }()
       default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._header {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    if !self.version.isEmpty {
-      try visitor.visitSingularStringField(value: self.version, fieldNumber: 2)
+    if self.enabled != false {
+      try visitor.visitSingularBoolField(value: self.enabled, fieldNumber: 1)
     }
-    if self.dbSize != 0 {
-      try visitor.visitSingularInt64Field(value: self.dbSize, fieldNumber: 3)
-    }
-    if self.leader != 0 {
-      try visitor.visitSingularUInt64Field(value: self.leader, fieldNumber: 4)
-    }
-    if self.raftIndex != 0 {
-      try visitor.visitSingularUInt64Field(value: self.raftIndex, fieldNumber: 5)
-    }
-    if self.raftTerm != 0 {
-      try visitor.visitSingularUInt64Field(value: self.raftTerm, fieldNumber: 6)
-    }
-    if self.raftAppliedIndex != 0 {
-      try visitor.visitSingularUInt64Field(value: self.raftAppliedIndex, fieldNumber: 7)
-    }
-    if !self.errors.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.errors, fieldNumber: 8)
-    }
-    if self.dbSizeInUse != 0 {
-      try visitor.visitSingularInt64Field(value: self.dbSizeInUse, fieldNumber: 9)
-    }
-    if self.isLearner != false {
-      try visitor.visitSingularBoolField(value: self.isLearner, fieldNumber: 10)
-    }
-    if !self.storageVersion.isEmpty {
-      try visitor.visitSingularStringField(value: self.storageVersion, fieldNumber: 11)
-    }
-    if self.dbSizeQuota != 0 {
-      try visitor.visitSingularInt64Field(value: self.dbSizeQuota, fieldNumber: 12)
+    if !self.targetVersion.isEmpty {
+      try visitor.visitSingularStringField(value: self.targetVersion, fieldNumber: 2)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  public static func ==(lhs: PBStatusResponse, rhs: PBStatusResponse) -> Bool {
-    if lhs._header != rhs._header {return false}
-    if lhs.version != rhs.version {return false}
-    if lhs.dbSize != rhs.dbSize {return false}
-    if lhs.leader != rhs.leader {return false}
-    if lhs.raftIndex != rhs.raftIndex {return false}
-    if lhs.raftTerm != rhs.raftTerm {return false}
-    if lhs.raftAppliedIndex != rhs.raftAppliedIndex {return false}
-    if lhs.errors != rhs.errors {return false}
-    if lhs.dbSizeInUse != rhs.dbSizeInUse {return false}
-    if lhs.isLearner != rhs.isLearner {return false}
-    if lhs.storageVersion != rhs.storageVersion {return false}
-    if lhs.dbSizeQuota != rhs.dbSizeQuota {return false}
+  public static func ==(lhs: PBDowngradeInfo, rhs: PBDowngradeInfo) -> Bool {
+    if lhs.enabled != rhs.enabled {return false}
+    if lhs.targetVersion != rhs.targetVersion {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4175,6 +4352,40 @@ nonisolated extension PBDowngradeResponse: SwiftProtobuf.Message, SwiftProtobuf.
   public static func ==(lhs: PBDowngradeResponse, rhs: PBDowngradeResponse) -> Bool {
     if lhs._header != rhs._header {return false}
     if lhs.version != rhs.version {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension PBRangeStreamResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".RangeStreamResponse"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}range_response\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._rangeResponse) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._rangeResponse {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: PBRangeStreamResponse, rhs: PBRangeStreamResponse) -> Bool {
+    if lhs._rangeResponse != rhs._rangeResponse {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,64 @@
+extension Store {
+    /// Bytes that one snapshot of the database is held for.
+    private static let snapshotPieceBytes = 1 << 20
+
+    /// The state of a store, piece by piece, while writing goes on.
+    ///
+    /// The log is read in the order of revisions, a piece in each snapshot of the database; the piece that reaches the
+    /// newest revision of its own snapshot is the last, and the whole shows the store at that revision. Rows that a sweep
+    /// takes away meanwhile were replaced by later ones, which are still to come.
+    ///
+    /// - Parameter body: is given pieces in order, which together are what ``SnapshotRestore`` reads.
+    /// - Returns: the revision it shows.
+    @discardableResult
+    public func snapshot(_ body: (Bytes) async throws -> Void) async throws -> Int64 {
+        try await body(SnapshotRecord.head)
+        var next: Int64 = 1
+        while true {
+            let start = next
+            let piece = try await onReader { store, reader in
+                defer { reader.endSnapshot() }
+                return try store.piece(from: start, try reader.beginSnapshot(), reader)
+            }
+            try await body(piece.bytes)
+            if let revision = piece.isLast { return revision }
+            next = piece.next
+        }
+    }
+
+    private func piece(
+        from start: Int64,
+        _ meta: StoreMeta,
+        _ reader: any DriverReader
+    ) throws -> (bytes: Bytes, next: Int64, isLast: Int64?) {
+        var writer = StateWriter()
+        var next = meta.revision + 1
+        try reader.log(from: start, values: true) { row in
+            if row.main > meta.revision { return false }
+            if writer.bytes.count > Self.snapshotPieceBytes && row.sub == 0 {
+                next = row.main
+                return false
+            }
+            let event = ChangeSet.LogEvent(
+                key: Bytes(row.key),
+                value: Bytes(row.value),
+                main: row.main,
+                sub: row.sub,
+                createRevision: row.createRevision,
+                version: row.version,
+                lease: row.lease,
+                previousMain: row.previousMain,
+                previousSub: row.previousSub
+            )
+            SnapshotRecord.event(event).write(to: &writer)
+            return true
+        }
+        if next <= meta.revision { return (writer.bytes, next, nil) }
+        for lease in try reader.leases() {
+            SnapshotRecord.lease(LeaseRecord(id: lease.id, grantedTTL: lease.state.grantedTTL)).write(to: &writer)
+        }
+        SnapshotRecord.system(try reader.systemState()).write(to: &writer)
+        SnapshotRecord.end(revision: meta.revision, compacted: meta.compacted).write(to: &writer)
+        return (writer.bytes, next, meta.revision)
+    }
+}

@@ -1,0 +1,132 @@
+/// The system state as the database had it, with what is worked out of it once for all requests.
+public final class LoadedSystem: Sendable {
+    /// The system revision it belongs to.
+    public let revision: Int64
+    /// The state itself.
+    public let state: SystemState
+    private let users: [String: UserPermissions]
+
+    init(revision: Int64, state: SystemState) {
+        self.revision = revision
+        self.state = state
+        users = state.auth.isEnabled ? state.auth.permissions() : [:]
+    }
+
+    /// Refuses everything while the data is not to be trusted. Source: etcd `apply/corrupt.go`.
+    public func checkCorruption() throws(DroverError) {
+        for alarm in state.alarms where alarm.kind == .corrupt { throw DroverError(.corrupt) }
+    }
+
+    /// Whether the quota has been reached and the alarm not disarmed.
+    var isOutOfSpace: Bool { state.alarms.contains { $0.kind == .noSpace } }
+
+    // MARK: - Who may do what
+
+    /// The permissions of the caller; nil when everything is permitted.
+    ///
+    /// - Throws: ``DroverError`` with `userEmpty`, `invalidToken`, `oldAuthRevision` or `permissionDenied`.
+    private func permissions(of caller: Caller) throws(DroverError) -> UserPermissions? {
+        if !state.auth.isEnabled { return nil }
+        switch caller {
+        case .trusted:
+            return nil
+        case .anonymous:
+            throw DroverError(.userEmpty)
+        case .refused:
+            throw DroverError(.invalidToken)
+        case .user(let identity):
+            let user = users[identity.name]
+            switch identity.proof {
+            case .token(let issuedAt):
+                guard let user, issuedAt >= state.auth.enabledAt, issuedAt >= user.changedAt else {
+                    throw DroverError(.invalidToken)
+                }
+                return user
+            case .claims(let revision):
+                if revision < state.auth.revision { throw DroverError(.oldAuthRevision) }
+                guard let user else { throw DroverError(.permissionDenied) }
+                return user
+            case .certificate:
+                guard let user else { throw DroverError(.permissionDenied) }
+                return user
+            }
+        }
+    }
+
+    /// Whether the caller is anyone at all.
+    public func checkUser(_ caller: Caller) throws(DroverError) {
+        _ = try permissions(of: caller)
+    }
+
+    /// Whether the caller has the role `root`.
+    public func checkAdministrator(_ caller: Caller) throws(DroverError) {
+        guard let user = try permissions(of: caller) else { return }
+        if !user.isRoot { throw DroverError(.permissionDenied) }
+    }
+
+    /// Whether the caller may read every key of the range.
+    public func checkRead(_ range: KeyRange, _ caller: Caller) throws(DroverError) {
+        guard let user = try permissions(of: caller) else { return }
+        if !user.mayRead(range) { throw DroverError(.permissionDenied) }
+    }
+
+    /// Whether the caller may write every key of the range.
+    public func checkWrite(_ range: KeyRange, _ caller: Caller) throws(DroverError) {
+        guard let user = try permissions(of: caller) else { return }
+        if !user.mayWrite(range) { throw DroverError(.permissionDenied) }
+    }
+
+    /// Whether the caller is the user, or has the role `root`. Source: etcd lets users look at themselves.
+    public func checkSelf(_ name: String, _ caller: Caller) throws(DroverError) {
+        guard let user = try permissions(of: caller) else { return }
+        if case .user(let identity) = caller, identity.name == name { return }
+        if !user.isRoot { throw DroverError(.permissionDenied) }
+    }
+
+    /// Whether the caller has the role, or that of `root`.
+    public func checkOwnRole(_ role: String, _ caller: Caller) throws(DroverError) {
+        guard let user = try permissions(of: caller) else { return }
+        if !user.isRoot && !user.roles.contains(role) { throw DroverError(.permissionDenied) }
+    }
+
+    /// Whether the caller may carry the transaction out, whichever branch is taken.
+    ///
+    /// - Parameter attached: the keys of a lease. Source: etcd `apply/auth.go`.
+    public func check(
+        _ txn: TxnRequest,
+        _ caller: Caller,
+        attached: (Int64) throws -> [Bytes]
+    ) throws {
+        guard try permissions(of: caller) != nil else { return }
+        for compare in txn.compares { try checkRead(compare.range, caller) }
+        for branch in [txn.success, txn.failure] {
+            for operation in branch {
+                switch operation {
+                case .range(let request): try checkRead(request.range, caller)
+                case .put(let request): try check(request, caller, attached: attached)
+                case .deleteRange(let request): try check(request, caller)
+                case .txn(let request): try check(request, caller, attached: attached)
+                case .missing: break
+                }
+            }
+        }
+    }
+
+    func check(_ put: PutRequest, _ caller: Caller, attached: (Int64) throws -> [Bytes]) throws {
+        let range = KeyRange(lower: put.key, upper: .single)
+        try checkWrite(range, caller)
+        if put.wantsPrevious { try checkRead(range, caller) }
+        // Whoever may put a key on a lease can have every other key of it deleted by letting it expire.
+        if put.lease != 0 { try checkLease(put.lease, caller, attached: attached) }
+    }
+
+    func check(_ delete: DeleteRangeRequest, _ caller: Caller) throws(DroverError) {
+        try checkWrite(delete.range, caller)
+        if delete.wantsPrevious { try checkRead(delete.range, caller) }
+    }
+
+    func checkLease(_ id: Int64, _ caller: Caller, attached: (Int64) throws -> [Bytes]) throws {
+        guard let user = try permissions(of: caller), !user.isRoot else { return }
+        for key in try attached(id) { try checkWrite(KeyRange(lower: key, upper: .single), caller) }
+    }
+}

@@ -1,0 +1,30 @@
+/// A change of the system state, carried out in a batch like every write.
+public enum SystemOperation: Sendable {
+    /// Raises an alarm; nothing when it is raised already.
+    case activate(Alarm)
+    /// Disarms an alarm; nothing when it is not raised.
+    case deactivate(Alarm)
+    case auth(AuthOperation)
+
+    /// Bytes it holds while it waits.
+    var footprint: Int {
+        if case .auth(let operation) = self { return 128 + operation.footprint }
+        return 128
+    }
+
+    /// Carries it out; the alarms that changed are returned.
+    func apply(to state: inout SystemState) throws(DroverError) -> [Alarm] {
+        switch self {
+        case .activate(let alarm):
+            if state.alarms.contains(alarm) { return [] }
+            state.alarms.append(alarm)
+            return [alarm]
+        case .deactivate(let alarm):
+            guard let place = state.alarms.firstIndex(of: alarm) else { return [] }
+            return [state.alarms.remove(at: place)]
+        case .auth(let operation):
+            try state.auth.apply(operation)
+            return []
+        }
+    }
+}

@@ -1,0 +1,37 @@
+/// What is refused before it is evaluated: for want of space, of trust in the data, or of permission.
+///
+/// Source: etcd `server/etcdserver/apply` (`capped.go`, `corrupt.go`, `auth.go`) and `v3rpc/quota.go`.
+extension TxnEvaluator {
+    mutating func admit(_ operation: WriteOperation, _ caller: Caller) throws {
+        if let system {
+            try authorize(operation, caller, system)
+            if case .system = operation { return }
+            try system.checkCorruption()
+            if system.isOutOfSpace && operation.cost > 0 { throw DroverError(.noSpace) }
+        }
+        if let quota, quota.isExceeded(by: operation.cost) {
+            _ = try apply(.activate(Alarm(kind: .noSpace, member: meta.memberID)))
+            throw DroverError(.noSpace)
+        }
+    }
+
+    private func authorize(_ operation: WriteOperation, _ caller: Caller, _ system: LoadedSystem) throws {
+        if !system.state.auth.isEnabled { return }
+        if case .trusted = caller { return }
+        switch operation {
+        case .put(let request):
+            try system.check(request, caller, attached: keys(attachedTo:))
+        case .deleteRange(let request):
+            try system.check(request, caller)
+        case .txn(let request):
+            try system.check(request, caller, attached: keys(attachedTo:))
+        case .compact, .system:
+            try system.checkAdministrator(caller)
+        case .leaseGrant:
+            try system.checkUser(caller)
+        case .leaseRevoke(let id), .leaseExpire(let id):
+            try system.checkUser(caller)
+            try system.checkLease(id, caller, attached: keys(attachedTo:))
+        }
+    }
+}
