@@ -102,7 +102,9 @@ enum MySQLSchema {
                 // Another instance was there first: the column exists.
             }
         }
-        try connection.query("UPDATE drover_meta SET schema_version = greatest(schema_version, \(version)) WHERE id = 1")
+        try connection.query(
+            "UPDATE drover_meta SET schema_version = greatest(schema_version, \(version)) WHERE id = 1"
+        )
     }
 
     /// Creates the tables where they are missing, or checks that they are ours and not newer than this program.

@@ -23,7 +23,8 @@ enum PGStatements {
     static let commit = PGStatement("d_commit", "COMMIT")
     static let rollback = PGStatement("d_rollback", "ROLLBACK")
 
-    private static let metaColumns = "revision, batch, compacted, swept, purged, cluster_id, generation_start, system_revision"
+    private static let metaColumns =
+        "revision, batch, compacted, swept, purged, cluster_id, generation_start, system_revision"
     static let meta = PGStatement("d_meta", "SELECT \(metaColumns) FROM drover_meta WHERE id = 1")
     static let lockMeta = PGStatement(
         "d_lock",

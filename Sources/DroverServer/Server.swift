@@ -3,6 +3,7 @@ import EtcdAPI
 import Logging
 import NIOCore
 import NIOPosix
+import NIOSSL
 import Synchronization
 
 #if canImport(Glibc)
@@ -87,7 +88,8 @@ public final class Server: Sendable {
         _ metrics: ServerMetrics
     ) async throws -> (any Channel, [LoopContext]) {
         var urls = configuration.advertisedClientURLs
-        if urls.isEmpty { urls = ["http://\(configuration.address)"] }
+        if urls.isEmpty { urls = ["\(configuration.tls == nil ? "http" : "https")://\(configuration.address)"] }
+        let tls = try configuration.tls.map { try TLSContexts($0, logger: configuration.logger) }
         let information = ServerInformation(
             etcdVersion: configuration.etcdVersion,
             clientURLs: urls,
@@ -128,6 +130,9 @@ public final class Server: Sendable {
                 }
                 let context = made.first { $0.loop === channel.eventLoop }!
                 return channel.eventLoop.makeCompletedFuture {
+                    if let tls {
+                        try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls.current))
+                    }
                     try channel.pipeline.syncOperations.addHandler(ProtocolDetector(context))
                 }
             }

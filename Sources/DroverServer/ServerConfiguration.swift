@@ -27,6 +27,8 @@ public struct ServerConfiguration: Sendable {
     public var etcdVersion = "3.6.14"
     /// Seconds that calls in flight have to finish when the server stops.
     public var shutdownGraceSeconds = 5
+    /// TLS on the client port; nil is cleartext.
+    public var tls: ServerTLS?
     /// How the tokens of auth are made.
     public var tokens = TokenAuthority()
     /// Limits on what clients can make grow.

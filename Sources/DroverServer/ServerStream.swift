@@ -25,7 +25,12 @@ final class ServerStream {
     /// The token of auth that came with the call, if any.
     var token: String?
     /// On whose behalf the call is made.
-    var caller: Caller { context.callers.caller(token) }
+    var caller: Caller {
+        if token == nil, form == .wire, case .http2(let connection, _) = transport, let name = connection.peerName {
+            return .user(.init(name: name, proof: .certificate))
+        }
+        return context.callers.caller(token)
+    }
     /// When the client stops waiting.
     var deadline = NIODeadline.distantFuture
     /// Request bytes that have not made a whole message yet.

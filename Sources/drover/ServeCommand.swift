@@ -33,7 +33,9 @@ struct ServeCommand: AsyncParsableCommand {
     )
     var endpoint: String = Environment.value("ENDPOINT") ?? "sqlite"
 
-    @Option(help: "Where to listen: HOST:PORT, :PORT, http://HOST:PORT or unix:///path.")
+    @Option(
+        help: "Where to listen: HOST:PORT, :PORT, http://HOST:PORT, https://HOST:PORT, unix:///path or unixs:///path."
+    )
     var listenAddress: String = Environment.value("LISTEN_ADDRESS") ?? "127.0.0.1:2379"
 
     @Option(help: "The URL that member lists show, when it is not the listen address. May be repeated.")
@@ -66,6 +68,13 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Event loops that serve connections; 0 is half the cores.")
     var eventLoops: Int = Environment.integer("EVENT_LOOPS") ?? 0
 
+    @Option(
+        help:
+            "Bytes the database may take before writes are refused and the alarm NOSPACE is raised; 0 is no limit."
+    )
+    var quotaBackendBytes: Int = Environment.integer("QUOTA_BACKEND_BYTES") ?? 0
+
+    @OptionGroup var security: ServerSecurityOptions
     @OptionGroup var compaction: CompactionOptions
     @OptionGroup var log: LogOptions
 
@@ -80,6 +89,7 @@ struct ServeCommand: AsyncParsableCommand {
         for name in Environment.notNumbers {
             throw ValidationError("DROVER_\(name) or KINE_\(name) in the environment must be a number.")
         }
+        guard quotaBackendBytes >= 0 else { throw ValidationError("--quota-backend-bytes must not be negative.") }
         guard maxTxnOps > 0 else { throw ValidationError("--max-txn-ops must be at least 1.") }
         guard eventLoops >= 0, eventLoops <= 1_024 else {
             throw ValidationError("--event-loops must be between 0 and 1024.")
@@ -110,6 +120,7 @@ struct ServeCommand: AsyncParsableCommand {
         storeConfiguration.logger = logger
         storeConfiguration.progressInterval = Duration.seconds(of: watchProgressNotifyInterval)!
         storeConfiguration.limits.txnOperations = maxTxnOps
+        storeConfiguration.quotaBytes = Int64(quotaBackendBytes)
         storeConfiguration.databaseTLS = .init(
             authorityFile: caFile,
             certificateFile: certFile,
@@ -123,6 +134,8 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.advertisedClientURLs = advertiseClientUrls.flatMap { $0.split(separator: ",").map(String.init) }
         configuration.etcdVersion = emulatedEtcdVersion
         configuration.eventLoops = eventLoops
+        configuration.tls = security.tls
+        configuration.tokens.secondsToLive = Int64(security.authTokenTtl)
         configuration.limits.requestBytes = maxRequestBytes
         configuration.limits.watchFragmentBytes = maxRequestBytes
         configuration.logger = logger
@@ -149,11 +162,11 @@ struct ServeCommand: AsyncParsableCommand {
     private func announce(_ address: ServerConfiguration.Address, _ store: Store) {
         let target =
             switch address {
-            case .tcp: "http://\(address)"
+            case .tcp: "\(security.tls == nil ? "http" : "https")://\(address)"
             case .unix: "\(address)"
             }
         var text = "drover \(DroverVersion.number) serves etcd's API on \(target) (\(store.backendName))\n"
-        if case .tcp(let host, let port) = address {
+        if case .tcp(let host, let port) = address, security.tls == nil {
             let shown = host == "0.0.0.0" || host == "::" || host.isEmpty ? "127.0.0.1:\(port)" : "\(address)"
             text += """
                 try:  etcdctl --endpoints=\(shown) put hello world      (ETCDCTL_API=3 before etcd 3.4)
@@ -168,10 +181,14 @@ struct ServeCommand: AsyncParsableCommand {
 
     private func address() throws -> ServerConfiguration.Address {
         var text = listenAddress
+        let wantsTLS = text.hasPrefix("https://") || text.hasPrefix("unixs://")
+        if wantsTLS && security.tls == nil {
+            throw ValidationError("--listen-address asks for TLS: --server-cert-file and --server-key-file are needed.")
+        }
+        if text.hasPrefix("unixs://") { return .unix(path: String(text.dropFirst("unixs://".count))) }
         if text.hasPrefix("unix://") { return .unix(path: String(text.dropFirst("unix://".count))) }
-        for scheme in ["http://", "tcp://"] where text.hasPrefix(scheme) { text = String(text.dropFirst(scheme.count)) }
-        if text.hasPrefix("https://") || text.hasPrefix("unixs://") {
-            throw ValidationError("--listen-address: TLS is not served yet; use http:// or unix://.")
+        for scheme in ["http://", "https://", "tcp://"] where text.hasPrefix(scheme) {
+            text = String(text.dropFirst(scheme.count))
         }
         guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
             (0...65_535).contains(port)

@@ -26,7 +26,13 @@ public final class TestServer: Sendable {
             if !process.isRunning { break }
             if let connection = try? await connect() {
                 let key: [UInt8] = [0x0a, 0x01, 0x61]
-                let answered = (try? await connection.unary("/etcdserverpb.KV/Range", key)) != nil
+                var answered = true
+                do {
+                    _ = try await connection.unary("/etcdserverpb.KV/Range", key)
+                } catch let error as ClientError {
+                    // One that asks who is there is there itself.
+                    answered = error.message == "etcdserver: user name is empty"
+                }
                 await connection.close()
                 if answered { return }
             }

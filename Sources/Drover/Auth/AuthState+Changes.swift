@@ -47,7 +47,8 @@ extension AuthState {
         if size > Self.mostBytes {
             throw DroverError(
                 .requestTooLarge,
-                message: "drover: users and roles together are more than 1 MiB; join roles, or grant ranges instead of keys"
+                message:
+                    "drover: users and roles together are more than 1 MiB; join roles, or grant ranges instead of keys"
             )
         }
     }

@@ -1,3 +1,17 @@
+extension DroverError {
+    /// How etcd says in a watch's answer why it was refused.
+    var watchReason: String {
+        let name =
+            switch code.status {
+            case .permissionDenied: "PermissionDenied"
+            case .unauthenticated: "Unauthenticated"
+            case .invalidArgument: "InvalidArgument"
+            default: "Unknown"
+            }
+        return "rpc error: code = \(name) desc = \(message)"
+    }
+}
+
 /// Source of the texts: etcd `api/v3rpc/rpctypes/error.go`.
 extension DroverError.Code {
     public static let userEmpty = Self(.invalidArgument, "etcdserver: user name is empty")

@@ -27,22 +27,43 @@ public struct SnapshotRestore {
         self.read = read
     }
 
+    /// What a snapshot holds, without restoring it.
+    public static func summary(_ read: (Int) throws -> Bytes) throws -> Result {
+        guard try read(SnapshotRecord.head.count) == SnapshotRecord.head else { throw Self.foreign }
+        var result = Result(revision: 1, compacted: 0, events: 0, leases: 0)
+        while true {
+            switch try SnapshotRecord(read) {
+            case .event: result.events += 1
+            case .lease: result.leases += 1
+            case .system: break
+            case .end(let revision, let compacted):
+                (result.revision, result.compacted) = (revision, compacted)
+                return result
+            }
+        }
+    }
+
+    private static var foreign: DroverError {
+        DroverError(
+            .badSnapshot,
+            message: "drover: the file is no snapshot of Drover's; one of etcd's own is restored with etcdutl"
+        )
+    }
+
     /// Restores, or throws and says what to do: a database that was filled in part is emptied by deleting it.
     public func run() throws -> Result {
         let writer = try driver.openWriter()
         defer { writer.close() }
         guard try read(SnapshotRecord.head.count) == SnapshotRecord.head else {
-            throw DroverError(
-                .badSnapshot,
-                message: "drover: the file is no snapshot of Drover's; one of etcd's own is restored with etcdutl"
-            )
+            throw Self.foreign
         }
         let meta = try writer.begin(BatchPrefetch(keys: [])).meta
         writer.rollback()
         guard meta.revision == 1 else {
             throw DroverError(
                 .badSnapshot,
-                message: "drover: the database is not empty; restore into a new file, or a database without drover_ tables"
+                message:
+                    "drover: the database is not empty; restore into a new file, or a database without drover_ tables"
             )
         }
         var result = Result(revision: 1, compacted: 0, events: 0, leases: 0)

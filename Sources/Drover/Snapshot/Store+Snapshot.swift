@@ -1,4 +1,6 @@
 extension Store {
+    /// `etcdctl` believes in a checksum only where the bytes before it are whole sectors, as a file of etcd's are.
+    private static let sectorBytes = 512
     /// Bytes that one snapshot of the database is held for.
     private static let snapshotPieceBytes = 1 << 20
 
@@ -14,14 +16,20 @@ extension Store {
     public func snapshot(_ body: (Bytes) async throws -> Void) async throws -> Int64 {
         try await body(SnapshotRecord.head)
         var next: Int64 = 1
+        var total = SnapshotRecord.head.count
         while true {
             let start = next
             let piece = try await onReader { store, reader in
                 defer { reader.endSnapshot() }
                 return try store.piece(from: start, try reader.beginSnapshot(), reader)
             }
+            total += piece.bytes.count
+            if let revision = piece.isLast {
+                let padding = (Self.sectorBytes - total % Self.sectorBytes) % Self.sectorBytes
+                try await body(piece.bytes + Bytes(repeating: 0, count: padding))
+                return revision
+            }
             try await body(piece.bytes)
-            if let revision = piece.isLast { return revision }
             next = piece.next
         }
     }

@@ -85,11 +85,18 @@ public final class Store: Sendable {
         let clock = ClockGuard()
         let counts = CountCache(limits: limits, revision: meta.revision)
         let interval = Int64(min(max(0.1, configuration.progressInterval), 1e9) * 1e9)
-        let feed = Feed(revision: meta.revision, limits: limits, progressInterval: interval, logger: logger)
+        let feed = Feed(
+            revision: meta.revision,
+            limits: limits,
+            progressInterval: interval,
+            logger: logger,
+            system: system
+        )
+        system.observe { [weak feed] in feed?.post(.permissions) }
         let queue = WriteQueue(limits: limits)
         let quota = Quota(bytes: configuration.quotaBytes)
         self.quota = quota
-                let committer = Committer(
+        let committer = Committer(
             queue: queue,
             limits: limits,
             logger: logger,

@@ -37,6 +37,8 @@ extension Store {
     /// - Parameter request: with `startRevision` 0 the watch begins after the store's revision at this moment: what is
     ///   written after this call returned is in it.
     public func watch(_ request: WatchRequest) async throws -> WatchSequence {
+        var request = request
+        request.caller = Store.caller
         let subscription = WatchSubscription(self)
         try await subscription.start(request)
         return WatchSequence(subscription: subscription)

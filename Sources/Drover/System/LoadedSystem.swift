@@ -70,6 +70,17 @@ public final class LoadedSystem: Sendable {
         if !user.mayRead(range) { throw DroverError(.permissionDenied) }
     }
 
+    /// Whether a watch that was permitted may go on: its user is still there and may read. That a token has become too old
+    /// meanwhile does not end it.
+    func mayStillRead(_ range: KeyRange, _ caller: Caller) -> Bool {
+        if !state.auth.isEnabled { return true }
+        switch caller {
+        case .trusted: return true
+        case .anonymous, .refused: return false
+        case .user(let identity): return users[identity.name]?.mayRead(range) ?? false
+        }
+    }
+
     /// Whether the caller may write every key of the range.
     public func checkWrite(_ range: KeyRange, _ caller: Caller) throws(DroverError) {
         guard let user = try permissions(of: caller) else { return }

@@ -3,6 +3,10 @@ import Synchronization
 /// The newest system state that this process has seen.
 final class SystemCache: Sendable {
     private let loaded = Mutex<LoadedSystem?>(nil)
+    private let observer = Mutex<(@Sendable () -> Void)?>(nil)
+
+    /// Has `body` called after every change that is seen.
+    func observe(_ body: @escaping @Sendable () -> Void) { observer.withLock { $0 = body } }
 
     /// What was loaded last; nil when nothing was ever written.
     var current: LoadedSystem? { loaded.withLock { $0 } }
@@ -30,10 +34,12 @@ final class SystemCache: Sendable {
     /// Keeps what a batch has come to.
     @discardableResult
     func keep(_ system: LoadedSystem) -> LoadedSystem {
-        loaded.withLock { loaded in
-            if let loaded, loaded.revision >= system.revision { return loaded }
+        let (kept, isNews) = loaded.withLock { loaded in
+            if let loaded, loaded.revision >= system.revision { return (loaded, false) }
             loaded = system
-            return system
+            return (system, true)
         }
+        if isNews { observer.withLock { $0 }?() }
+        return kept
     }
 }

@@ -13,6 +13,8 @@ final class Feed: Sendable {
         case progress(WatchConsumer)
         case drained(WatchConsumer)
         case close(WatchConsumer)
+        /// Users or roles have changed.
+        case permissions
     }
 
     struct Inbox {
@@ -30,6 +32,7 @@ final class Feed: Sendable {
     let logger: Logger
     let progressInterval: Int64
     let counters = FeedCounters()
+    let system: SystemCache
     /// The newest revision that is known here, and the compaction mark: what a reply shows above them is news.
     private let known: Atomic<Int64>
     private let knownCompacted = Atomic<Int64>(0)
@@ -39,7 +42,14 @@ final class Feed: Sendable {
     private let handedOn = Atomic<Int64>(.max)
 
     /// - Parameter progressInterval: nanoseconds between progress notifications. etcd: 10 minutes.
-    init(revision: Int64, limits: Limits, progressInterval: Int64, logger: Logger) {
+    init(
+        revision: Int64,
+        limits: Limits,
+        progressInterval: Int64,
+        logger: Logger,
+        system: SystemCache = SystemCache()
+    ) {
+        self.system = system
         self.inbox = Condition(Inbox(ring: FeedRing(position: revision)))
         known = Atomic(revision)
         self.limits = limits

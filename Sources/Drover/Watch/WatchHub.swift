@@ -114,6 +114,22 @@ final class WatchHub {
             consumer.watchers.removeAll()
             progressConsumers[ObjectIdentifier(consumer)] = nil
             consumers[ObjectIdentifier(consumer)] = nil
+        case .permissions:
+            endForbidden()
+        }
+    }
+
+    /// Ends the watches of those who may no longer read what they watch. etcd lets them go on.
+    private func endForbidden() {
+        guard let system = feed.system.current else { return }
+        for consumer in consumers.values {
+            for watcher in consumer.watchers.values
+            where !system.mayStillRead(watcher.request.range, watcher.request.caller) {
+                consumer.watchers[watcher.id] = nil
+                remove(watcher)
+                let reason = DroverError(.permissionDenied).watchReason
+                tell(consumer, watcher.id, dispatched, .cancelled(compactRevision: 0, reason: reason))
+            }
         }
     }
 
@@ -153,6 +169,13 @@ final class WatchHub {
             return
         }
         func refuse(_ reason: String) { tell(consumer, -1, meta.revision, .refused(reason: reason)) }
+        do {
+            try feed.system.load(meta, reader)?.checkRead(request.range, request.caller)
+        } catch let error as DroverError {
+            return refuse(error.watchReason)
+        } catch {
+            return refuse(DroverError.Code.timeout.text)
+        }
         if request.range.isEmpty { return refuse("mvcc: watcher range is empty") }
         if request.startRevision < 0 { return refuse(DroverError.Code.compacted.text) }
         if watcherCount >= feed.limits.watchers { return refuse("drover: too many watches") }

@@ -14,6 +14,8 @@ public struct WatchRequest: Sendable, Hashable {
     public var skipsDeletions: Bool
     /// The id to use; 0 lets the stream choose.
     public var id: Int64
+    /// On whose behalf it is made. Who may no longer read the keys is told so, and the watch ends.
+    public var caller = Caller.trusted
 
     /// A watch on `range`.
     public init(

@@ -20,6 +20,8 @@ public struct TokenAuthority: Sendable {
         var payload: [UInt8] = []
         append(auth.revision, to: &payload)
         append(now, to: &payload)
+        // Two of the same second are two tokens: one may be used and the other not.
+        append(Int64.random(in: .min ... .max), to: &payload)
         payload += name.utf8
         let mac = HMAC<SHA256>.authenticationCode(for: payload, using: SymmetricKey(data: auth.secret))
         let bytes = Array(mac) + payload
@@ -33,7 +35,7 @@ public struct TokenAuthority: Sendable {
 
     /// Whose token it is, and the second it was issued; nil when it is none of ours.
     func verify(_ token: String, _ auth: AuthState) -> (identity: Caller.Identity, issued: Int64)? {
-        guard !auth.secret.isEmpty, let bytes = Self.bytes(token), bytes.count > Self.macBytes + 16 else { return nil }
+        guard !auth.secret.isEmpty, let bytes = Self.bytes(token), bytes.count > Self.macBytes + 24 else { return nil }
         let payload = Array(bytes[Self.macBytes...])
         // Compares in constant time.
         let isOurs = HMAC<SHA256>.isValidAuthenticationCode(
@@ -44,7 +46,7 @@ public struct TokenAuthority: Sendable {
         guard isOurs else { return nil }
         let revision = Self.number(payload[0..<8])
         let issued = Self.number(payload[8..<16])
-        let name = String(decoding: payload[16...], as: UTF8.self)
+        let name = String(decoding: payload[24...], as: UTF8.self)
         return (Caller.Identity(name: name, proof: .token(issuedAt: revision)), issued)
     }
 

@@ -58,6 +58,12 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
         receiveWindow = loopContext.configuration.limits.connectionWindowBytes
     }
 
+    /// The user that the client's certificate names, where certificates do.
+    private(set) lazy var peerName: String? = {
+        guard loopContext.configuration.tls?.authenticatesUsers == true, let context else { return nil }
+        return PeerName.commonName(context.pipeline.syncOperations)
+    }()
+
     // MARK: - Life
 
     func handlerAdded(context: ChannelHandlerContext) {

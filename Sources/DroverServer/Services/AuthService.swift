@@ -207,20 +207,12 @@ enum AuthService {
             guard let role = system?.state.auth.role(name) else { throw DroverError(.roleNotFound) }
             var response = PBAuthRoleGetResponse()
             response.header = header
-            if name == AuthState.rootRole {
-                // etcd shows what it may do, not what it was granted.
-                var everything = PBPermission()
-                everything.permType = .readwrite
-                everything.rangeEnd = .init([0])
-                response.perm = [everything]
-            } else {
-                response.perm = role.permissions.map { permission in
-                    var perm = PBPermission()
-                    perm.permType = .init(rawValue: Int(permission.kind.rawValue)) ?? .read
-                    perm.key = .init(permission.key)
-                    perm.rangeEnd = .init(permission.rangeEnd)
-                    return perm
-                }
+            response.perm = role.permissions.map { permission in
+                var perm = PBPermission()
+                perm.permType = .init(rawValue: Int(permission.kind.rawValue)) ?? .read
+                perm.key = .init(permission.key)
+                perm.rangeEnd = .init(permission.rangeEnd)
+                return perm
             }
             return response
         }

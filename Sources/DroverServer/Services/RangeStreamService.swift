@@ -41,7 +41,8 @@ enum RangeStreamService {
                 guard !isLast, let last else { return nil }
                 part.range.lower = last.key.successor
                 // Towards the most bytes that a message should have.
-                let next = bytes * 2 <= partBytes ? part.limit * 2 : max(1, bytes > partBytes ? part.limit / 2 : part.limit)
+                let next =
+                    bytes * 2 <= partBytes ? part.limit * 2 : max(1, bytes > partBytes ? part.limit / 2 : part.limit)
                 part.limit = min(left, min(next, mostKeys))
             }
         }

@@ -24,6 +24,8 @@ final class WatchStream: StreamSession {
             switch command {
             case .create(let request, let fragments):
                 creating.append(fragments)
+                var request = request
+                request.caller = stream.caller
                 consumer.create(request)
             case .cancel(let id): consumer.cancel(id)
             case .progress: consumer.requestProgress()

@@ -1,0 +1,53 @@
+import ArgumentParser
+import DroverServer
+
+/// TLS on the client port, and how clients say who they are.
+struct ServerSecurityOptions: ParsableArguments {
+    @Option(help: "The certificate of the client port (PEM); with it, the port speaks TLS. kine: --server-cert-file.")
+    var serverCertFile: String? = Environment.value("SERVER_CERT_FILE")
+
+    @Option(help: "The key of that certificate (PEM).")
+    var serverKeyFile: String? = Environment.value("SERVER_KEY_FILE")
+
+    @Option(help: "Certificates that clients' must come from (PEM); clients must then show one.")
+    var trustedCaFile: String? = Environment.value("TRUSTED_CA_FILE")
+
+    @Flag(help: "Take the common name of a client's certificate for its user, when auth is enabled.")
+    var clientCertAuth = Environment.flag("CLIENT_CERT_AUTH")
+
+    @Option(help: "The lowest version of TLS on the client port: TLS1.2 or TLS1.3.")
+    var tlsMinVersion: String = Environment.value("TLS_MIN_VERSION") ?? "TLS1.2"
+
+    @Option(help: "Cipher suites of TLS 1.2, by OpenSSL's names, divided by commas.")
+    var cipherSuites: String = Environment.value("CIPHER_SUITES") ?? ""
+
+    @Option(help: "Seconds for which an unused token of auth is good.")
+    var authTokenTtl: Int = Environment.integer("AUTH_TOKEN_TTL") ?? 300
+
+    func validate() throws {
+        guard (serverCertFile == nil) == (serverKeyFile == nil) else {
+            throw ValidationError("--server-cert-file and --server-key-file go together.")
+        }
+        if serverCertFile == nil && (trustedCaFile != nil || clientCertAuth) {
+            throw ValidationError("--trusted-ca-file and --client-cert-auth need --server-cert-file and its key.")
+        }
+        if clientCertAuth && trustedCaFile == nil {
+            throw ValidationError("--client-cert-auth needs --trusted-ca-file: whose certificates are to be believed?")
+        }
+        guard ServerTLS.Version(rawValue: tlsMinVersion) != nil else {
+            throw ValidationError("--tls-min-version must be TLS1.2 or TLS1.3.")
+        }
+        guard authTokenTtl > 0 else { throw ValidationError("--auth-token-ttl must be at least 1 second.") }
+    }
+
+    /// TLS on the client port; nil is cleartext.
+    var tls: ServerTLS? {
+        guard let serverCertFile, let serverKeyFile else { return nil }
+        var tls = ServerTLS(certificateFile: serverCertFile, keyFile: serverKeyFile)
+        tls.trustedFile = trustedCaFile
+        tls.authenticatesUsers = clientCertAuth
+        tls.minimumVersion = ServerTLS.Version(rawValue: tlsMinVersion)!
+        tls.cipherSuites = cipherSuites.split(separator: ",").map(String.init)
+        return tls
+    }
+}

@@ -1,0 +1,80 @@
+import ArgumentParser
+import Drover
+import DroverServer
+import Logging
+
+/// `drover snapshot`.
+struct SnapshotCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "snapshot",
+        abstract: "Restore snapshots, and look at them.",
+        discussion: "A snapshot is taken with `etcdctl snapshot save FILE`, from a server that is running.",
+        subcommands: [SnapshotRestoreCommand.self, SnapshotStatusCommand.self]
+    )
+}
+
+/// `drover snapshot restore`.
+struct SnapshotRestoreCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "restore",
+        abstract: "Fill an empty database from a snapshot, on any backend.",
+        discussion: "The database may be of another backend than the one the snapshot was taken from."
+    )
+
+    @Argument(help: "The file of the snapshot.")
+    var file: String
+
+    @Option(help: "The database to fill, as for `drover serve`; a new file, or a database without Drover's tables.")
+    var endpoint: String = Environment.value("ENDPOINT") ?? "sqlite"
+
+    @Flag(help: "Restore a file whose checksum is missing, such as one copied from a running server's stream.")
+    var skipHashCheck = false
+
+    func run() async throws {
+        var logger = Logger(label: "drover") { _ in SwiftLogNoOpLogHandler() }
+        logger.logLevel = .error
+        do {
+            let snapshot = try SnapshotFile(path: file)
+            defer { snapshot.close() }
+            if !skipHashCheck { try snapshot.verify() }
+            let driver = try Backends.driver(endpoint, logger: logger)
+            defer { driver.close() }
+            let result = try SnapshotRestore(into: driver, snapshot.read).run()
+            FileHandles.standardOutput(
+                "restored revision \(result.revision), compacted at \(result.compacted): \(result.events) rows of history, \(result.leases) leases\n"
+            )
+        } catch let error as DroverError {
+            FileHandles.standardError("error: \(error.message)\n")
+            throw ExitCode(1)
+        } catch let failure as DriverFailure {
+            FileHandles.standardError("error: \(failure.message)\n")
+            throw ExitCode(1)
+        }
+    }
+}
+
+/// `drover snapshot status`.
+struct SnapshotStatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Check a snapshot's checksum and say what is in it."
+    )
+
+    @Argument(help: "The file of the snapshot.")
+    var file: String
+
+    func run() async throws {
+        do {
+            let snapshot = try SnapshotFile(path: file)
+            defer { snapshot.close() }
+            try snapshot.verify()
+            let summary = try snapshot.summary()
+            FileHandles.standardOutput(
+                "revision \(summary.revision), compacted at \(summary.compacted): \(summary.events) rows of history, \(summary.leases) leases, \(snapshot.bytes) bytes\n"
+            )
+        } catch let error as DroverError {
+            FileHandles.standardError("error: \(error.message)\n")
+            throw ExitCode(1)
+        }
+    }
+}
