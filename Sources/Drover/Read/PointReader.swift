@@ -124,7 +124,6 @@ final class PointReader: Sendable {
             if let system {
                 do {
                     try system.checkRead(KeyRange(lower: call.key, upper: .single), call.caller)
-                    try system.checkCorruption()
                 } catch {
                     answer.result = .failure(error)
                 }

@@ -15,14 +15,14 @@ struct HistoryHasher {
     private var crc = CRC32C()
     private let compacted: Int64
     private let revision: Int64
-    /// Rows that compaction has taken away logically, and the sweep not yet.
-    private let doomed: Set<LogPosition>
+    /// Events at or below the mark that are not counted, whether the sweep has been over them or not.
+    private let replaced: Set<LogPosition>
     private var buffer: Bytes = []
 
-    init(compacted: Int64, revision: Int64, doomed: Set<LogPosition>) {
+    init(compacted: Int64, revision: Int64, replaced: Set<LogPosition>) {
         self.compacted = compacted
         self.revision = revision
-        self.doomed = doomed
+        self.replaced = replaced
         crc.update(Array("key".utf8))
     }
 
@@ -33,7 +33,7 @@ struct HistoryHasher {
         if row.main > revision { return }
         if row.main <= compacted {
             // etcd's older versions delete the one at the mark itself, newer ones keep it: neither counts it.
-            if isDeletion || doomed.contains(LogPosition(main: row.main, sub: row.sub)) { return }
+            if isDeletion || replaced.contains(LogPosition(main: row.main, sub: row.sub)) { return }
         }
         buffer.removeAll(keepingCapacity: true)
         append(big: row.main)

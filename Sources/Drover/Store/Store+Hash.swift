@@ -1,6 +1,8 @@
 extension Store {
     /// Bytes of the log that are read in one snapshot.
     private static let hashPieceBytes = 16 << 20
+    /// Rows of the log, without their values, that are read in one snapshot.
+    private static let headsOfPiece = 200_000
     /// How often the hash is begun anew because a compaction has moved the mark meanwhile.
     private static let hashAttempts = 10
 
@@ -18,23 +20,31 @@ extension Store {
     }
 
     private func hashOnce(at wanted: Int64) async throws -> HistoryHash? {
-        let first = try await onReader { store, reader in
+        let (meta, isEmpty) = try await onReader { store, reader in
             defer { reader.endSnapshot() }
             let meta = try reader.beginSnapshot()
             if wanted > 0 && wanted < meta.compacted { throw DroverError(.compacted) }
             if wanted > meta.revision { throw DroverError(.futureRevision) }
-            return (meta: meta, doomed: try Self.doomed(meta, reader))
+            let at = wanted > 0 && wanted < meta.revision ? wanted : nil
+            var isEmpty = true
+            if meta.compacted > 0 {
+                try reader.scan(.all, at: at, values: false, expecting: 1) { _ in
+                    isEmpty = false
+                    return false
+                }
+            }
+            return (meta, isEmpty)
         }
-        let meta = first.meta
         let revision = wanted > 0 ? wanted : meta.revision
-        var hasher = HistoryHasher(compacted: meta.compacted, revision: revision, doomed: first.doomed)
+        // etcd leaves out what lies at or below the mark and was replaced up to the revision that is asked for; where no
+        // key is left at that revision, what the compaction itself has left.
+        let replaced = try await replaced(in: meta, through: isEmpty ? meta.compacted : revision)
+        guard let replaced else { return nil }
+        var hasher = HistoryHasher(compacted: meta.compacted, revision: revision, replaced: replaced)
         var next: Int64 = 1
         while next <= revision {
             let (start, before) = (next, hasher)
-            // Between two snapshots the sweep may take rows away that are not counted, and nothing else may change.
-            let piece: (hasher: HistoryHasher, next: Int64)? = try await onReader { _, reader in
-                defer { reader.endSnapshot() }
-                guard try reader.beginSnapshot().compacted == meta.compacted else { return nil }
+            let piece: (hasher: HistoryHasher, next: Int64)? = try await piece(of: meta) { reader in
                 var (hasher, bytes, next) = (before, 0, revision + 1)
                 try reader.log(from: start, values: true) { row in
                     if row.main > revision { return false }
@@ -49,9 +59,7 @@ extension Store {
                 return (hasher, next)
             }
             guard let piece else { return nil }
-            hasher = piece.hasher
-            next = piece.next
-            try Task.checkCancellation()
+            (hasher, next) = piece
         }
         return HistoryHash(
             value: hasher.value,
@@ -61,15 +69,47 @@ extension Store {
         )
     }
 
-    /// What compaction has taken away and the sweep has not: the rows that others up to the mark have replaced.
-    private static func doomed(_ meta: StoreMeta, _ reader: any DriverReader) throws -> Set<LogPosition> {
-        var doomed: Set<LogPosition> = []
-        if meta.swept >= meta.compacted { return doomed }
-        try reader.log(from: meta.swept, values: false) { row in
-            if row.main > meta.compacted { return false }
-            if row.previousMain > 0 { doomed.insert(LogPosition(main: row.previousMain, sub: row.previousSub)) }
-            return true
+    /// Reads a piece in a snapshot of its own; nil when a compaction has moved the mark. Between two of them the sweep may
+    /// take rows away that are not counted, and nothing else changes.
+    private func piece<R: Sendable>(
+        of meta: StoreMeta,
+        _ body: @escaping @Sendable (any DriverReader) throws -> R
+    ) async throws -> R? {
+        try Task.checkCancellation()
+        return try await onReader { _, reader in
+            defer { reader.endSnapshot() }
+            guard try reader.beginSnapshot().compacted == meta.compacted else { return nil }
+            return try body(reader)
         }
-        return doomed
+    }
+
+    /// The events at or below the mark that others up to `last` have replaced.
+    private func replaced(in meta: StoreMeta, through last: Int64) async throws -> Set<LogPosition>? {
+        var replaced: Set<LogPosition> = []
+        if meta.compacted == 0 { return replaced }
+        var next = max(1, meta.swept)
+        while next <= last {
+            let start = next
+            let piece: (positions: [LogPosition], next: Int64)? = try await piece(of: meta) { reader in
+                var (positions, next, rows) = ([LogPosition](), last + 1, 0)
+                try reader.log(from: start, values: false) { row in
+                    if row.main > last { return false }
+                    if rows > Self.headsOfPiece && row.sub == 0 {
+                        next = row.main
+                        return false
+                    }
+                    rows += 1
+                    if row.previousMain > 0 && row.previousMain <= meta.compacted {
+                        positions.append(LogPosition(main: row.previousMain, sub: row.previousSub))
+                    }
+                    return true
+                }
+                return (positions, next)
+            }
+            guard let piece else { return nil }
+            replaced.formUnion(piece.positions)
+            next = piece.next
+        }
+        return replaced
     }
 }

@@ -6,7 +6,7 @@ public struct Alarm: Hashable, Sendable {
     public enum Kind: UInt8, Sendable, Hashable, CaseIterable {
         /// The database has reached its quota: what would make it grow is refused until the alarm is disarmed.
         case noSpace = 1
-        /// The data is not to be trusted: reads and writes of keys are refused.
+        /// The data is not to be trusted: writes of keys are refused.
         case corrupt = 2
     }
 

@@ -12,8 +12,8 @@ public final class LoadedSystem: Sendable {
         users = state.auth.isEnabled ? state.auth.permissions() : [:]
     }
 
-    /// Refuses everything while the data is not to be trusted. Source: etcd `apply/corrupt.go`.
-    public func checkCorruption() throws(DroverError) {
+    /// Refuses what changes while the data is not to be trusted. Source: etcd `apply/corrupt.go`.
+    func checkCorruption() throws(DroverError) {
         for alarm in state.alarms where alarm.kind == .corrupt { throw DroverError(.corrupt) }
     }
 

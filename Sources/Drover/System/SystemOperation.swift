@@ -16,7 +16,8 @@ public enum SystemOperation: Sendable {
     func apply(to state: inout SystemState) throws(DroverError) -> [Alarm] {
         switch self {
         case .activate(let alarm):
-            if state.alarms.contains(alarm) { return [] }
+            // It is returned all the same, as by etcd.
+            if state.alarms.contains(alarm) { return [alarm] }
             state.alarms.append(alarm)
             return [alarm]
         case .deactivate(let alarm):
