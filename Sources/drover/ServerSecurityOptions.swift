@@ -18,7 +18,7 @@ struct ServerSecurityOptions: ParsableArguments {
     @Option(help: "The lowest version of TLS on the client port: TLS1.2 or TLS1.3.")
     var tlsMinVersion: String = Environment.value("TLS_MIN_VERSION") ?? "TLS1.2"
 
-    @Option(help: "Cipher suites of TLS 1.2, by OpenSSL's names, divided by commas.")
+    @Option(help: "Cipher suites of TLS 1.2, such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, divided by commas.")
     var cipherSuites: String = Environment.value("CIPHER_SUITES") ?? ""
 
     @Option(help: "Seconds for which an unused token of auth is good.")

@@ -16,7 +16,7 @@ public struct ServerTLS: Sendable, Hashable {
     public var authenticatesUsers = false
     /// The lowest version that is spoken. Default 1.2, as in etcd.
     public var minimumVersion = Version.tls12
-    /// Cipher suites of TLS 1.2 by OpenSSL's names, in order; the library's own when empty. Those of 1.3 are all good and
+    /// Cipher suites of TLS 1.2 by their registered names, in order; the library's own when empty. Those of 1.3 are all good and
     /// cannot be chosen.
     public var cipherSuites: [String] = []
 

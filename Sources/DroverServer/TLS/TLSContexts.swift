@@ -72,6 +72,26 @@ final class TLSContexts: Sendable {
         }
     }
 
+    /// Suites of TLS 1.2 with forward secrecy, by the names that etcd's flag has.
+    private static let ciphers: [String: NIOTLSCipher] = [
+        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": .TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": .TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": .TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": .TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": .TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": .TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    ]
+
+    private static func cipher(_ name: String) throws -> NIOTLSCipher {
+        guard let cipher = ciphers[name] else {
+            throw DroverError(
+                .badEndpoint,
+                message: "drover: a cipher suite is not known, or not safe; known are \(ciphers.keys.sorted().joined(separator: ", "))"
+            )
+        }
+        return cipher
+    }
+
     private static func make(_ tls: ServerTLS) throws -> NIOSSLContext {
         func loading<R>(_ what: StaticString, _ body: () throws -> R) throws -> R {
             do {
@@ -94,7 +114,7 @@ final class TLSContexts: Sendable {
         )
         configuration.applicationProtocols = ["h2", "http/1.1"]
         configuration.minimumTLSVersion = tls.minimumVersion == .tls13 ? .tlsv13 : .tlsv12
-        if !tls.cipherSuites.isEmpty { configuration.cipherSuites = tls.cipherSuites.joined(separator: ":") }
+        if !tls.cipherSuites.isEmpty { configuration.cipherSuiteValues = try tls.cipherSuites.map(cipher) }
         if let trusted = tls.trustedFile {
             let roots = try loading("the file of trusted certificates") { try NIOSSLCertificate.fromPEMFile(trusted) }
             configuration.trustRoots = .certificates(roots)
