@@ -16,6 +16,7 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
     let information: ServerInformation
     /// The version that a downgrade was announced to; it changes nothing here.
     let downgrade: SharedDowngrade
+    let access: AccessRules
     /// Who the clients of this loop are.
     let callers: CallerCache
     /// Hashes passwords, for all loops.
@@ -57,6 +58,7 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
         self.information = information
         self.downgrade = downgrade
         self.passwords = passwords
+        access = AccessRules(configuration)
         callers = CallerCache(store, configuration.tokens)
         listGate = ListGate(configuration.limits)
         header = ResponseHeader(clusterID: store.clusterID, memberID: store.memberID)

@@ -149,13 +149,12 @@ public final class Server: Sendable {
         }
     }
 
-    /// A peer whose machine has gone must not keep its watches and its place for ever.
+    /// A peer whose machine has gone must not keep its watches and its place for ever. One that is there and does not read
+    /// may: a limit on data that is not taken (TCP_USER_TIMEOUT) would end lists whose readers pause for minutes.
     private static func keepAlive(_ channel: any Channel) {
         try? channel.syncOptions?.setOption(.socketOption(.so_keepalive), value: 1)
         #if os(Linux)
-            for (name, value) in [
-                (TCP_KEEPIDLE, 60), (TCP_KEEPINTVL, 20), (TCP_KEEPCNT, 3), (TCP_USER_TIMEOUT, 120_000),
-            ] {
+            for (name, value) in [(TCP_KEEPIDLE, 60), (TCP_KEEPINTVL, 20), (TCP_KEEPCNT, 3)] {
                 let option = ChannelOptions.socket(SocketOptionLevel(IPPROTO_TCP), SocketOptionName(name))
                 try? channel.syncOptions?.setOption(option, value: SocketOptionValue(value))
             }

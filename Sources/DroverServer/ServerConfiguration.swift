@@ -29,6 +29,10 @@ public struct ServerConfiguration: Sendable {
     public var shutdownGraceSeconds = 5
     /// TLS on the client port; nil is cleartext.
     public var tls: ServerTLS?
+    /// Hosts that requests of HTTP may name in cleartext. Default any. etcd: `--host-whitelist`.
+    public var hostWhitelist = ["*"]
+    /// Origins whose pages may ask. Default any. etcd: `--cors`.
+    public var corsOrigins = ["*"]
     /// How the tokens of auth are made.
     public var tokens = TokenAuthority()
     /// Limits on what clients can make grow.

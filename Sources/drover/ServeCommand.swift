@@ -135,6 +135,8 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.etcdVersion = emulatedEtcdVersion
         configuration.eventLoops = eventLoops
         configuration.tls = security.tls
+        configuration.hostWhitelist = security.hostWhitelist.split(separator: ",").map(String.init)
+        configuration.corsOrigins = security.cors.split(separator: ",").map(String.init)
         configuration.tokens.secondsToLive = Int64(security.authTokenTtl)
         configuration.limits.requestBytes = maxRequestBytes
         configuration.limits.watchFragmentBytes = maxRequestBytes

@@ -24,6 +24,12 @@ struct ServerSecurityOptions: ParsableArguments {
     @Option(help: "Seconds for which an unused token of auth is good.")
     var authTokenTtl: Int = Environment.integer("AUTH_TOKEN_TTL") ?? 300
 
+    @Option(help: "Hosts that requests of HTTP may name in cleartext, divided by commas; a star is any.")
+    var hostWhitelist: String = Environment.value("HOST_WHITELIST") ?? "*"
+
+    @Option(help: "Origins whose pages may ask, divided by commas; a star is any.")
+    var cors: String = Environment.value("CORS") ?? "*"
+
     func validate() throws {
         guard (serverCertFile == nil) == (serverKeyFile == nil) else {
             throw ValidationError("--server-cert-file and --server-key-file go together.")

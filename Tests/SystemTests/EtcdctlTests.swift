@@ -73,12 +73,15 @@ extension SystemTests {
             (["txn"], "mod(\"a\") > \"99\"\n\nput t yes\n\nget t\n\n"),
             (["watch", "a", "--rev", "2"], ""), (["watch", "--prefix", "", "--rev", "3", "--prev-kv"], ""),
             (["compaction", "3"], ""), (["compaction", "3"], ""), (["get", "a", "--rev", "2"], ""),
-            (["watch", "a", "--rev", "1"], ""), (["lease", "timetolive", "1234"], ""), (["lease", "revoke", "1234"], ""),
+            (["watch", "a", "--rev", "1"], ""), (["lease", "timetolive", "1234"], ""),
+            (["lease", "revoke", "1234"], ""),
             (["lease", "list"], ""), (["alarm", "list"], ""), (["alarm", "disarm"], ""), (["defrag"], ""),
             (["endpoint", "health"], ""), (["endpoint", "hashkv"], ""), (["lock", "l", "/bin/echo", "held"], ""),
-            (["user", "add", "u:pw"], ""), (["user", "add", "u:pw"], ""), (["user", "add", "free", "--no-password"], ""),
+            (["user", "add", "u:pw"], ""), (["user", "add", "u:pw"], ""),
+            (["user", "add", "free", "--no-password"], ""),
             (["user", "list"], ""), (["user", "get", "u"], ""), (["user", "get", "none"], ""),
-            (["user", "passwd", "u", "--interactive=false"], "new\n"), (["role", "add", "r"], ""), (["role", "add", "r"], ""),
+            (["user", "passwd", "u", "--interactive=false"], "new\n"), (["role", "add", "r"], ""),
+            (["role", "add", "r"], ""),
             (["role", "grant-permission", "r", "readwrite", "foo", "--prefix"], ""),
             (["role", "grant-permission", "r", "read", "bar"], ""),
             (["role", "grant-permission", "r", "write", "x", "--from-key"], ""), (["role", "get", "r"], ""),
@@ -105,10 +108,12 @@ extension SystemTests {
                     let theirs = try await start(
                         etcd,
                         [
-                            "--data-dir", "\(directory)/etcd-\(port)", "--listen-client-urls", url, "--advertise-client-urls",
+                            "--data-dir", "\(directory)/etcd-\(port)", "--listen-client-urls", url,
+                            "--advertise-client-urls",
                             url, "--listen-peer-urls", "http://127.0.0.1:\(peer)", "--initial-advertise-peer-urls",
                             "http://127.0.0.1:\(peer)", "--initial-cluster", "default=http://127.0.0.1:\(peer)",
-                            "--cert-file", certificates.path("server.pem"), "--key-file", certificates.path("server.key"),
+                            "--cert-file", certificates.path("server.pem"), "--key-file",
+                            certificates.path("server.key"),
                             "--trusted-ca-file", certificates.path("ca.pem"), "--log-level", "error",
                         ],
                         directory,
@@ -130,7 +135,9 @@ extension SystemTests {
                         etcdctl
                     )
                     var targets = [theirs, ours]
-                    for command in [["user", "add", "root:pw"], ["user", "grant-role", "root", "root"], ["auth", "enable"]] {
+                    for command in [
+                        ["user", "add", "root:pw"], ["user", "grant-role", "root", "root"], ["auth", "enable"],
+                    ] {
                         let words = try targets.map { try $0.run(command) }
                         #expect(words[0] == words[1], "\(command)")
                     }

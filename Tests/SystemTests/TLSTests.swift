@@ -41,7 +41,9 @@ extension SystemTests {
         ) throws -> (status: Int32, output: String, error: String) {
             var arguments = ["-sS", "--max-time", "5", "--cacert", certificates.path("\(authority).pem")]
             if let client {
-                arguments += ["--cert", certificates.path("\(client).pem"), "--key", certificates.path("\(client).key")]
+                arguments += [
+                    "--cert", certificates.path("\(client).pem"), "--key", certificates.path("\(client).key"),
+                ]
             }
             let result = try run(
                 try #require(find("curl")),
@@ -82,7 +84,10 @@ extension SystemTests {
                 #expect(try curl(port, certificates, authority: "stranger").status != 0)
                 #expect(try curl(port, certificates, ["--tls-max", "1.2"]).status != 0)
                 // Cleartext is no way in.
-                let plain = try run(try #require(find("curl")), ["-sS", "--max-time", "3", "http://127.0.0.1:\(port)/health"])
+                let plain = try run(
+                    try #require(find("curl")),
+                    ["-sS", "--max-time", "3", "http://127.0.0.1:\(port)/health"]
+                )
                 #expect(plain.status != 0)
                 #expect(try etcdctl(port, certificates, ["put", "a", "1"]).output == "OK\n")
                 #expect(try etcdctl(port, certificates, ["get", "a"]).output == "a\n1\n")
@@ -114,8 +119,14 @@ extension SystemTests {
                     #expect(reply.status == 0, "\(command): \(reply.error)")
                 }
                 #expect(try etcdctl(port, certificates, client: "u", ["put", "k", "1"]).output == "OK\n")
-                #expect(try etcdctl(port, certificates, client: "u", ["put", "other", "1"]).error.contains("permission denied"))
-                #expect(try etcdctl(port, certificates, client: "nobody", ["get", "k"]).error.contains("permission denied"))
+                #expect(
+                    try etcdctl(port, certificates, client: "u", ["put", "other", "1"]).error.contains(
+                        "permission denied"
+                    )
+                )
+                #expect(
+                    try etcdctl(port, certificates, client: "nobody", ["get", "k"]).error.contains("permission denied")
+                )
                 #expect(try etcdctl(port, certificates, client: "root", ["put", "other", "1"]).output == "OK\n")
                 // A password is believed before the certificate.
                 let both = try etcdctl(port, certificates, client: "u", ["put", "other", "2", "--user", "root:pw"])
@@ -124,12 +135,16 @@ extension SystemTests {
                 let gateway = try run(
                     try #require(find("curl")),
                     [
-                        "-sS", "--cacert", certificates.path("ca.pem"), "--cert", certificates.path("root.pem"), "--key",
+                        "-sS", "--cacert", certificates.path("ca.pem"), "--cert", certificates.path("root.pem"),
+                        "--key",
                         certificates.path("root.key"), "-d", #"{"key":"aw=="}"#, "-w", "%{http_code}",
                         "https://127.0.0.1:\(port)/v3/kv/range",
                     ]
                 )
-                #expect(gateway.output.hasSuffix("400") && gateway.output.contains("user name is empty"), "\(gateway.output)")
+                #expect(
+                    gateway.output.hasSuffix("400") && gateway.output.contains("user name is empty"),
+                    "\(gateway.output)"
+                )
                 process.stop()
             }
         }
@@ -183,7 +198,8 @@ extension SystemTests {
                     let result = try run(
                         droverExecutable(),
                         ["serve", "--endpoint", "sqlite://\(directory)/x.db"]
-                            + (arguments.contains("--listen-address") ? [] : ["--listen-address", "127.0.0.1:\(freePort())"])
+                            + (arguments.contains("--listen-address")
+                                ? [] : ["--listen-address", "127.0.0.1:\(freePort())"])
                             + arguments,
                         timeout: 20
                     )

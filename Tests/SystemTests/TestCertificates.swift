@@ -14,7 +14,9 @@ struct TestCertificates {
                 "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=\(name) -keyout \(directory)/\(name).key -out \(directory)/\(name).pem"
             )
         }
-        for name in ["server", "server2"] { try sign(name, by: name == "server" ? "ca" : "stranger", subject: "127.0.0.1") }
+        for name in ["server", "server2"] {
+            try sign(name, by: name == "server" ? "ca" : "stranger", subject: "127.0.0.1")
+        }
         for name in ["root", "u", "nobody"] { try sign(name, by: "ca", subject: name) }
         try sign("foreign", by: "stranger", subject: "root")
         try sign("expired", by: "ca", subject: "root", longAgo: true)

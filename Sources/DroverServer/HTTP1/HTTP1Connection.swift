@@ -14,6 +14,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
     private var stream: ServerStream?
     private var plain: PlainRequest?
     private var keepsAlive = true
+    private var allowedOrigin: String?
     private var isClosing = false
     /// When the client has been waited for long enough.
     private var deadline = NIODeadline.distantFuture
@@ -64,8 +65,11 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
                 )
             }
             waits(limits.bodySeconds)
+            allowedOrigin = loopContext.access.allowedOrigin(head.headers["origin"].first)
             let path = head.uri.prefix { $0 != "?" }
-            if head.method == .POST, let route = Route.gateway(String(path)) {
+            if !loopContext.access.admits(host: head.headers["host"].first) {
+                plain = PlainRequest.misdirected
+            } else if head.method == .POST, let route = Route.gateway(String(path)) {
                 let stream = ServerStream(route, .json, .http1(self), loopContext)
                 stream.token = head.headers["authorization"].first.map(RequestHead.token)
                 self.stream = stream
@@ -106,19 +110,25 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
         headers.add(name: "content-type", value: contentType)
         headers.add(name: "content-length", value: "\(body.readableBytes)")
         if !keepsAlive { headers.add(name: "connection", value: "close") }
+        addAccess(to: &headers)
         let head = HTTPResponseHead(version: .http1_1, status: .init(statusCode: status), headers: headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
         endReply(context)
     }
 
+    private func addAccess(to headers: inout HTTPHeaders) {
+        guard let allowedOrigin else { return }
+        headers.add(name: "access-control-allow-methods", value: AccessRules.methods)
+        headers.add(name: "access-control-allow-origin", value: allowedOrigin)
+        headers.add(name: "access-control-allow-headers", value: AccessRules.headers)
+    }
+
     func sendJSONHead() {
         guard let context else { return }
-        let head = HTTPResponseHead(
-            version: .http1_1,
-            status: .ok,
-            headers: ["content-type": "application/json", "transfer-encoding": "chunked"]
-        )
+        var headers: HTTPHeaders = ["content-type": "application/json", "transfer-encoding": "chunked"]
+        addAccess(to: &headers)
+        let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
     }
 

@@ -63,7 +63,10 @@ extension HTTP2Connection {
     }
 
     func beginPlain(_ stream: HTTP2Stream, _ head: RequestHead) {
-        if head.method == "POST", let route = Route.gateway(head.pathWithoutQuery) {
+        stream.allowedOrigin = loopContext.access.allowedOrigin(head.origin)
+        if !loopContext.access.admits(host: head.authority) {
+            stream.plain = PlainRequest.misdirected
+        } else if head.method == "POST", let route = Route.gateway(head.pathWithoutQuery) {
             let call = ServerStream(route, .json, .http2(self, stream), loopContext)
             call.token = head.token
             stream.call = call

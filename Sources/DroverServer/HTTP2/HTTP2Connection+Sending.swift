@@ -115,7 +115,12 @@ extension HTTP2Connection {
 
     func sendPlain(_ stream: HTTP2Stream, status: Int, contentType: String, _ body: ByteBuffer) {
         if stream.replyEnded { return }
-        let block = HeaderBlock.plain(status, contentType: contentType, length: body.readableBytes)
+        let block = HeaderBlock.plain(
+            status,
+            contentType: contentType,
+            length: body.readableBytes,
+            allowedOrigin: stream.allowedOrigin
+        )
         writeHeaders(stream.id, block, endStream: false)
         enqueue(stream, .data(body, nil, endStream: true))
         pump()
@@ -125,7 +130,7 @@ extension HTTP2Connection {
         if stream.replyEnded { return }
         writeHeaders(
             stream.id,
-            HeaderBlock.plain(200, contentType: "application/json", length: nil),
+            HeaderBlock.plain(200, contentType: "application/json", length: nil, allowedOrigin: stream.allowedOrigin),
             endStream: false
         )
     }

@@ -118,10 +118,15 @@ enum HeaderBlock {
         return block
     }
 
-    static func plain(_ status: Int, contentType: String, length: Int?) -> [UInt8] {
+    static func plain(_ status: Int, contentType: String, length: Int?, allowedOrigin: String?) -> [UInt8] {
         var block = status == 200 ? [0x88] : literal(nameIndex: 8, "\(status)")
         block += literal(nameIndex: 31, contentType)
         if let length { block += literal(nameIndex: 28, "\(length)") }
+        if let allowedOrigin {
+            block += literal("access-control-allow-methods", AccessRules.methods)
+            block += literal("access-control-allow-origin", allowedOrigin)
+            block += literal("access-control-allow-headers", AccessRules.headers)
+        }
         return block
     }
 }

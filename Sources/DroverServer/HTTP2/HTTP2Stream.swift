@@ -15,6 +15,8 @@ final class HTTP2Stream {
     var call: ServerStream?
     /// The request, when the path is a plain one.
     var plain: PlainRequest?
+    /// What a browser is told of the pages that may ask.
+    var allowedOrigin: String?
     /// Bytes that the client has room for.
     var sendWindow: Int
     /// Bytes that the client may still send.

@@ -10,13 +10,16 @@ enum HeaderField: Sendable {
     case encoding(isIdentity: Bool)
     /// A token of auth.
     case token(String)
+    case authority(String)
+    case origin(String)
     /// Any other pseudo-header, such as the scheme.
     case otherPseudo
     case other
 
     /// The names that mean something here.
     enum Name: Sendable {
-        case path, method, contentType, timeout, encoding, token, otherPseudo, other
+        case path, method, contentType, timeout, encoding, token, authority, origin, otherPseudo
+        case other
 
         init(_ name: UnsafeRawBufferPointer) {
             self = Self.known[String(decoding: name, as: UTF8.self)] ?? (name.first == 0x3a ? .otherPseudo : .other)
@@ -24,7 +27,8 @@ enum HeaderField: Sendable {
 
         private static let known: [String: Name] = [
             ":path": .path, ":method": .method, "content-type": .contentType, "grpc-timeout": .timeout,
-            "grpc-encoding": .encoding, "token": .token, "authorization": .token,
+            "grpc-encoding": .encoding, "token": .token, "authorization": .token, ":authority": .authority,
+            "origin": .origin,
         ]
     }
 
@@ -37,6 +41,8 @@ enum HeaderField: Sendable {
         case .timeout: self = .timeout(RequestHead.timeout(text()))
         case .encoding: self = .encoding(isIdentity: text() == "identity")
         case .token: self = .token(RequestHead.token(text()))
+        case .authority: self = .authority(text())
+        case .origin: self = .origin(text())
         case .otherPseudo: self = .otherPseudo
         case .other: self = .other
         }
@@ -56,6 +62,10 @@ package struct RequestHead {
     var isWire = false
     /// A token of auth.
     var token: String?
+    /// The host that the request is made to.
+    var authority: String?
+    /// The page that asks.
+    var origin: String?
     /// Whether a pseudo-header came after another, which RFC 9113 (8.3) forbids.
     var isMalformed = false
     private var sawOther = false
@@ -68,6 +78,12 @@ package struct RequestHead {
         case .method(let value):
             isMalformed = isMalformed || sawOther
             method = value
+        case .authority(let value):
+            isMalformed = isMalformed || sawOther
+            authority = value
+        case .origin(let value):
+            sawOther = true
+            origin = value
         case .otherPseudo:
             isMalformed = isMalformed || sawOther
         case .contentType(let wire):

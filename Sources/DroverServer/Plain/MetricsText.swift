@@ -49,6 +49,12 @@ enum MetricsText {
             "Bytes of the database in use.",
             size.inUse
         )
+        page.one(
+            "etcd_server_quota_backend_bytes",
+            "gauge",
+            "Bytes the database may take; 0 is no limit.",
+            context.store.quota.bytes
+        )
         page.one("etcd_debugging_mvcc_current_revision", "gauge", "The store's revision.", meta.revision)
         page.one("etcd_debugging_mvcc_compact_revision", "gauge", "The compaction mark.", meta.compacted)
         page.one("etcd_debugging_mvcc_watcher_total", "gauge", "Watches.", figures.feed.watchers)

@@ -7,9 +7,8 @@ struct PlainRequest {
     /// The path with its query.
     var target: String
 
-    /// A request that was answered before it ended.
-    static let refused = PlainRequest(method: "", target: "")
-    var isRefused: Bool { method.isEmpty }
+    /// A request to a host that is not served.
+    static let misdirected = PlainRequest(method: "", target: "misdirected")
 
     var path: Substring { target.prefix { $0 != "?" } }
 
@@ -44,6 +43,10 @@ enum PlainRoutes {
         _ context: LoopContext,
         _ completion: @escaping (PlainReply) -> Void
     ) {
+        if request.method == "OPTIONS" { return completion(PlainReply(200, "")) }
+        if request.method.isEmpty && request.target == PlainRequest.misdirected.target {
+            return completion(AccessRules.misdirected)
+        }
         let path = request.path
         let known = ["/health", "/version", "/metrics"].contains(path) || isCheck(path)
         guard known else {

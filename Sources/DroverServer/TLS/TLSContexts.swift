@@ -86,7 +86,8 @@ final class TLSContexts: Sendable {
         guard let cipher = ciphers[name] else {
             throw DroverError(
                 .badEndpoint,
-                message: "drover: a cipher suite is not known, or not safe; known are \(ciphers.keys.sorted().joined(separator: ", "))"
+                message:
+                    "drover: a cipher suite is not known, or not safe; known are \(ciphers.keys.sorted().joined(separator: ", "))"
             )
         }
         return cipher
