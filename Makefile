@@ -5,6 +5,11 @@ DATA ?= ./data
 # Release builds go to a directory of their own: their flags differ from those of the tests.
 RELEASE = --configuration release --static-swift-stdlib --scratch-path .build-release \
 	-Xswiftc -enforce-exclusivity=unchecked
+ifeq ($(shell uname),Linux)
+# Each function in a section of its own, and none exported: the linker leaves out what nobody calls.
+RELEASE += -Xswiftc -Xfrontend -Xswiftc -function-sections -Xcc -ffunction-sections -Xcc -fdata-sections \
+	-Xlinker --version-script=$(CURDIR)/scripts/hidden.map
+endif
 BINARY = .build-release/release/drover
 
 .PHONY: run build release test test-all lint format bench-quick bench-size bench-latency examples fuzz clean packages-run packages-test packages-all toolchain
