@@ -7,7 +7,7 @@ struct DroverCommand: AsyncParsableCommand {
         commandName: "drover",
         abstract: "An etcd-compatible key/value/watch datastore over SQL databases.",
         version: DroverVersion.text,
-        subcommands: [ServeCommand.self, SnapshotCommand.self, VersionCommand.self],
+        subcommands: [ServeCommand.self, CheckCommand.self, SnapshotCommand.self, VersionCommand.self],
         // As kine, which has no subcommands.
         defaultSubcommand: ServeCommand.self
     )
