@@ -122,7 +122,7 @@ public struct StoreCheck {
                 )
             }
         }
-        wrong.forEach { find($0) }
+        for words in wrong { find(words) }
         for (live, isThere) in zip(piece, seen) {
             if !isThere {
                 find("a live key's event at revision \(live.main), event \(live.sub) is missing from the log")
@@ -171,7 +171,7 @@ public struct StoreCheck {
             next = following
         }
         if last.main < meta.revision && meta.revision > max(1, meta.compacted) {
-            find("revisions \(last.main + 1) to \(meta.revision) are missing from the log")
+            find("revisions \(max(last.main, 1) + 1) to \(meta.revision) are missing from the log")
         }
     }
 
@@ -213,7 +213,7 @@ public struct StoreCheck {
                 wrong.append("\(at) does not follow the one before it: version \(entry.version) after \(row.version)")
             }
         }
-        wrong.forEach { find($0) }
+        for words in wrong { find(words) }
         for (entry, isThere) in zip(linked, seen) where !isThere {
             find("the event before revision \(entry.main), event \(entry.sub) is missing from the log")
         }
