@@ -128,8 +128,12 @@ extension SystemTests {
                     outcomes.append(play.steps)
                 }
                 #expect(outcomes[0].count == outcomes[1].count && outcomes[0].count > 50)
+                let besideOld = try await AuthScenario.isOld(try await etcd.connect())
                 for (step, (theirs, ours)) in zip(outcomes[0], outcomes[1]).enumerated() {
-                    #expect(theirs == ours, "step \(step)")
+                    // 3.4 leaves the header of alarms out.
+                    let isBare = besideOld && theirs.hasPrefix("Maintenance/Alarm")
+                    let shown = isBare ? ours.replacing(/header {[^}]*}\s*/) { _ in "" } : ours
+                    #expect(theirs == shown, "step \(step)")
                 }
                 drover.process.stop()
             }
