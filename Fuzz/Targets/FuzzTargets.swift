@@ -61,13 +61,19 @@ package enum FuzzTargets {
     private static func cold(_ bytes: UnsafeRawBufferPointer) {
         guard let choice = bytes.first else { return }
         let message = ByteBuffer(bytes: bytes.dropFirst())
-        switch choice % 7 {
+        switch choice % 13 {
         case 0: _ = try? PBCompactionRequest(wire: message)
         case 1: _ = try? PBLeaseGrantRequest(wire: message)
         case 2: _ = try? PBLeaseRevokeRequest(wire: message)
         case 3: _ = try? PBLeaseTimeToLiveRequest(wire: message)
         case 4: _ = try? PBAlarmRequest(wire: message)
         case 5: _ = try? PBHealthCheckRequest(wire: message)
+        case 6: _ = try? PBAuthUserAddRequest(wire: message)
+        case 7: _ = try? PBAuthRoleGrantPermissionRequest(wire: message)
+        case 8: _ = try? PBAuthRoleRevokePermissionRequest(wire: message)
+        case 9: _ = try? PBAuthenticateRequest(wire: message)
+        case 10: _ = try? PBHashKVRequest(wire: message)
+        case 11: _ = try? PBLockRequest(wire: message)
         default: _ = try? PBMemberListRequest(wire: message)
         }
     }
