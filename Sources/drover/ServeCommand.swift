@@ -138,6 +138,7 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.hostWhitelist = security.hostWhitelist.split(separator: ",").map(String.init)
         configuration.corsOrigins = security.cors.split(separator: ",").map(String.init)
         configuration.tokens.secondsToLive = Int64(security.authTokenTtl)
+        configuration.tokens.jwt = try security.jwt()
         configuration.limits.requestBytes = maxRequestBytes
         configuration.limits.watchFragmentBytes = maxRequestBytes
         configuration.logger = logger

@@ -1,6 +1,14 @@
 import ArgumentParser
 import DroverServer
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// TLS on the client port, and how clients say who they are.
 struct ServerSecurityOptions: ParsableArguments {
     @Option(help: "The certificate of the client port (PEM); with it, the port speaks TLS. kine: --server-cert-file.")
@@ -24,6 +32,12 @@ struct ServerSecurityOptions: ParsableArguments {
     @Option(help: "Seconds for which an unused token of auth is good.")
     var authTokenTtl: Int = Environment.integer("AUTH_TOKEN_TTL") ?? 300
 
+    @Option(
+        help:
+            "How tokens are made: simple, or jwt,pub-key=FILE,priv-key=FILE,sign-method=RS256,ttl=5m (RS, PS, ES256, ES384, HS)."
+    )
+    var authToken: String = Environment.value("AUTH_TOKEN") ?? "simple"
+
     @Option(help: "Hosts that requests of HTTP may name in cleartext, divided by commas; a star is any.")
     var hostWhitelist: String = Environment.value("HOST_WHITELIST") ?? "*"
 
@@ -43,7 +57,46 @@ struct ServerSecurityOptions: ParsableArguments {
         guard ServerTLS.Version(rawValue: tlsMinVersion) != nil else {
             throw ValidationError("--tls-min-version must be TLS1.2 or TLS1.3.")
         }
+        _ = try jwt()
         guard authTokenTtl > 0 else { throw ValidationError("--auth-token-ttl must be at least 1 second.") }
+    }
+
+    /// Tokens that carry their claims; nil is our own.
+    func jwt() throws -> JWTAuthority? {
+        let parts = authToken.split(separator: ",").map(String.init)
+        if parts == ["simple"] { return nil }
+        guard parts.first == "jwt" else { throw ValidationError("--auth-token must be simple, or begin with jwt,.") }
+        var settings: [String: String] = [:]
+        for part in parts.dropFirst() {
+            let pair = part.split(separator: "=", maxSplits: 1).map(String.init)
+            guard pair.count == 2, ["pub-key", "priv-key", "sign-method", "ttl"].contains(pair[0]) else {
+                throw ValidationError("--auth-token jwt takes pub-key, priv-key, sign-method and ttl.")
+            }
+            settings[pair[0]] = pair[1]
+        }
+        guard let method = settings["sign-method"].flatMap(JWTAuthority.Method.init) else {
+            let known = JWTAuthority.Method.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("--auth-token jwt needs sign-method, one of \(known).")
+        }
+        guard let seconds = Duration.seconds(of: settings["ttl"] ?? "5m"), seconds >= 1 else {
+            throw ValidationError("--auth-token: ttl must be a duration of a second or more, such as 5m.")
+        }
+        return try JWTAuthority(
+            method,
+            publicKey: try settings["pub-key"].map(Self.contents),
+            privateKey: try settings["priv-key"].map(Self.contents),
+            secondsToLive: Int64(seconds)
+        )
+    }
+
+    private static func contents(_ path: String) throws -> String {
+        guard let file = fopen(path, "rb") else {
+            throw ValidationError("--auth-token: a key's file cannot be read.")
+        }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 64 << 10)
+        let count = fread(&bytes, 1, bytes.count, file)
+        return String(decoding: bytes.prefix(count), as: UTF8.self)
     }
 
     /// TLS on the client port; nil is cleartext.

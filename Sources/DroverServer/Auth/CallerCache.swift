@@ -6,6 +6,8 @@ final class CallerCache {
         var identity: Caller.Identity
         /// When it has not been used for too long, in seconds of the monotonic clock.
         var deadline: Int64
+        /// Whether use does not make it live longer.
+        var isFixed = false
     }
 
     /// Tokens that are remembered; above it all are forgotten, and looked at anew.
@@ -34,15 +36,25 @@ final class CallerCache {
         }
         let now = MonotonicClock.nanoseconds() / 1_000_000_000
         if let entry = entries[token] {
-            if entry.deadline < now { return .refused }
-            entries[token]!.deadline = now + tokens.secondsToLive
+            if entry.deadline < now || (entry.isFixed && entry.deadline == now) { return .refused }
+            if !entry.isFixed { entries[token]!.deadline = now + tokens.secondsToLive }
             return .user(entry.identity)
+        }
+        if let jwt = tokens.jwt {
+            let wall = WallClock.seconds()
+            guard let (identity, expires) = jwt.verify(token, now: wall) else { return .refused }
+            keep(token, Entry(identity: identity, deadline: now + expires - wall, isFixed: true))
+            return .user(identity)
         }
         guard let (identity, issued) = tokens.verify(token, auth) else { return .refused }
         // Etcd's tokens live on with every use; one that was used elsewhere alone is good for as long as a new one.
         guard WallClock.seconds() - issued <= tokens.secondsToLive else { return .refused }
-        if entries.count >= Self.most { entries = [:] }
-        entries[token] = Entry(identity: identity, deadline: now + tokens.secondsToLive)
+        keep(token, Entry(identity: identity, deadline: now + tokens.secondsToLive))
         return .user(identity)
+    }
+
+    private func keep(_ token: String, _ entry: Entry) {
+        if entries.count >= Self.most { entries = [:] }
+        entries[token] = entry
     }
 }

@@ -9,6 +9,9 @@ public struct TokenAuthority: Sendable {
     /// Seconds for which an unused token is good. Default 300. etcd: `--auth-token-ttl`.
     public var secondsToLive: Int64 = 300
 
+    /// Tokens that carry their claims, in place of our own; nil is none. etcd: `--auth-token jwt,…`.
+    public var jwt: JWTAuthority?
+
     /// The defaults.
     public init() {}
 

@@ -135,7 +135,10 @@ enum AuthService {
                             guard matches, user != nil else { throw DroverError(.authenticationFailed) }
                             var response = PBAuthenticateResponse()
                             response.header = header.message(meta.revision)
-                            response.token = tokens.issue(name, auth, now: WallClock.seconds())
+                            let now = WallClock.seconds()
+                            response.token =
+                                try tokens.jwt?.issue(name, revision: auth.revision, now: now)
+                                ?? tokens.issue(name, auth, now: now)
                             return try MessageBuffer.make(allocator, response)
                         }
                     )
