@@ -1,5 +1,4 @@
 import Drover
-import Logging
 
 #if SQLite
     import DroverSQLite
@@ -27,13 +26,5 @@ enum Backends {
             providers.append(MySQLDriver.self)
         #endif
         return providers
-    }
-
-    /// The driver of an endpoint.
-    static func driver(_ endpoint: String, logger: Logger) throws -> any Driver {
-        guard let provider = all.first(where: { $0.serves(endpoint) }) else {
-            throw DroverError(.badEndpoint, message: "drover: no backend serves this endpoint's scheme")
-        }
-        return try provider.makeDriver(endpoint: endpoint, options: DriverOptions(logger: logger))
     }
 }

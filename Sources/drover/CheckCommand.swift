@@ -1,6 +1,5 @@
 import ArgumentParser
 import Drover
-import Logging
 
 #if SQLite
     import DroverSQLite
@@ -26,15 +25,14 @@ struct CheckCommand: AsyncParsableCommand {
     var endpoint: String = Environment.value("ENDPOINT") ?? "sqlite"
 
     func run() async throws {
-        let logger = Logger(label: "drover") { _ in SwiftLogNoOpLogHandler() }
-        do {
+        try OfflineCommand.reporting(status: 2) {
             #if SQLite
                 // Opening would make the file, and find nothing wrong with it.
                 if SQLiteDriver.serves(endpoint), access(SQLiteConfiguration(endpoint: endpoint).path, R_OK) != 0 {
                     throw DroverError(.database, message: "drover: there is no readable file at the endpoint's path")
                 }
             #endif
-            let driver = try Backends.driver(endpoint, logger: logger)
+            let driver = try OfflineCommand.driver(endpoint)
             defer { driver.close() }
             let writer = try driver.openWriter()
             defer { writer.close() }
@@ -50,12 +48,6 @@ struct CheckCommand: AsyncParsableCommand {
                     : "\(looked); restore the database from a backup, or ask for help with what is said above\n"
             )
             if !report.findings.isEmpty { throw ExitCode(1) }
-        } catch let error as DroverError {
-            FileHandles.standardError("error: \(error.message)\n")
-            throw ExitCode(2)
-        } catch let failure as DriverFailure {
-            FileHandles.standardError("error: \(failure.message)\n")
-            throw ExitCode(2)
         }
     }
 }

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Drover
 import DroverServer
-import Logging
 
 /// `drover snapshot`.
 struct SnapshotCommand: AsyncParsableCommand {
@@ -31,24 +30,16 @@ struct SnapshotRestoreCommand: AsyncParsableCommand {
     var skipHashCheck = false
 
     func run() async throws {
-        var logger = Logger(label: "drover") { _ in SwiftLogNoOpLogHandler() }
-        logger.logLevel = .error
-        do {
+        try OfflineCommand.reporting {
             let snapshot = try SnapshotFile(path: file)
             defer { snapshot.close() }
             if !skipHashCheck { try snapshot.verify() }
-            let driver = try Backends.driver(endpoint, logger: logger)
+            let driver = try OfflineCommand.driver(endpoint)
             defer { driver.close() }
             let result = try SnapshotRestore(into: driver, snapshot.read).run()
             FileHandles.standardOutput(
                 "restored revision \(result.revision), compacted at \(result.compacted): \(result.events) rows of history, \(result.leases) leases\n"
             )
-        } catch let error as DroverError {
-            FileHandles.standardError("error: \(error.message)\n")
-            throw ExitCode(1)
-        } catch let failure as DriverFailure {
-            FileHandles.standardError("error: \(failure.message)\n")
-            throw ExitCode(1)
         }
     }
 }
@@ -64,7 +55,7 @@ struct SnapshotStatusCommand: AsyncParsableCommand {
     var file: String
 
     func run() async throws {
-        do {
+        try OfflineCommand.reporting {
             let snapshot = try SnapshotFile(path: file)
             defer { snapshot.close() }
             try snapshot.verify()
@@ -72,9 +63,6 @@ struct SnapshotStatusCommand: AsyncParsableCommand {
             FileHandles.standardOutput(
                 "revision \(summary.revision), compacted at \(summary.compacted): \(summary.events) rows of history, \(summary.leases) leases, \(snapshot.bytes) bytes\n"
             )
-        } catch let error as DroverError {
-            FileHandles.standardError("error: \(error.message)\n")
-            throw ExitCode(1)
         }
     }
 }

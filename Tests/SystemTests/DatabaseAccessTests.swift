@@ -8,54 +8,6 @@ extension SystemTests {
     /// How a database server is reached: encrypted, and with passwords from where its users keep them.
     @Suite("encrypted connections to the database, and passwords")
     struct DatabaseAccess {
-        /// An authority, and a server's certificate for 127.0.0.1 that it has signed.
-        private struct Certificates {
-            let directory: String
-            var authority: String { "\(directory)/ca.pem" }
-            var stranger: String { "\(directory)/stranger.pem" }
-            var certificate: String { "\(directory)/server.pem" }
-            var key: String { "\(directory)/server.key" }
-
-            init(_ directory: String) throws {
-                self.directory = directory
-                try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-                func openssl(_ arguments: String) throws {
-                    let program = try #require(find("openssl"), "there is no openssl; `make test` installs it")
-                    let result = try run(program, arguments.split(separator: " ").map(String.init))
-                    if result.status != 0 { throw ServerFailure("openssl: \(result.error)") }
-                }
-                for name in ["ca", "stranger"] {
-                    try openssl(
-                        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=\(name) -keyout \(directory)/\(name).key -out \(directory)/\(name).pem"
-                    )
-                }
-                try openssl(
-                    "req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout \(key) -out \(directory)/server.csr"
-                )
-                try "subjectAltName=IP:127.0.0.1".write(
-                    toFile: "\(directory)/ext",
-                    atomically: true,
-                    encoding: .utf8
-                )
-                try openssl(
-                    "x509 -req -in \(directory)/server.csr -CA \(authority) -CAkey \(directory)/ca.key -CAcreateserial -days 2 -extfile \(directory)/ext -out \(certificate)"
-                )
-            }
-
-            /// For the server's user to read.
-            func give(to server: any DatabaseServer) throws {
-                let data = (server as? PostgreSQLServer)?.directory ?? (server as? MariaDBServer)?.directory ?? ""
-                for file in [certificate, key] {
-                    _ = try run("/bin/cp", [file, data])
-                    _ = try run(
-                        "/bin/chown",
-                        ["--reference=\(data)/data", "\(data)/\(URL(fileURLWithPath: file).lastPathComponent)"]
-                    )
-                }
-                _ = try run("/bin/chmod", ["600", "\(data)/server.key"])
-            }
-        }
-
         /// Starts drover, writes and reads a key, and stops it.
         private func expectServes(_ endpoint: String, _ directory: String, environment: [String: String] = [:])
             async throws
@@ -81,7 +33,7 @@ extension SystemTests {
         func encryptedPostgreSQL() async throws {
             try await withTemporaryDirectory { directory in
                 chmod(directory, 0o755)
-                let certificates = try Certificates("\(directory)/tls")
+                let certificates = try TestCertificates("\(directory)/tls")
                 let home = "\(directory)/pg"
                 let server = try PostgreSQLServer(
                     directory: home,
@@ -122,7 +74,7 @@ extension SystemTests {
         func encryptedMariaDB() async throws {
             try await withTemporaryDirectory { directory in
                 chmod(directory, 0o755)
-                let certificates = try Certificates("\(directory)/tls")
+                let certificates = try TestCertificates("\(directory)/tls")
                 let home = "\(directory)/my"
                 let server = try MariaDBServer(
                     directory: home,
@@ -189,5 +141,25 @@ extension SystemTests {
                 )
             }
         }
+    }
+}
+
+extension TestCertificates {
+    var authority: String { path("ca.pem") }
+    var stranger: String { path("stranger.pem") }
+    var certificate: String { path("server.pem") }
+    var key: String { path("server.key") }
+
+    /// For the server's user to read.
+    func give(to server: any DatabaseServer) throws {
+        let data = (server as? PostgreSQLServer)?.directory ?? (server as? MariaDBServer)?.directory ?? ""
+        for file in [certificate, key] {
+            _ = try run("/bin/cp", [file, data])
+            _ = try run(
+                "/bin/chown",
+                ["--reference=\(data)/data", "\(data)/\(URL(fileURLWithPath: file).lastPathComponent)"]
+            )
+        }
+        _ = try run("/bin/chmod", ["600", "\(data)/server.key"])
     }
 }

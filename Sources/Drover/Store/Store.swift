@@ -182,6 +182,17 @@ public final class Store: Sendable {
     ) throws -> Store {
         var options = DriverOptions(logger: configuration.logger)
         options.tls = configuration.databaseTLS
+        return try Store(driver: driver(endpoint, using: drivers, options: options), configuration: configuration)
+    }
+
+    /// The driver of an endpoint, without a store: for restoring a snapshot, or ``StoreCheck``.
+    ///
+    /// - Throws: ``DroverError`` with ``DroverError/Code/badEndpoint`` when no driver serves it.
+    public static func driver(
+        _ endpoint: String,
+        using drivers: [any DriverProvider.Type],
+        options: DriverOptions
+    ) throws -> any Driver {
         guard let provider = drivers.first(where: { $0.serves(endpoint) }) else {
             let known = drivers.flatMap { $0.schemes }.joined(separator: ", ")
             throw DroverError(
@@ -189,10 +200,7 @@ public final class Store: Sendable {
                 message: "drover: no backend serves this endpoint's scheme; known schemes: \(known)"
             )
         }
-        return try Store(
-            driver: provider.makeDriver(endpoint: endpoint, options: options),
-            configuration: configuration
-        )
+        return try provider.makeDriver(endpoint: endpoint, options: options)
     }
 
     /// Finishes the writes that wait, ends watches and closes the database. Further calls fail with
