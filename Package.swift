@@ -89,6 +89,11 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
+        .systemLibrary(
+            name: "CZlib",
+            pkgConfig: "zlib",
+            providers: [.apt(["zlib1g-dev"])]
+        ),
         .target(
             name: "EtcdAPI",
             dependencies: [
@@ -102,7 +107,7 @@ let package = Package(
         .target(
             name: "DroverServer",
             dependencies: [
-                "Drover", "EtcdAPI",
+                "Drover", "EtcdAPI", "CZlib",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -125,18 +130,21 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             swiftSettings: swiftSettings
         ),
         .executableTarget(
             name: "drover",
             dependencies: [
-                "Drover", "DroverServer",
+                "Drover", "DroverServer", "DroverClient", "EtcdAPI",
                 .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
                 .target(name: "DroverPostgreSQL", condition: .when(traits: ["PostgreSQL"])),
                 .target(name: "DroverMySQL", condition: .when(traits: ["MySQL"])),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             swiftSettings: swiftSettings
         ),

@@ -2,23 +2,31 @@ public import NIOCore
 import NIOHPACK
 import NIOHTTP2
 public import NIOPosix
+import NIOSSL
 public import SwiftProtobuf
 
-/// A connection to any server of etcd's API, in the wire form over cleartext HTTP/2.
+/// A connection to any server of etcd's API, in the wire form over HTTP/2.
 ///
 /// Small on purpose: what the command line, the harness and the tests need. Calls may be made from any task.
 public final class EtcdConnection: Sendable {
     private let channel: any Channel
     private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
     private let authority: String
+    private let scheme: String
 
-    private init(channel: any Channel, multiplexer: NIOHTTP2Handler.StreamMultiplexer, authority: String) {
+    private init(
+        channel: any Channel,
+        multiplexer: NIOHTTP2Handler.StreamMultiplexer,
+        authority: String,
+        scheme: String
+    ) {
         self.channel = channel
         self.multiplexer = multiplexer
         self.authority = authority
+        self.scheme = scheme
     }
 
-    /// Connects.
+    /// Connects in cleartext.
     ///
     /// - Throws: ``ClientError`` with code 14 when nobody answers.
     public static func connect(
@@ -26,19 +34,54 @@ public final class EtcdConnection: Sendable {
         port: Int,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) async throws -> EtcdConnection {
+        try await connect(
+            to: Endpoint("http://\(host.contains(":") ? "[\(host)]" : host):\(port)"),
+            tls: nil,
+            group: group
+        )
+    }
+
+    /// Connects.
+    ///
+    /// - Parameters:
+    ///   - endpoint: where to.
+    ///   - tls: how to encrypt; used when the endpoint's scheme says so, or says nothing.
+    ///   - timeout: how long the connection may take.
+    /// - Throws: ``ClientError`` with code 14 when nobody answers, 3 when TLS has no usable files.
+    public static func connect(
+        to endpoint: Endpoint,
+        tls: ClientTLS?,
+        timeout: TimeAmount = .seconds(5),
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    ) async throws -> EtcdConnection {
+        let encrypts = endpoint.isEncrypted ?? (tls != nil)
+        let context = encrypts ? try (tls ?? ClientTLS()).context() : nil
         do {
-            let bootstrap = ClientBootstrap(group: group)
-                .connectTimeout(.seconds(5))
+            let bootstrap = ClientBootstrap(group: group).connectTimeout(timeout)
                 .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            let (channel, multiplexer) = try await bootstrap.connect(host: host, port: port) { channel in
+            let made: @Sendable (any Channel) -> EventLoopFuture<(any Channel, NIOHTTP2Handler.StreamMultiplexer)> = {
+                channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let multiplexer = try configure(channel)
-                    return (channel, multiplexer)
+                    if let context {
+                        let handler = try NIOSSLClientHandler(context: context, serverHostname: endpoint.serverName)
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                    }
+                    return (channel, try configure(channel))
                 }
             }
-            return EtcdConnection(channel: channel, multiplexer: multiplexer, authority: "\(host):\(port)")
+            let (channel, multiplexer) =
+                endpoint.isUnixSocket
+                ? try await ClientBootstrap(group: group).connectTimeout(timeout)
+                    .connect(unixDomainSocketPath: endpoint.host, channelInitializer: made)
+                : try await bootstrap.connect(host: endpoint.host, port: endpoint.port, channelInitializer: made)
+            return EtcdConnection(
+                channel: channel,
+                multiplexer: multiplexer,
+                authority: endpoint.authority,
+                scheme: encrypts ? "https" : "http"
+            )
         } catch {
-            throw ClientError.unavailable("cannot connect to \(host):\(port): \(error)")
+            throw ClientError.unavailable("cannot connect to \(endpoint): \(error)")
         }
     }
 
@@ -90,7 +133,7 @@ public final class EtcdConnection: Sendable {
             throw ClientError.unavailable("no stream could be opened: \(error)")
         }
         var headers: HPACKHeaders = [
-            ":method": "POST", ":scheme": "http", ":path": path, ":authority": authority, "te": "trailers",
+            ":method": "POST", ":scheme": scheme, ":path": path, ":authority": authority, "te": "trailers",
             "content-type": "application/grpc", "user-agent": "drover-client",
         ]
         for (name, value) in metadata { headers.add(name: name, value: value) }

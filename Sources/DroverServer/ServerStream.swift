@@ -31,6 +31,8 @@ final class ServerStream {
         }
         return context.callers.caller(token)
     }
+    /// How the client's messages come, and so how they are answered.
+    var encoding = MessageEncoding.identity
     /// When the client stops waiting.
     var deadline = NIODeadline.distantFuture
     /// Request bytes that have not made a whole message yet.
@@ -84,7 +86,7 @@ final class ServerStream {
         markEnded(0)
         switch (form, transport) {
         case (.wire, .http2(let connection, let stream)):
-            connection.sendUnary(stream, message)
+            connection.sendUnary(stream, encoding.encoded(message, allocator))
         case (.wire, .http1(let connection)):
             // The wire form needs HTTP/2; the request was refused before it came here.
             connection.close()
@@ -110,7 +112,7 @@ final class ServerStream {
                 headSent = true
                 connection.sendHead(stream)
             }
-            connection.sendData(stream, message, promise: promise)
+            connection.sendData(stream, encoding.encoded(message, allocator), promise: promise)
         case (.wire, .http1(let connection)):
             connection.close()
             promise?.succeed()

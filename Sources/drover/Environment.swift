@@ -34,6 +34,21 @@ enum Environment {
     /// Parts divided by commas.
     static func list(_ name: String) -> [String] { value(name)?.split(separator: ",").map(String.init) ?? [] }
 
+    /// A setting of the client: `DROVER_CLIENT_NAME`, or `ETCDCTL_NAME` for those who come from there.
+    static func client(_ name: String) -> String? {
+        for prefix in ["DROVER_CLIENT_", "ETCDCTL_"] {
+            if let raw = getenv(prefix + name) {
+                let text = String(cString: raw)
+                if !text.isEmpty { return text }
+            }
+        }
+        return nil
+    }
+
+    static func clientFlag(_ name: String) -> Bool {
+        ["1", "true", "yes"].contains(client(name)?.lowercased() ?? "")
+    }
+
     static func flag(_ name: String) -> Bool {
         ["1", "true", "yes"].contains(value(name)?.lowercased() ?? "")
     }

@@ -6,9 +6,8 @@ import DroverServer
 struct SnapshotCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "snapshot",
-        abstract: "Restore snapshots, and look at them.",
-        discussion: "A snapshot is taken with `etcdctl snapshot save FILE`, from a server that is running.",
-        subcommands: [SnapshotRestoreCommand.self, SnapshotStatusCommand.self]
+        abstract: "Take snapshots, restore them, and look at them.",
+        subcommands: [SnapshotSaveCommand.self, SnapshotRestoreCommand.self, SnapshotStatusCommand.self]
     )
 }
 

@@ -4,6 +4,7 @@ import DroverSQLite
 import EtcdAPI
 import Foundation
 import Logging
+import NIOCore
 import Synchronization
 import TestSupport
 import Testing
@@ -110,10 +111,25 @@ struct HTTP2ProtocolTests {
                 raw.send(Frames.hello + bytes)
                 return text(Frames.parse(raw.receive { String(decoding: $0, as: UTF8.self).contains("grpc-message") }))
             }
+            let snappy = Frames.literal("grpc-encoding", "snappy")
+            #expect(try ask(Frames.call(1, range, getA, extra: snappy)).contains("grpc-accept-encoding"))
             let gzip = Frames.literal("grpc-encoding", "gzip")
-            #expect(try ask(Frames.call(1, range, getA, extra: gzip)).contains("grpc-accept-encoding"))
+            let notGzip =
+                Frames.frame(1, 4, 1, Frames.request(range) + gzip) + Frames.frame(0, 1, 1, [1, 0, 0, 0, 3] + getA)
+            #expect(try ask(notGzip).contains("damaged"))
+            // 64 MiB of zeros in 64 KiB: more than a message may be.
+            var zeros = MessageBuffer.make(ByteBufferAllocator(), capacity: 64 << 20)
+            zeros.writeRepeatingByte(0, count: 64 << 20)
+            MessageBuffer.seal(&zeros)
+            let bomb = Array(MessageEncoding.gzip.encoded(zeros, ByteBufferAllocator()).readableBytesView)
+            #expect(bomb.count < 1 << 20)
+            let parts = stride(from: 0, to: bomb.count, by: 16_000).flatMap {
+                Frames.frame(0, 0, 1, Array(bomb[$0..<min($0 + 16_000, bomb.count)]))
+            }
+            let large = Frames.frame(1, 4, 1, Frames.request(range) + gzip) + parts
+            #expect(try ask(large).contains("longer than a message may be"))
             let flagged = Frames.frame(1, 4, 1, Frames.request(range)) + Frames.frame(0, 1, 1, [1, 0, 0, 0, 3] + getA)
-            #expect(try ask(flagged).contains("not supported"))
+            #expect(try ask(flagged).contains("names no encoding"))
             let cut = Frames.frame(1, 4, 1, Frames.request(range)) + Frames.frame(0, 1, 1, [0, 0, 0, 0, 9] + getA)
             #expect(try ask(cut).contains("ended without a message"))
             let garbage = Frames.call(1, range, [0x0a, 0xff, 0xff])
@@ -121,6 +137,37 @@ struct HTTP2ProtocolTests {
             let long = Frames.frame(1, 4, 1, Frames.request(range)) + Frames.frame(0, 0, 1, [0, 0x7f, 0, 0, 0])
             #expect(try ask(long).contains("larger than max"))
             try await expectAlive(port)
+        }
+    }
+
+    @Test("what is compressed is the same once inflated, and short or dense messages stay as they are")
+    func encodings() throws {
+        var random = SeededGenerator(seed: 7)
+        for length in [0, 1, 1_023, 1_024, 5_000, 300_000] {
+            for isDense in [true, false] {
+                var message = MessageBuffer.make(ByteBufferAllocator(), capacity: length)
+                message.writeBytes(
+                    (0..<length).map { isDense ? UInt8.random(in: 0...255, using: &random) : UInt8($0 % 7) }
+                )
+                MessageBuffer.seal(&message)
+                var sent = MessageEncoding.gzip.encoded(message, ByteBufferAllocator())
+                let flag = sent.readInteger(as: UInt8.self)
+                #expect(flag == (isDense || length < 1_024 ? 0 : 1))
+                #expect(sent.readInteger(as: UInt32.self).map(Int.init) == sent.readableBytes)
+                let plain =
+                    flag == 0 ? sent : MessageEncoding.inflated(sent, limit: length, ByteBufferAllocator())
+                #expect(plain?.readableBytesView.elementsEqual(message.readableBytesView.dropFirst(5)) == true)
+                if flag == 1 {
+                    #expect(MessageEncoding.inflated(sent, limit: length - 1, ByteBufferAllocator()) == nil)
+                    #expect(
+                        MessageEncoding.inflated(
+                            sent.getSlice(at: sent.readerIndex, length: sent.readableBytes / 2)!,
+                            limit: length,
+                            ByteBufferAllocator()
+                        ) == nil
+                    )
+                }
+            }
         }
     }
 

@@ -31,10 +31,11 @@ extension HTTP2Connection {
         guard head.method == "POST", let route = Route.wire(head.path) else {
             return refuse(stream, Self.unknown(head.path))
         }
-        if !head.isIdentity { return refuse(stream, Self.compressed) }
+        if case .other = head.encoding { return refuse(stream, Self.unknownEncoding) }
         if queuedBytes > limits.unreadReplyBytes { return refuse(stream, CallStatus(DroverError(.tooManyRequests))) }
         let call = ServerStream(route, .wire, .http2(self, stream), loopContext)
         call.token = head.token
+        call.encoding = head.encoding
         stream.call = call
         stream.isUrgent = route.isUrgent
         if let timeout = head.timeout {
@@ -44,9 +45,17 @@ extension HTTP2Connection {
         Dispatcher.begin(call)
     }
 
-    static let compressed = CallStatus(
+    private static let unknownEncoding = CallStatus(
         code: 12,
-        message: "drover: message encoding is not supported; send messages uncompressed"
+        message: "drover: the message encoding is not supported; send messages as they are, or in gzip"
+    )
+    private static let notEncoded = CallStatus(
+        code: 13,
+        message: "drover: a message is marked as compressed, and the call names no encoding"
+    )
+    private static let damaged = CallStatus(
+        code: 13,
+        message: "drover: a compressed message is damaged, or longer than a message may be"
     )
 
     /// What the wire form's reference server says of paths that it does not know.
@@ -91,7 +100,7 @@ extension HTTP2Connection {
         while !call.ended, bytes.readableBytes >= MessageBuffer.prefixBytes {
             let flag: UInt8 = bytes.getInteger(at: bytes.readerIndex)!
             let length = Int(bytes.getInteger(at: bytes.readerIndex + 1, as: UInt32.self)!)
-            if flag != 0 { return call.fail(Self.compressed) }
+            if flag > 1 || flag == 1 && call.encoding != .gzip { return call.fail(Self.notEncoded) }
             let most = limits.requestBytes + limits.requestSlackBytes
             if length > most {
                 return call.fail(
@@ -100,7 +109,13 @@ extension HTTP2Connection {
             }
             guard bytes.readableBytes >= MessageBuffer.prefixBytes + length else { break }
             bytes.moveReaderIndex(forwardBy: MessageBuffer.prefixBytes)
-            let message = bytes.readSlice(length: length)!
+            var message = bytes.readSlice(length: length)!
+            if flag == 1 {
+                guard let plain = MessageEncoding.inflated(message, limit: most, allocator) else {
+                    return call.fail(Self.damaged)
+                }
+                message = plain
+            }
             if call.dispatched {
                 return call.fail(CallStatus(code: 13, message: "drover: a call with one request was sent two"))
             }

@@ -61,7 +61,11 @@ extension HTTP2Connection {
 
     func sendUnary(_ stream: HTTP2Stream, _ message: ByteBuffer) {
         if stream.replyEnded { return }
-        writeHeaders(stream.id, HeaderBlock.wireHead, endStream: false)
+        writeHeaders(
+            stream.id,
+            stream.call?.encoding == .gzip ? HeaderBlock.gzipHead : HeaderBlock.wireHead,
+            endStream: false
+        )
         let length = message.readableBytes
         if length <= HTTP2Frame.maximumPayload, length <= stream.sendWindow, length <= sendWindow, mayWriteData {
             stream.sendWindow -= length
@@ -80,7 +84,11 @@ extension HTTP2Connection {
 
     func sendHead(_ stream: HTTP2Stream) {
         if stream.replyEnded { return }
-        writeHeaders(stream.id, HeaderBlock.wireHead, endStream: false)
+        writeHeaders(
+            stream.id,
+            stream.call?.encoding == .gzip ? HeaderBlock.gzipHead : HeaderBlock.wireHead,
+            endStream: false
+        )
     }
 
     func sendData(_ stream: HTTP2Stream, _ bytes: ByteBuffer, promise: EventLoopPromise<Void>?) {

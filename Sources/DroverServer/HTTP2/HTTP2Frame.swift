@@ -89,6 +89,8 @@ extension ByteBuffer {
 enum HeaderBlock {
     /// `:status: 200`, `content-type: application/grpc`.
     static let wireHead: [UInt8] = [0x88] + literal(nameIndex: 31, "application/grpc")
+    /// The same, for a call whose messages may be compressed.
+    static let gzipHead: [UInt8] = wireHead + literal("grpc-encoding", "gzip")
     /// `grpc-status: 0`, `grpc-message:` empty.
     static let okTrailers: [UInt8] = literal("grpc-status", "0") + literal("grpc-message", "")
 
@@ -114,7 +116,7 @@ enum HeaderBlock {
 
     static func trailers(_ status: Int, _ message: String) -> [UInt8] {
         var block = literal("grpc-status", "\(status)") + literal("grpc-message", message)
-        if status == 12 { block += literal("grpc-accept-encoding", "identity") }
+        if status == 12 { block += literal("grpc-accept-encoding", "identity,gzip") }
         return block
     }
 

@@ -7,7 +7,7 @@ enum HeaderField: Sendable {
     /// Whether the content is the wire form.
     case contentType(isWire: Bool)
     case timeout(TimeAmount?)
-    case encoding(isIdentity: Bool)
+    case encoding(MessageEncoding)
     /// A token of auth.
     case token(String)
     case authority(String)
@@ -39,7 +39,7 @@ enum HeaderField: Sendable {
         case .method: self = .method(text())
         case .contentType: self = .contentType(isWire: RequestHead.isWire(text()))
         case .timeout: self = .timeout(RequestHead.timeout(text()))
-        case .encoding: self = .encoding(isIdentity: text() == "identity")
+        case .encoding: self = .encoding(MessageEncoding(text()))
         case .token: self = .token(RequestHead.token(text()))
         case .authority: self = .authority(text())
         case .origin: self = .origin(text())
@@ -55,8 +55,8 @@ package struct RequestHead {
 
     var method = ""
     var path = ""
-    /// Whether messages are sent as they are.
-    var isIdentity = true
+    /// How messages are encoded.
+    var encoding = MessageEncoding.identity
     var timeout: TimeAmount?
     /// Whether it is the wire form.
     var isWire = false
@@ -92,9 +92,9 @@ package struct RequestHead {
         case .timeout(let value):
             sawOther = true
             timeout = value
-        case .encoding(let identity):
+        case .encoding(let value):
             sawOther = true
-            isIdentity = identity
+            encoding = value
         case .token(let value):
             sawOther = true
             token = value

@@ -1,0 +1,86 @@
+import ArgumentParser
+import DroverClient
+
+/// The flags that every command of the client has, by etcdctl's names; `ETCDCTL_…` of the environment is read as by it.
+struct ClientOptions: ParsableArguments {
+    @Option(help: "The servers, divided by commas; the first that answers is asked.")
+    var endpoints: String = Environment.client("ENDPOINTS") ?? "127.0.0.1:2379"
+
+    @Option(help: "The user of auth, as NAME or NAME:PASSWORD; asked for when there is no password.")
+    var user: String? = Environment.client("USER")
+
+    @Option(help: "The user's password; --user is then a name alone.")
+    var password: String? = Environment.client("PASSWORD")
+
+    @Option(help: "Certificates that the server's must come from (PEM).")
+    var cacert: String? = Environment.client("CACERT")
+
+    @Option(help: "The client's own certificate (PEM).")
+    var cert: String? = Environment.client("CERT")
+
+    @Option(help: "The key of the client's certificate (PEM).")
+    var key: String? = Environment.client("KEY")
+
+    @Flag(help: "Take any certificate for the server's: for tests alone.")
+    var insecureSkipTlsVerify = Environment.clientFlag("INSECURE_SKIP_TLS_VERIFY")
+
+    @Flag(help: .hidden)
+    var insecureTransport = false
+
+    @Flag(help: .hidden)
+    var debug = false
+
+    @Option(name: [.customShort("w"), .long], help: "How to print: simple, fields, json, table or protobuf.")
+    var writeOut: OutputForm = Environment.client("WRITE_OUT").flatMap(OutputForm.init) ?? .simple
+
+    @Flag(help: "Print bytes in hexadecimal.")
+    var hex = Environment.clientFlag("HEX")
+
+    @Option(help: "How long a command may take that does not wait for anything.")
+    var commandTimeout: String = Environment.client("COMMAND_TIMEOUT") ?? "5s"
+
+    @Option(help: "How long a connection may take.")
+    var dialTimeout: String = Environment.client("DIAL_TIMEOUT") ?? "2s"
+
+    @Option(help: .hidden)
+    var keepaliveTime: String = "2s"
+
+    @Option(help: .hidden)
+    var keepaliveTimeout: String = "6s"
+
+    func validate() throws {
+        for text in [commandTimeout, dialTimeout] where Duration.seconds(of: text) == nil {
+            throw ValidationError("--command-timeout and --dial-timeout must be durations, such as 5s.")
+        }
+        guard (cert == nil) == (key == nil) else { throw ValidationError("--cert and --key go together.") }
+    }
+
+    /// The endpoints, one by one.
+    func endpointList() throws -> [Endpoint] {
+        try endpoints.split(separator: ",").map { try Endpoint(String($0)) }
+    }
+
+    /// Whom to ask, and as whom.
+    func configuration(_ endpoints: [Endpoint]) throws -> EtcdClient.Configuration {
+        var configuration = EtcdClient.Configuration(endpoints: endpoints)
+        if cacert != nil || cert != nil || insecureSkipTlsVerify {
+            var tls = ClientTLS()
+            (tls.trustedFile, tls.certificateFile, tls.keyFile) = (cacert, cert, key)
+            tls.acceptsAnyCertificate = insecureSkipTlsVerify
+            configuration.tls = tls
+        }
+        configuration.dialTimeout = .milliseconds(Int64(Duration.seconds(of: dialTimeout)! * 1_000))
+        if let user {
+            if let password {
+                (configuration.user, configuration.password) = (user, password)
+            } else if let colon = user.firstIndex(of: ":") {
+                configuration.user = String(user[..<colon])
+                configuration.password = String(user[user.index(after: colon)...])
+            } else {
+                configuration.user = user
+                configuration.password = try Terminal.password("Password: ")
+            }
+        }
+        return configuration
+    }
+}

@@ -1,0 +1,49 @@
+import DroverClient
+import EtcdAPI
+import SwiftProtobuf
+
+/// What a command works with: a connection, its time limit, and a way to print.
+struct ClientSession: Sendable {
+    let client: EtcdClient
+    let options: ClientOptions
+    let printer: Printer
+
+    init(_ client: EtcdClient, _ options: ClientOptions) {
+        self.client = client
+        self.options = options
+        printer = Printer(form: options.writeOut, isHex: options.hex)
+    }
+
+    /// A unary call that must end within `--command-timeout`.
+    func call<Reply: Message>(_ path: String, _ request: some Message) async throws -> Reply {
+        try await withinTimeout { try await client.unary("/etcdserverpb.\(path)", request) }
+    }
+
+    /// A unary call that waits for as long as it takes.
+    func wait<Reply: Message>(_ path: String, _ request: some Message) async throws -> Reply {
+        try await client.unary(path, request)
+    }
+
+    func withinTimeout<R: Sendable>(_ body: @escaping @Sendable () async throws -> R) async throws -> R {
+        let nanoseconds = UInt64(Duration.seconds(of: options.commandTimeout)! * 1e9)
+        return try await withThrowingTaskGroup(of: R?.self) { group in
+            group.addTask { try await body() }
+            group.addTask {
+                try await Task.sleep(nanoseconds: nanoseconds)
+                return nil
+            }
+            defer { group.cancelAll() }
+            guard let first = try await group.next(), let result = first else {
+                throw CommandFailure.failed("context deadline exceeded")
+            }
+            return result
+        }
+    }
+
+    /// Another server's session, with the same flags.
+    func session(at endpoint: Endpoint) async throws -> ClientSession {
+        ClientSession(try await EtcdClient.connect(try options.configuration([endpoint])), options)
+    }
+
+    func close() async { await client.close() }
+}

@@ -1,0 +1,61 @@
+/// Flags as Go's programs take them, `--hex=true` and `--interactive=false`, put as the parser of the command line wants them.
+enum GoFlags {
+    private static let commands: Set<String> = [
+        "get", "put", "del", "txn", "watch", "compaction", "compact", "lease", "lock", "elect", "member", "endpoint",
+        "alarm",
+        "defrag", "snapshot", "move-leader", "downgrade", "user", "role", "auth",
+    ]
+
+    private static let flags: Set<String> = [
+        "prefix", "from-key", "prev-kv", "keys-only", "count-only", "print-value-only", "ignore-value", "ignore-lease",
+        "hex", "interactive", "cluster", "physical", "learner", "once", "keys", "listen", "progress-notify",
+        "no-password", "detail", "insecure-skip-tls-verify", "insecure-transport", "debug",
+    ]
+
+    /// Flags of all commands that have a value; etcdctl's users write them before the command as well.
+    private static let options: Set<String> = [
+        "--endpoints", "--user", "--password", "--cacert", "--cert", "--key", "--write-out", "-w", "--command-timeout",
+        "--dial-timeout", "--keepalive-time", "--keepalive-timeout",
+    ]
+
+    static func normalized(_ arguments: [String]) -> [String] {
+        let leading = leadingFlags(arguments)
+        let rest = arguments.dropFirst(leading)
+        guard let command = rest.first, commands.contains(command) else { return arguments }
+        let own = rest.prefix { $0 != "--" }
+        return (own + arguments.prefix(leading)).compactMap { argument -> String? in
+            guard argument.hasPrefix("--"), let sign = argument.firstIndex(of: "=") else { return argument }
+            let name = argument[argument.index(argument.startIndex, offsetBy: 2)..<sign]
+            guard flags.contains(String(name)) else { return argument }
+            switch argument[argument.index(after: sign)...] {
+            case "true", "1", "t": return "--\(name)"
+            // Only passwords are asked for unless one says otherwise.
+            case "false", "0", "f": return command == "user" && name == "interactive" ? "--no-interactive" : nil
+            default: return argument
+            }
+        } + words(after: own.count, of: rest)
+    }
+
+    /// What follows `--`: for `watch`, a command rather than more keys.
+    private static func words(after count: Int, of rest: ArraySlice<String>) -> [String] {
+        let words = rest.dropFirst(count)
+        guard rest.first == "watch" else { return Array(words) }
+        return words.dropFirst().flatMap { ["--exec", $0] }
+    }
+
+    /// How many arguments before the command are flags of all commands, with their values.
+    private static func leadingFlags(_ arguments: [String]) -> Int {
+        var count = 0
+        while count < arguments.count, arguments[count].hasPrefix("-") {
+            let name = String(arguments[count].prefix { $0 != "=" })
+            if options.contains(name) {
+                count += name == arguments[count] ? 2 : 1
+            } else if flags.contains(String(name.drop { $0 == "-" })) {
+                count += 1
+            } else {
+                return 0
+            }
+        }
+        return min(count, arguments.count)
+    }
+}

@@ -1,0 +1,42 @@
+import ArgumentParser
+import EtcdAPI
+
+/// `drover lock`.
+struct LockCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "lock",
+        abstract: "Hold a lock until the command is interrupted, or while another command runs.",
+        discussion: "The other command is told of the lock by ETCD_LOCK_KEY and ETCD_LOCK_REV."
+    )
+
+    @OptionGroup var client: ClientOptions
+
+    @Argument(help: "The name of the lock, and what to run while it is held; flags of its own come after --.")
+    var arguments: [String] = []
+
+    @Option(help: "Seconds after which others get the lock when this client is lost.")
+    var ttl: Int64 = 10
+
+    func run(_ session: ClientSession) async throws {
+        guard let name = arguments.first else {
+            throw CommandFailure.badArguments("lock takes one lock name argument and an optional command to execute")
+        }
+        let command = Array(arguments.dropFirst())
+        let status = try await LeaseSession.with(session, seconds: ttl) { lease -> Int32 in
+            var request = PBLockRequest()
+            (request.name, request.lease) = (.init(name.utf8), lease)
+            let lock: PBLockResponse = try await session.wait("/v3lockpb.Lock/Lock", request)
+            guard command.isEmpty else {
+                let environment = [
+                    "ETCD_LOCK_KEY": String(decoding: lock.key, as: UTF8.self),
+                    "ETCD_LOCK_REV": "\(lock.header.revision)",
+                ]
+                return try await Task.detached { try Program.run(command, environment: environment) }.value
+            }
+            try await LeaseSession.show(Array(lock.key), session)
+            try await LeaseSession.waitForEnd()
+            return 0
+        }
+        if let status, status != 0 { throw ExitCode(status) }
+    }
+}

@@ -1,0 +1,103 @@
+import ArgumentParser
+import DroverClient
+import EtcdAPI
+
+/// `drover watch`.
+struct WatchCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "watch",
+        abstract: "Print what changes, or run a command for each change.",
+        discussion:
+            "A command follows --. It is told of the change by ETCD_WATCH_REVISION, _EVENT_TYPE, _KEY and _VALUE."
+    )
+
+    @OptionGroup var client: ClientOptions
+
+    @Argument(help: "The key, and the end of the range, which is not in it.")
+    var arguments: [String] = []
+
+    // What follows --, a word each: ``GoFlags`` puts it so, as the keys before it may be one or two.
+    @Option(parsing: .unconditionalSingleValue, help: .hidden)
+    var exec: [String] = []
+
+    @Flag(name: [.customShort("i"), .long], help: "Read lines such as `watch KEY` from standard input.")
+    var interactive = false
+
+    @Flag(help: "All keys that begin with the key.")
+    var prefix = false
+
+    @Option(help: "The revision to begin with; 0 is the next.")
+    var rev: Int64 = 0
+
+    @Flag(help: "Print what the key was before as well.")
+    var prevKv = false
+
+    @Flag(help: "Say now and then that nothing has changed.")
+    var progressNotify = false
+
+    func request() throws -> PBWatchCreateRequest {
+        var keys = arguments
+        if keys.isEmpty, let key = Environment.client("WATCH_KEY") {
+            keys = [key] + (Environment.client("WATCH_RANGE_END").map { [$0] } ?? [])
+        }
+        guard 1...2 ~= keys.count else { throw CommandFailure.badArguments("bad number of arguments") }
+        let range = try KeyRange(keys, isPrefix: prefix, isFromKey: false)
+        var request = PBWatchCreateRequest()
+        (request.key, request.rangeEnd) = (.init(range.key), .init(range.end))
+        (request.startRevision, request.prevKv, request.progressNotify) = (rev, prevKv, progressNotify)
+        // Large changes come in parts, so that no message is larger than may be received.
+        request.fragment = true
+        return request
+    }
+
+    func run(_ session: ClientSession) async throws {
+        let call = try await session.client.open("/etcdserverpb.Watch/Watch")
+        let display = WatchDisplay(printer: session.printer, command: exec)
+        if interactive {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await display.show(call) }
+                group.addTask { try await Self.read(call) }
+                defer { group.cancelAll() }
+                try await group.next()
+            }
+            return
+        }
+        var request = PBWatchRequest()
+        request.createRequest = try self.request()
+        try await call.send(request)
+        try await display.show(call)
+        throw CommandFailure.interrupted("watch is canceled by the server")
+    }
+
+    /// `watch …` and `progress`, a line each.
+    private static func read(_ call: EtcdCall) async throws {
+        var id: Int64 = 0
+        while true {
+            let line = await Task.detached { readLine() }.value
+            guard let line else {
+                throw CommandFailure.interrupted("error reading watch request line: EOF")
+            }
+            let words = try TxnText.words(line)
+            var request = PBWatchRequest()
+            switch words.first {
+            case nil: continue
+            case "progress": request.progressRequest = PBWatchProgressRequest()
+            case "watch":
+                guard let command = try? WatchCommand.parse(Array(GoFlags.normalized(words).dropFirst())) else {
+                    FileHandles.standardError("Invalid command \(line) (watch [options] <key> [range_end])\n")
+                    continue
+                }
+                id += 1
+                request.createRequest = try command.request()
+                request.createRequest.watchID = id
+            case "cancel":
+                guard words.count == 2, let id = Int64(words[1]) else { continue }
+                request.cancelRequest.watchID = id
+            default:
+                FileHandles.standardError("Invalid command \(line) (only support watch, cancel and progress)\n")
+                continue
+            }
+            try await call.send(request)
+        }
+    }
+}
