@@ -22,7 +22,7 @@ enum Program {
         }
         for (name, value) in environment { variables.append(strdup("\(name)=\(value)")) }
         var arguments = command.map { strdup($0) }
-        defer { (variables + arguments).forEach { free($0) } }
+        defer { for text in variables + arguments { free(text) } }
         variables.append(nil)
         arguments.append(nil)
         var process = pid_t()

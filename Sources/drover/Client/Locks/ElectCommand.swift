@@ -33,7 +33,7 @@ struct ElectCommand: ClientCommand {
             return try await observe(name, session)
         }
         guard arguments.count == 2 else {
-            throw CommandFailure.badArguments("missing proposal")
+            throw CommandFailure.badArguments("no proposal argument but -l not set")
         }
         let proposal = arguments[1]
         _ = try await LeaseSession.with(session, seconds: ttl) { lease in
