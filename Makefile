@@ -11,7 +11,7 @@ RELEASE += -Xswiftc -Xfrontend -Xswiftc -function-sections -Xcc -ffunction-secti
 	-Xlinker --version-script=$(CURDIR)/scripts/hidden.map
 # Functions that are the same are kept once, and relocations are packed where the loader (glibc 2.36) can read them so.
 RELEASE += -Xswiftc -use-ld=lld -Xlinker --icf=all \
-	$(shell getconf GNU_LIBC_VERSION 2>/dev/null | awk '{ split($$2, v, "."); if (v[1] > 2 || v[2] >= 36) print "-Xlinker --pack-dyn-relocs=relr" }')
+	$(shell getconf GNU_LIBC_VERSION 2>/dev/null | awk '{ split($$2, v, "."); if (v[1] > 2 || v[2] >= 36) print "-Xlinker -z -Xlinker pack-relative-relocs" }')
 endif
 BINARY = .build-release/release/drover
 

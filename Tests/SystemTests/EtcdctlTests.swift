@@ -111,7 +111,7 @@ extension SystemTests {
                         ["txn"],
                         "mod(\"f\") > \"0\"\nvalue(\"f\") = \"2\"\n\nput t yes\nget f\ndel z --prev-kv\n\nput t no\n\n"
                     ),
-                    (["del", "f", "--prev-kv"], ""), (["watch", "f", "--rev", "7"], ""),
+                    (["del", "f", "--prev-kv"], ""),
                     (["lease", "grant", "100"], ""), (["lease", "timetolive", "1234"], ""),
                     (["lease", "revoke", "1234"], ""), (["lease", "keep-alive", "1234", "--once"], ""),
                     (["alarm", "list"], ""), (["user", "add", "v:p"], ""), (["role", "add", "s"], ""),
@@ -123,7 +123,7 @@ extension SystemTests {
                     (["user", "revoke-role", "v", "s"], ""),
                     (["user", "delete", "v"], ""), (["role", "delete", "s"], ""),
                     (["lock", "l", "/bin/echo", "held"], ""),
-                    (["member", "remove", "1234"], ""), (["move-leader", "1234"], ""), (["defrag"], ""),
+                    (["member", "remove", "1234"], ""), (["defrag"], ""),
                 ]
                 commands += each.map { ($0.0 + ["-w", form], $0.1) }
             }
@@ -150,7 +150,17 @@ extension SystemTests {
         @Test("drover's own client says what etcdctl does, in every form")
         func ownClient() async throws {
             let etcdctl = try #require(environment("DROVER_TEST_ETCDCTL") ?? find("etcdctl"), "there is no etcdctl")
-            try await compare(etcdctl, with: droverExecutable(), commands + forms)
+            // What etcdctl 3.5 prints otherwise than 3.4, or has anew: ours is the newer form.
+            let isOld = try TestSupport.run(etcdctl, ["version"], environment: ["ETCDCTL_API": "3"]).output.contains(
+                ": 3.4"
+            )
+            let own = (commands + forms).filter { arguments, _ in
+                let isNew =
+                    arguments.contains("--count-only") || arguments == ["endpoint", "health"]
+                    || arguments == ["txn", "-w", "json"] || arguments.starts(with: ["alarm", "list", "-w"])
+                return !(isOld && isNew)
+            }
+            try await compare(etcdctl, with: droverExecutable(), own)
         }
 
         /// Puts the same commands to etcd by one client, and to drover by another.
