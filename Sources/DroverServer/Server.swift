@@ -16,25 +16,27 @@ import Synchronization
 
 /// Serves a store to etcd clients: the wire form, JSON and plain paths on one port.
 public final class Server: Sendable {
-    /// The address it listens on, with the port that was taken.
-    public let address: ServerConfiguration.Address
+    /// The first address it listens on, with the port that was taken.
+    public var address: ServerConfiguration.Address { listeners[0].address }
+    /// Everything it listens on, with the ports that were taken.
+    public let listeners: [ServerConfiguration.Listener]
 
     private let group: MultiThreadedEventLoopGroup
-    private let channel: any Channel
+    private let channels: [any Channel]
     private let contexts: [LoopContext]
     private let configuration: ServerConfiguration
     private let isDown = Atomic<Bool>(false)
 
     private init(
-        address: ServerConfiguration.Address,
+        listeners: [ServerConfiguration.Listener],
         group: MultiThreadedEventLoopGroup,
-        channel: any Channel,
+        channels: [any Channel],
         contexts: [LoopContext],
         configuration: ServerConfiguration
     ) {
-        self.address = address
+        self.listeners = listeners
         self.group = group
-        self.channel = channel
+        self.channels = channels
         self.contexts = contexts
         self.configuration = configuration
     }
@@ -49,25 +51,33 @@ public final class Server: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
         let metrics = ServerMetrics()
         do {
-            let (channel, contexts) = try await listen(store, configuration, group, metrics)
-            let address = Self.address(channel, configuration)
+            let contexts = try makeContexts(store, configuration, group, metrics)
+            let tls = try configuration.tls.map { try TLSContexts($0, logger: configuration.logger) }
+            var channels: [any Channel] = []
+            var listeners: [ServerConfiguration.Listener] = []
+            do {
+                for listener in configuration.listeners {
+                    let channel = try await listen(listener, contexts, configuration, group, tls)
+                    channels.append(channel)
+                    listeners.append(taken(listener, channel))
+                }
+            } catch {
+                for channel in channels { try? await channel.close() }
+                for case .unix(let path) in listeners.map(\.address) { unlink(path) }
+                throw error
+            }
             let information = contexts[0].information
             store.announce(name: information.memberName, clientURLs: information.clientURLs)
             return Server(
-                address: address,
+                listeners: listeners,
                 group: group,
-                channel: channel,
+                channels: channels,
                 contexts: contexts,
                 configuration: configuration
             )
         } catch {
             try? await group.shutdownGracefully()
-            if let error = error as? DroverError { throw error }
-            throw DroverError(
-                .badEndpoint,
-                message: "drover: cannot listen on \(configuration.address): \(describe(error))",
-                cause: error
-            )
+            throw error
         }
     }
 
@@ -81,15 +91,16 @@ public final class Server: Sendable {
         }
     }
 
-    private static func listen(
+    private static func makeContexts(
         _ store: Store,
         _ configuration: ServerConfiguration,
         _ group: MultiThreadedEventLoopGroup,
         _ metrics: ServerMetrics
-    ) async throws -> (any Channel, [LoopContext]) {
+    ) throws -> [LoopContext] {
         var urls = configuration.advertisedClientURLs
-        if urls.isEmpty { urls = ["\(configuration.tls == nil ? "http" : "https")://\(configuration.address)"] }
-        let tls = try configuration.tls.map { try TLSContexts($0, logger: configuration.logger) }
+        if urls.isEmpty {
+            urls = configuration.listeners.filter { !$0.servesMetricsOnly }.map(\.description)
+        }
         let information = ServerInformation(
             etcdVersion: configuration.etcdVersion,
             clientURLs: urls,
@@ -98,29 +109,41 @@ public final class Server: Sendable {
         )
         let downgrade = SharedDowngrade()
         let passwords = PasswordWorker()
-        var contexts: [LoopContext] = []
-        for loop in group.makeIterator() {
-            contexts.append(
-                try LoopContext(
-                    loop: loop,
-                    store: store,
-                    configuration: configuration,
-                    metrics: metrics,
-                    information: information,
-                    downgrade: downgrade,
-                    passwords: passwords
-                )
+        return try group.makeIterator().map { loop in
+            try LoopContext(
+                loop: loop,
+                store: store,
+                configuration: configuration,
+                metrics: metrics,
+                information: information,
+                downgrade: downgrade,
+                passwords: passwords
             )
         }
-        let made = contexts
+    }
+
+    private static func listen(
+        _ listener: ServerConfiguration.Listener,
+        _ contexts: [LoopContext],
+        _ configuration: ServerConfiguration,
+        _ group: MultiThreadedEventLoopGroup,
+        _ tls: TLSContexts?
+    ) async throws -> any Channel {
+        if listener.isEncrypted && tls == nil {
+            throw DroverError(
+                .badEndpoint,
+                message: "drover: cannot listen on \(listener.address) with TLS: there is no certificate"
+            )
+        }
         let logger = configuration.logger
+        let metrics = contexts[0].metrics
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1_024)
             .serverChannelOption(.maxMessagesPerRead, value: 256)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 4)
             .childChannelInitializer { channel in
-                if case .tcp = configuration.address {
+                if case .tcp = listener.address {
                     try? channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
                     keepAlive(channel)
                 }
@@ -128,24 +151,35 @@ public final class Server: Sendable {
                     logger.warning("a connection was refused: there are as many as allowed")
                     return channel.close()
                 }
-                let context = made.first { $0.loop === channel.eventLoop }!
+                let context = contexts.first { $0.loop === channel.eventLoop }!
                 return channel.eventLoop.makeCompletedFuture {
-                    if let tls {
-                        try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls.current))
+                    let pipeline = channel.pipeline.syncOperations
+                    if listener.isEncrypted, let tls {
+                        try pipeline.addHandler(NIOSSLServerHandler(context: tls.current))
                     }
-                    try channel.pipeline.syncOperations.addHandler(ProtocolDetector(context))
+                    try pipeline.addHandler(ProtocolDetector(context, listener))
                 }
             }
-        switch configuration.address {
-        case .tcp(let host, let port):
-            return (try await bootstrap.bind(host: host, port: port).get(), made)
-        case .unix(let path):
-            let channel = try await bootstrap.bind(
-                unixDomainSocketPath: path,
-                cleanupExistingSocketFile: try isStale(path)
-            ).get()
-            chmod(path, 0o600)
-            return (channel, made)
+        do {
+            switch listener.address {
+            case .tcp(let host, let port):
+                return try await bootstrap.bind(host: host, port: port).get()
+            case .unix(let path):
+                let channel = try await bootstrap.bind(
+                    unixDomainSocketPath: path,
+                    cleanupExistingSocketFile: try isStale(path)
+                ).get()
+                chmod(path, configuration.socketMode)
+                return channel
+            }
+        } catch let error as DroverError {
+            throw error
+        } catch {
+            throw DroverError(
+                .badEndpoint,
+                message: "drover: cannot listen on \(listener.address): \(describe(error))",
+                cause: error
+            )
         }
     }
 
@@ -171,21 +205,22 @@ public final class Server: Sendable {
         return true
     }
 
-    private static func address(
-        _ channel: any Channel,
-        _ configuration: ServerConfiguration
-    ) -> ServerConfiguration.Address {
-        if case .tcp(let host, _) = configuration.address, let port = channel.localAddress?.port {
-            return .tcp(host: host, port: port)
+    private static func taken(
+        _ listener: ServerConfiguration.Listener,
+        _ channel: any Channel
+    ) -> ServerConfiguration.Listener {
+        var listener = listener
+        if case .tcp(let host, _) = listener.address, let port = channel.localAddress?.port {
+            listener.address = .tcp(host: host, port: port)
         }
-        return configuration.address
+        return listener
     }
 
     /// Takes no more connections and calls, lets those in flight finish, ends watches so that clients reconnect, and
     /// closes. The store stays open. Does nothing the second time.
     public func shutDown() async {
         if isDown.exchange(true, ordering: .sequentiallyConsistent) { return }
-        try? await channel.close()
+        for channel in channels { try? await channel.close() }
         for context in contexts {
             try? await context.loop.submit {
                 for connection in context.connections.values { connection.shutDownGracefully() }
@@ -209,6 +244,6 @@ public final class Server: Sendable {
         }
         contexts.first?.passwords.stop()
         try? await group.shutdownGracefully()
-        if case .unix(let path) = address { unlink(path) }
+        for case .unix(let path) in listeners.map(\.address) { unlink(path) }
     }
 }

@@ -17,8 +17,39 @@ public struct ServerConfiguration: Sendable {
         }
     }
 
+    /// A further address that it listens on.
+    public struct Listener: Sendable, Hashable, CustomStringConvertible {
+        /// Where.
+        public var address: Address
+        /// Whether clients speak TLS there; it needs ``ServerConfiguration/tls``.
+        public var isEncrypted: Bool
+        /// Whether nothing is served there but health and metrics. etcd: `--listen-metrics-urls`.
+        public var servesMetricsOnly: Bool
+
+        /// A further address.
+        public init(_ address: Address, isEncrypted: Bool = false, servesMetricsOnly: Bool = false) {
+            self.address = address
+            self.isEncrypted = isEncrypted
+            self.servesMetricsOnly = servesMetricsOnly
+        }
+
+        /// Its URL, as etcd writes them.
+        public var description: String {
+            switch address {
+            case .tcp: "\(isEncrypted ? "https" : "http")://\(address)"
+            case .unix(let path): "\(isEncrypted ? "unixs" : "unix")://\(path)"
+            }
+        }
+    }
+
     /// Where it listens. Default 127.0.0.1:2379.
     public var address = Address.tcp(host: "127.0.0.1", port: 2379)
+    /// Whether clients speak TLS at ``address``; nil, the default, is yes where there is ``tls``.
+    public var isAddressEncrypted: Bool?
+    /// Further addresses that it listens on. Default none.
+    public var furtherListeners: [Listener] = []
+    /// The permissions of unix sockets. Default 0600: this user alone.
+    public var socketMode: UInt32 = 0o600
     /// URLs that members are told of; derived from the address when empty.
     public var advertisedClientURLs: [String] = []
     /// Event loops. Default half the cores, at least one: the engine's threads need the rest.
@@ -27,7 +58,7 @@ public struct ServerConfiguration: Sendable {
     public var etcdVersion = "3.6.14"
     /// Seconds that calls in flight have to finish when the server stops.
     public var shutdownGraceSeconds = 5
-    /// TLS on the client port; nil is cleartext.
+    /// TLS on the addresses that ask for it; nil is cleartext.
     public var tls: ServerTLS?
     /// Hosts that requests of HTTP may name in cleartext. Default any. etcd: `--host-whitelist`.
     public var hostWhitelist = ["*"]
@@ -42,6 +73,11 @@ public struct ServerConfiguration: Sendable {
 
     /// The defaults.
     public init() {}
+
+    /// Everything it listens on, the first of which is ``address``.
+    var listeners: [Listener] {
+        [Listener(address, isEncrypted: isAddressEncrypted ?? (tls != nil))] + furtherListeners
+    }
 }
 
 /// Every limit of the server on what clients can make grow, in one place, each with its unit.

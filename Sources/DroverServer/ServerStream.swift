@@ -200,9 +200,20 @@ final class ServerStream {
     private func sendJSON(_ body: ByteBuffer, status: CallStatus = .ok) {
         switch transport {
         case .http2(let connection, let stream):
-            connection.sendPlain(stream, status: status.httpStatus, contentType: "application/json", body)
+            connection.sendPlain(
+                stream,
+                status: status.httpStatus,
+                contentType: "application/json",
+                challenge: status.challenge,
+                body
+            )
         case .http1(let connection):
-            connection.sendPlain(status: status.httpStatus, contentType: "application/json", body)
+            connection.sendPlain(
+                status: status.httpStatus,
+                contentType: "application/json",
+                challenge: status.challenge,
+                body
+            )
         }
     }
 

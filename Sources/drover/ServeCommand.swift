@@ -33,10 +33,7 @@ struct ServeCommand: AsyncParsableCommand {
     )
     var endpoint: String = Environment.value("ENDPOINT") ?? "sqlite"
 
-    @Option(
-        help: "Where to listen: HOST:PORT, :PORT, http://HOST:PORT, https://HOST:PORT, unix:///path or unixs:///path."
-    )
-    var listenAddress: String = Environment.value("LISTEN_ADDRESS") ?? "127.0.0.1:2379"
+    @OptionGroup var listening: ListenOptions
 
     @Option(help: "The URL that member lists show, when it is not the listen address. May be repeated.")
     var advertiseClientUrls: [String] = Environment.list("ADVERTISE_CLIENT_URLS")
@@ -79,7 +76,7 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var log: LogOptions
 
     func validate() throws {
-        _ = try address()
+        _ = try listening.listeners(hasCertificate: security.tls != nil)
         guard Duration.seconds(of: watchProgressNotifyInterval) != nil else {
             throw ValidationError("--watch-progress-notify-interval must be a duration such as 10m, 5s or 500ms.")
         }
@@ -130,7 +127,11 @@ struct ServeCommand: AsyncParsableCommand {
         let store = try Store.open(endpoint, using: Backends.all, configuration: storeConfiguration)
 
         var configuration = ServerConfiguration()
-        configuration.address = try address()
+        let listeners = try listening.listeners(hasCertificate: security.tls != nil)
+        configuration.address = listeners[0].address
+        configuration.isAddressEncrypted = listeners[0].isEncrypted
+        configuration.furtherListeners = Array(listeners.dropFirst())
+        configuration.socketMode = try listening.socketPermissions
         configuration.advertisedClientURLs = advertiseClientUrls.flatMap { $0.split(separator: ",").map(String.init) }
         configuration.etcdVersion = emulatedEtcdVersion
         configuration.eventLoops = eventLoops
@@ -149,7 +150,7 @@ struct ServeCommand: AsyncParsableCommand {
             await store.close()
             throw error
         }
-        announce(server.address, store)
+        announce(server.listeners, store)
         let compactor = compaction.policy.map { policy in
             Task { await AutoCompactor(store, policy, logger: logger).run() }
         }
@@ -162,44 +163,28 @@ struct ServeCommand: AsyncParsableCommand {
         logger.info("stopped")
     }
 
-    private func announce(_ address: ServerConfiguration.Address, _ store: Store) {
-        let target =
-            switch address {
-            case .tcp: "\(security.tls == nil ? "http" : "https")://\(address)"
-            case .unix: "\(address)"
-            }
-        var text = "drover \(DroverVersion.number) serves etcd's API on \(target) (\(store.backendName))\n"
-        if case .tcp(let host, let port) = address, security.tls == nil {
-            let shown = host == "0.0.0.0" || host == "::" || host.isEmpty ? "127.0.0.1:\(port)" : "\(address)"
+    private func announce(_ listeners: [ServerConfiguration.Listener], _ store: Store) {
+        let served = listeners.filter { !$0.servesMetricsOnly }
+        let urls = served.map { listener in
+            if case .tcp = listener.address, !listener.isEncrypted { return "http://\(listener.address)" }
+            return "\(listener)"
+        }
+        var text =
+            "drover \(DroverVersion.number) serves etcd's API on \(urls.joined(separator: ", ")) (\(store.backendName))\n"
+        for listener in listeners where listener.servesMetricsOnly { text += "metrics are on \(listener)/metrics\n" }
+        if case .tcp(let host, let port) = served[0].address, !served[0].isEncrypted {
+            let shown =
+                host == "0.0.0.0" || host == "::" || host.isEmpty ? "127.0.0.1:\(port)" : "\(served[0].address)"
+            let program = CommandLine.arguments[0]
             text += """
-                try:  etcdctl --endpoints=\(shown) put hello world      (ETCDCTL_API=3 before etcd 3.4)
-                      etcdctl --endpoints=\(shown) get hello
+                try:  \(program) put hello world --endpoints \(shown)
+                      \(program) get hello --endpoints \(shown)
+                      etcdctl --endpoints=\(shown) get hello      (ETCDCTL_API=3 before etcd 3.4)
                       curl http://\(shown)/v3/kv/range -d '{"key":"aGVsbG8="}'
                       curl http://\(shown)/health
 
                 """
         }
         FileHandles.standardOutput(text)
-    }
-
-    private func address() throws -> ServerConfiguration.Address {
-        var text = listenAddress
-        let wantsTLS = text.hasPrefix("https://") || text.hasPrefix("unixs://")
-        if wantsTLS && security.tls == nil {
-            throw ValidationError("--listen-address asks for TLS: --server-cert-file and --server-key-file are needed.")
-        }
-        if text.hasPrefix("unixs://") { return .unix(path: String(text.dropFirst("unixs://".count))) }
-        if text.hasPrefix("unix://") { return .unix(path: String(text.dropFirst("unix://".count))) }
-        for scheme in ["http://", "https://", "tcp://"] where text.hasPrefix(scheme) {
-            text = String(text.dropFirst(scheme.count))
-        }
-        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
-            (0...65_535).contains(port)
-        else {
-            throw ValidationError("--listen-address must be HOST:PORT, :PORT or unix:///path.")
-        }
-        var host = String(text[..<colon])
-        if host.hasPrefix("[") && host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-        return .tcp(host: host.isEmpty ? "0.0.0.0" : host, port: port)
     }
 }

@@ -361,13 +361,21 @@ extension SystemTests.Auth {
             #expect(try post(user).hasSuffix(" 200"))
             #expect(try post(nil).hasSuffix(" 400"))
             #expect(try post("nonsense").hasSuffix(" 401"))
+            let head = try run(
+                curl,
+                [
+                    "-sS", "-D", "-", "http://127.0.0.1:\(server.port)/v3/kv/range", "-d", #"{"key":"aw=="}"#, "-H",
+                    "Authorization: nonsense",
+                ]
+            ).output.lowercased()
+            #expect(head.contains("www-authenticate: etcdserver: invalid auth token\r\n"))
             server.process.stop()
         }
     }
 }
 
 extension SystemTests.Auth {
-    @Test("tokens that carry their claims", arguments: ["RS256", "PS512", "ES256", "ES384", "HS256"])
+    @Test("tokens that carry their claims", arguments: ["RS256", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256"])
     func claims(method: String) async throws {
         try await withTemporaryDirectory { directory in
             func openssl(_ arguments: String) throws {
@@ -383,6 +391,8 @@ extension SystemTests.Auth {
                     return (secret, secret)
                 case "ES256": try openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out \(secret)")
                 case "ES384": try openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out \(secret)")
+                case "ES512": try openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-521 -out \(secret)")
+                case "EdDSA": try openssl("genpkey -algorithm ED25519 -out \(secret)")
                 default: try openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out \(secret)")
                 }
                 try openssl("pkey -in \(secret) -pubout -out \(known)")

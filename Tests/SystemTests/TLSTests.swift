@@ -179,6 +179,61 @@ extension SystemTests {
             }
         }
 
+        @Test("several addresses at once, with TLS and without, and metrics on one of their own")
+        func addresses() async throws {
+            try await withTemporaryDirectory { directory in
+                let certificates = try TestCertificates("\(directory)/certificates")
+                let (plain, metrics) = (freePort(), freePort())
+                let socket = "/tmp/drover-\(getpid())-several.sock"
+                let (port, process) = try await start(
+                    directory,
+                    certificates,
+                    [
+                        "--listen-client-urls", "http://127.0.0.1:\(plain),unix://\(socket)", "--socket-mode", "0660",
+                        "--listen-metrics-urls", "http://127.0.0.1:\(metrics)",
+                    ]
+                )
+                let curl = try #require(find("curl"))
+                func ask(_ arguments: [String]) throws -> String {
+                    try run(curl, ["-sS", "--max-time", "5", "-w", " %{http_code}"] + arguments).output
+                }
+                #expect(try etcdctl(port, certificates, ["put", "a", "1"]).output == "OK\n")
+                let get = ["-d", #"{"key":"YQ=="}"#]
+                let paths = [
+                    ["http://127.0.0.1:\(plain)/v3/kv/range"],
+                    ["--http2-prior-knowledge", "http://127.0.0.1:\(plain)/v3/kv/range"],
+                    ["--unix-socket", socket, "http://drover/v3/kv/range"],
+                ]
+                for path in paths { #expect(try ask(path + get).contains(#""value":"MQ==""#), "\(path)") }
+                var status = stat()
+                #expect(stat(socket, &status) == 0 && status.st_mode & 0o777 == 0o660)
+                // Members are told of what clients may use.
+                let members = try etcdctl(port, certificates, ["member", "list"]).output
+                #expect(
+                    members.contains("https://127.0.0.1:\(port),http://127.0.0.1:\(plain),unix://\(socket)"),
+                    "\(members)"
+                )
+                // Health and metrics, and nothing else, to clients of either version.
+                for version in ["--http1.1", "--http2-prior-knowledge"] {
+                    let root = "http://127.0.0.1:\(metrics)"
+                    #expect(try ask([version, "\(root)/metrics"]).contains("etcd_server_has_leader 1"))
+                    for path in ["health", "livez", "readyz"] {
+                        #expect(try ask([version, "\(root)/\(path)"]).hasSuffix(" 200"))
+                    }
+                    #expect(try ask([version, "\(root)/v3/kv/range"] + get).hasSuffix(" 404"))
+                    #expect(try ask([version, "\(root)/version"]).hasSuffix(" 404"))
+                }
+                let wire = try await EtcdConnection.connect(host: "127.0.0.1", port: metrics)
+                await #expect(throws: ClientError(code: 12, message: "unknown method Put for service etcdserverpb.KV"))
+                {
+                    try await put(wire, "b", "1")
+                }
+                await wire.close()
+                process.stop()
+                #expect(stat(socket, &status) != 0)
+            }
+        }
+
         @Test("options that do not fit together, and files that are none, are refused in words")
         func refusals() async throws {
             try await withTemporaryDirectory { directory in
@@ -193,6 +248,8 @@ extension SystemTests {
                     (["--server-cert-file", "/nowhere"] + key, "certificate cannot be used"),
                     (certificate + key + ["--tls-min-version", "SSL3"], "TLS1.2 or TLS1.3"),
                     (certificate + key + ["--cipher-suites", "NONSENSE"], "cipher suite"),
+                    (["--listen-metrics-urls", "ftp://127.0.0.1:1"], "--listen-metrics-urls must be"),
+                    (["--socket-mode", "rw"], "octal"),
                 ]
                 for (arguments, words) in cases {
                     let result = try run(

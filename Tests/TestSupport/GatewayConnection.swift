@@ -11,9 +11,15 @@ public final class GatewayConnection: Sendable {
     }
 
     private let channel: NIOAsyncChannel<HTTPClientResponsePart, HTTPPart<HTTPRequestHead, ByteBuffer>>
-    private let exchanges: AsyncStream<(request: String, path: String, reply: CheckedContinuation<Reply, any Error>)>
-    private let calls:
-        AsyncStream<(request: String, path: String, reply: CheckedContinuation<Reply, any Error>)>.Continuation
+    private struct Exchange: Sendable {
+        var request: String
+        var path: String
+        var token: String?
+        var reply: CheckedContinuation<Reply, any Error>
+    }
+
+    private let exchanges: AsyncStream<Exchange>
+    private let calls: AsyncStream<Exchange>.Continuation
     private let worker: Task<Void, Never>
 
     public init(port: Int) async throws {
@@ -35,6 +41,7 @@ public final class GatewayConnection: Sendable {
                         head.headers.add(name: "host", value: "127.0.0.1")
                         head.headers.add(name: "content-type", value: "application/json")
                         head.headers.add(name: "content-length", value: "\(exchange.request.utf8.count)")
+                        if let token = exchange.token { head.headers.add(name: "authorization", value: token) }
                         try await outbound.write(.head(head))
                         try await outbound.write(.body(ByteBuffer(string: exchange.request)))
                         try await outbound.write(.end(nil))
@@ -57,10 +64,10 @@ public final class GatewayConnection: Sendable {
         }
     }
 
-    /// Sends a JSON body and returns what comes back.
-    public func post(_ path: String, _ body: String) async throws -> Reply {
+    /// Sends a JSON body, and a user's token, and returns what comes back.
+    public func post(_ path: String, _ body: String, token: String? = nil) async throws -> Reply {
         try await withCheckedThrowingContinuation { continuation in
-            calls.yield((body, path, continuation))
+            calls.yield(Exchange(request: body, path: path, token: token, reply: continuation))
         }
     }
 

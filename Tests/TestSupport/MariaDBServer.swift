@@ -5,14 +5,23 @@ public final class MariaDBServer: DatabaseServer, @unchecked Sendable {
     public let port: Int
     public let directory: String
     private let settings: [String]
+    private let environment: [String]
     private let user: String
     private var process: ChildProcess?
 
-    /// - Parameter settings: further options of the server, without their dashes.
-    public init(directory: String, port: Int = freePort(), settings: [String] = []) throws {
+    /// - Parameters:
+    ///   - settings: further options of the server, without their dashes.
+    ///   - environment: further variables of its environment, as `NAME=VALUE`.
+    public init(
+        directory: String,
+        port: Int = freePort(),
+        settings: [String] = [],
+        environment: [String] = []
+    ) throws {
         self.port = port
         self.directory = directory
         self.settings = settings
+        self.environment = environment
         user = getuid() == 0 ? "mysql" : NSUserName()
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         try ServerUser.own(user, directory)
@@ -48,6 +57,7 @@ public final class MariaDBServer: DatabaseServer, @unchecked Sendable {
             "--innodb-buffer-pool-size=128M", "--innodb-flush-log-at-trx-commit=0", "--max-connections=300",
         ]
         for setting in settings + extra { arguments.append("--\(setting)") }
+        if !environment.isEmpty { arguments = ["/usr/bin/env"] + environment + arguments }
         let words = ServerUser.wrap(user, arguments)
         process = try ChildProcess(words[0], Array(words.dropFirst()), log: "\(directory)/server.log")
     }

@@ -73,11 +73,9 @@ extension AuthState {
             if let same {
                 roles[place].permissions[same] = permission
             } else {
-                roles[place].permissions.append(permission)
-                roles[place].permissions.sort {
-                    $0.key == $1.key
-                        ? Bytes.precedes($0.rangeEnd, $1.rangeEnd) : Bytes.precedes($0.key, $1.key)
-                }
+                // In the order of keys, and of those of one key the newest last, as etcd lists them.
+                let after = roles[place].permissions.firstIndex { Bytes.precedes(permission.key, $0.key) }
+                roles[place].permissions.insert(permission, at: after ?? roles[place].permissions.count)
             }
         case .revokePermission(let name, let key, let rangeEnd):
             let place = try place(ofRole: name)

@@ -56,7 +56,11 @@ struct UserPermissions: Sendable {
     func mayWrite(_ range: KeyRange) -> Bool { isRoot || Self.covers(writes, range) }
 
     private static func covers(_ spans: [Span], _ range: KeyRange) -> Bool {
-        let wanted = Span(range)
+        var wanted = Span(range)
+        // A range that ends before it begins holds no key; etcd's interval tree looks for its beginning alone.
+        if let end = wanted.upper, !Bytes.precedes(wanted.lower, end) {
+            wanted = Span(KeyRange(lower: wanted.lower, upper: .single))
+        }
         return spans.contains { $0.covers(wanted) }
     }
 }

@@ -9,7 +9,7 @@ import SwiftProtobuf
 public struct JWTAuthority: Sendable {
     /// The algorithm, by its registered name (RFC 7518, RFC 8037).
     public enum Method: String, Sendable, CaseIterable {
-        case RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, HS256, HS384, HS512
+        case RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, HS256, HS384, HS512
     }
 
     private let method: Method
@@ -32,6 +32,8 @@ public struct JWTAuthority: Sendable {
             case .RS512, .PS512: keys = try Self.rsa(method, publicKey, privateKey, SHA512.self)
             case .ES256: keys = try Self.p256(publicKey, privateKey)
             case .ES384: keys = try Self.p384(publicKey, privateKey)
+            case .ES512: keys = try Self.p521(publicKey, privateKey)
+            case .EdDSA: keys = try Self.ed25519(publicKey, privateKey)
             case .HS256: keys = try Self.hmac(privateKey ?? publicKey, SHA256.self)
             case .HS384: keys = try Self.hmac(privateKey ?? publicKey, SHA384.self)
             case .HS512: keys = try Self.hmac(privateKey ?? publicKey, SHA512.self)
@@ -98,6 +100,29 @@ public struct JWTAuthority: Sendable {
         }
         guard let own else { return (nil, isValid) }
         let sign: Sign = { message in Array(try own.signature(for: SHA384.hash(data: message)).rawRepresentation) }
+        return (sign, isValid)
+    }
+
+    private static func p521(_ publicKey: String?, _ privateKey: String?) throws -> Keys {
+        let own = try privateKey.map { try P521.Signing.PrivateKey(pemRepresentation: $0) }
+        let given = try publicKey.map { try P521.Signing.PublicKey(pemRepresentation: $0) }
+        guard let known = given ?? own?.publicKey else { throw noKey }
+        let isValid: IsValid = { signature, message in
+            guard let signature = try? P521.Signing.ECDSASignature(rawRepresentation: signature) else { return false }
+            return known.isValidSignature(signature, for: SHA512.hash(data: message))
+        }
+        guard let own else { return (nil, isValid) }
+        let sign: Sign = { message in Array(try own.signature(for: SHA512.hash(data: message)).rawRepresentation) }
+        return (sign, isValid)
+    }
+
+    private static func ed25519(_ publicKey: String?, _ privateKey: String?) throws -> Keys {
+        let own = try privateKey.map { try Curve25519.Signing.PrivateKey(pemRepresentation: $0) }
+        let given = try publicKey.map { try Curve25519.Signing.PublicKey(pemRepresentation: $0) }
+        guard let known = given ?? own?.publicKey else { throw noKey }
+        let isValid: IsValid = { signature, message in known.isValidSignature(signature, for: message) }
+        guard let own else { return (nil, isValid) }
+        let sign: Sign = { message in Array(try own.signature(for: message)) }
         return (sign, isValid)
     }
 

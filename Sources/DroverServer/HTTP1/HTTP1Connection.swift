@@ -9,6 +9,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
     typealias OutboundOut = HTTPServerResponsePart
 
     private let loopContext: LoopContext
+    private let listener: ServerConfiguration.Listener
     private var context: ChannelHandlerContext?
     private(set) var allocator = ByteBufferAllocator()
     private var stream: ServerStream?
@@ -19,8 +20,9 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
     /// When the client has been waited for long enough.
     private var deadline = NIODeadline.distantFuture
 
-    init(_ loopContext: LoopContext) {
+    init(_ loopContext: LoopContext, _ listener: ServerConfiguration.Listener) {
         self.loopContext = loopContext
+        self.listener = listener
     }
 
     private var limits: ServerLimits { loopContext.configuration.limits }
@@ -67,9 +69,9 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
             waits(limits.bodySeconds)
             allowedOrigin = loopContext.access.allowedOrigin(head.headers["origin"].first)
             let path = head.uri.prefix { $0 != "?" }
-            if !loopContext.access.admits(host: head.headers["host"].first) {
+            if !loopContext.access.admits(host: head.headers["host"].first, isEncrypted: listener.isEncrypted) {
                 plain = PlainRequest.misdirected
-            } else if head.method == .POST, let route = Route.gateway(String(path)) {
+            } else if head.method == .POST, !listener.servesMetricsOnly, let route = Route.gateway(String(path)) {
                 let stream = ServerStream(route, .json, .http1(self), loopContext)
                 stream.token = head.headers["authorization"].first.map(RequestHead.token)
                 self.stream = stream
@@ -89,7 +91,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
                 if !stream.ended { GatewayRequest.end(stream) }
             } else if let request = plain {
                 plain = nil
-                PlainRoutes.answer(request, loopContext) { reply in
+                PlainRoutes.answer(request, loopContext, listener) { reply in
                     self.sendPlain(status: reply.status, contentType: reply.contentType, reply.body)
                 }
             }
@@ -104,12 +106,13 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
 
     // MARK: - Replies
 
-    func sendPlain(status: Int, contentType: String, _ body: ByteBuffer) {
+    func sendPlain(status: Int, contentType: String, challenge: String? = nil, _ body: ByteBuffer) {
         guard let context else { return }
         var headers = HTTPHeaders()
         headers.add(name: "content-type", value: contentType)
         headers.add(name: "content-length", value: "\(body.readableBytes)")
         if !keepsAlive { headers.add(name: "connection", value: "close") }
+        if let challenge { headers.add(name: "www-authenticate", value: challenge) }
         addAccess(to: &headers)
         let head = HTTPResponseHead(version: .http1_1, status: .init(statusCode: status), headers: headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)

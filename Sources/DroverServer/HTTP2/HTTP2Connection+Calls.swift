@@ -28,7 +28,7 @@ extension HTTP2Connection {
     }
 
     func begin(_ stream: HTTP2Stream, _ head: RequestHead) {
-        guard head.method == "POST", let route = Route.wire(head.path) else {
+        guard head.method == "POST", !listener.servesMetricsOnly, let route = Route.wire(head.path) else {
             return refuse(stream, Self.unknown(head.path))
         }
         if case .other = head.encoding { return refuse(stream, Self.unknownEncoding) }
@@ -73,9 +73,11 @@ extension HTTP2Connection {
 
     func beginPlain(_ stream: HTTP2Stream, _ head: RequestHead) {
         stream.allowedOrigin = loopContext.access.allowedOrigin(head.origin)
-        if !loopContext.access.admits(host: head.authority) {
+        if !loopContext.access.admits(host: head.authority, isEncrypted: listener.isEncrypted) {
             stream.plain = PlainRequest.misdirected
-        } else if head.method == "POST", let route = Route.gateway(head.pathWithoutQuery) {
+        } else if head.method == "POST", !listener.servesMetricsOnly,
+            let route = Route.gateway(head.pathWithoutQuery)
+        {
             let call = ServerStream(route, .json, .http2(self, stream), loopContext)
             call.token = head.token
             stream.call = call
@@ -144,7 +146,7 @@ extension HTTP2Connection {
             return closeIfDone()
         }
         if let plain = stream.plain {
-            return PlainRoutes.answer(plain, loopContext) { reply in
+            return PlainRoutes.answer(plain, loopContext, listener) { reply in
                 self.sendPlain(stream, status: reply.status, contentType: reply.contentType, reply.body)
                 self.loopContext.flush()
             }

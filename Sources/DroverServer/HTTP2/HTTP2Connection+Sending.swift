@@ -121,14 +121,21 @@ extension HTTP2Connection {
         replyDidEnd(stream)
     }
 
-    func sendPlain(_ stream: HTTP2Stream, status: Int, contentType: String, _ body: ByteBuffer) {
+    func sendPlain(
+        _ stream: HTTP2Stream,
+        status: Int,
+        contentType: String,
+        challenge: String? = nil,
+        _ body: ByteBuffer
+    ) {
         if stream.replyEnded { return }
-        let block = HeaderBlock.plain(
+        var block = HeaderBlock.plain(
             status,
             contentType: contentType,
             length: body.readableBytes,
             allowedOrigin: stream.allowedOrigin
         )
+        if let challenge { block += HeaderBlock.literal("www-authenticate", challenge) }
         writeHeaders(stream.id, block, endStream: false)
         enqueue(stream, .data(body, nil, endStream: true))
         pump()

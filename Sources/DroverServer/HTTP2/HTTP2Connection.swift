@@ -14,6 +14,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     typealias OutboundOut = ByteBuffer
 
     let loopContext: LoopContext
+    let listener: ServerConfiguration.Listener
     let limits: ServerLimits
     var context: ChannelHandlerContext?
     private(set) var allocator = ByteBufferAllocator()
@@ -52,8 +53,9 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     var listsReading = 0
     var hasListTurn = false
 
-    init(_ loopContext: LoopContext) {
+    init(_ loopContext: LoopContext, _ listener: ServerConfiguration.Listener) {
         self.loopContext = loopContext
+        self.listener = listener
         limits = loopContext.configuration.limits
         receiveWindow = loopContext.configuration.limits.connectionWindowBytes
     }

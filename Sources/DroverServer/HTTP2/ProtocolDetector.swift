@@ -10,12 +10,14 @@ final class ProtocolDetector: ChannelInboundHandler, RemovableChannelHandler {
     private static let preface = Array(HTTP2Frame.preface.prefix(4))
 
     private let loopContext: LoopContext
+    private let listener: ServerConfiguration.Listener
     private var pending: ByteBuffer?
     private var timeout: Scheduled<Void>?
     private var isDecided = false
 
-    init(_ loopContext: LoopContext) {
+    init(_ loopContext: LoopContext, _ listener: ServerConfiguration.Listener) {
         self.loopContext = loopContext
+        self.listener = listener
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -71,10 +73,10 @@ final class ProtocolDetector: ChannelInboundHandler, RemovableChannelHandler {
     private func install(_ context: ChannelHandlerContext, isHTTP2: Bool) throws {
         let pipeline = context.pipeline.syncOperations
         if isHTTP2 {
-            try pipeline.addHandler(HTTP2Connection(loopContext))
+            try pipeline.addHandler(HTTP2Connection(loopContext, listener))
         } else {
             try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: true)
-            try pipeline.addHandler(HTTP1Connection(loopContext))
+            try pipeline.addHandler(HTTP1Connection(loopContext, listener))
         }
     }
 }

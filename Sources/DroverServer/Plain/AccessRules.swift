@@ -5,16 +5,14 @@ struct AccessRules: Sendable {
     let hosts: Set<String>
     /// Origins whose pages may ask; a star is any.
     let origins: Set<String>
-    let isEncrypted: Bool
 
     init(_ configuration: ServerConfiguration) {
         hosts = Set(configuration.hostWhitelist)
         origins = Set(configuration.corsOrigins)
-        isEncrypted = configuration.tls != nil
     }
 
     /// Whether the request may be made to the host it names: a page that has its own name point here may not.
-    func admits(host: String?) -> Bool {
+    func admits(host: String?, isEncrypted: Bool) -> Bool {
         if isEncrypted || hosts.isEmpty || hosts.contains("*") { return true }
         guard var name = host else { return false }
         if name.hasPrefix("["), let end = name.firstIndex(of: "]") {

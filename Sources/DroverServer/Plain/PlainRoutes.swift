@@ -41,6 +41,7 @@ enum PlainRoutes {
     static func answer(
         _ request: PlainRequest,
         _ context: LoopContext,
+        _ listener: ServerConfiguration.Listener,
         _ completion: @escaping (PlainReply) -> Void
     ) {
         if request.method == "OPTIONS" { return completion(PlainReply(200, "")) }
@@ -48,9 +49,11 @@ enum PlainRoutes {
             return completion(AccessRules.misdirected)
         }
         let path = request.path
-        let known = ["/health", "/version", "/metrics"].contains(path) || isCheck(path)
+        let known =
+            path == "/health" || path == "/metrics" || path == "/version" && !listener.servesMetricsOnly
+            || isCheck(path)
         guard known else {
-            let isGateway = Route.gateway(String(path)) != nil
+            let isGateway = !listener.servesMetricsOnly && Route.gateway(String(path)) != nil
             let status = isGateway ? 405 : 404
             return completion(
                 PlainReply(

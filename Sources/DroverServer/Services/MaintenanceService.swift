@@ -123,7 +123,8 @@ enum MaintenanceService {
             var response = PBHashKVResponse()
             response.header = header.message(hash.currentRevision)
             response.hash = hash.value
-            response.compactRevision = hash.compactedRevision
+            // etcd: -1 where nothing has been compacted (`server/storage/mvcc/kvstore.go`, NewStore).
+            response.compactRevision = hash.compactedRevision == 0 ? -1 : hash.compactedRevision
             response.hashRevision = hash.revision
             return response
         }

@@ -46,6 +46,9 @@ public struct CallStatus: Hashable, Sendable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    /// What the gateway asks for beside a refusal for want of a token. Source: grpc-gateway v2 `runtime/errors.go`.
+    public var challenge: String? { code == 16 ? message : nil }
+
     /// The status of HTTP that the gateway answers with. Source: grpc-gateway `runtime/errors.go`.
     public var httpStatus: Int {
         switch code {

@@ -16,6 +16,8 @@ extension SystemTests {
     struct Oracle {
         enum Form: String, Sendable {
             case wire, json
+            /// Several users, whose permissions change meanwhile.
+            case auth
         }
 
         struct Campaign: Sendable, CustomTestStringConvertible {
@@ -33,7 +35,10 @@ extension SystemTests {
                         form: .wire,
                         calls: $0 == .sqlite ? TestScale.oracleCalls : TestScale.oracleCalls * 2 / 5
                     )
-                } + [Campaign(engine: Engine.selected[0], form: .json, calls: TestScale.oracleCalls / 4)]
+                } + [
+                    Campaign(engine: Engine.selected[0], form: .json, calls: TestScale.oracleCalls / 4),
+                    Campaign(engine: Engine.selected[0], form: .auth, calls: TestScale.oracleCalls / 4),
+                ]
         }
 
         @Test("equal replies", arguments: Campaign.all)
@@ -50,18 +55,29 @@ extension SystemTests {
                         try await GatewayConnection(port: drover.port), try await GatewayConnection(port: etcd.port)
                     )
                 }
+                let theirs = try await etcd.connect()
                 let session = OracleSession(
                     ours: try await drover.connect(),
-                    theirs: try await etcd.connect(),
+                    theirs: theirs,
                     gateways: gateways,
+                    isOld: try await AuthScenario.isOld(theirs),
                     seed: seed
                 )
-                try await session.openWatches()
-                for _ in 0..<campaign.calls { try await session.step() }
-                try await session.compareWatches()
+                if form == .auth {
+                    try await session.enableAuth()
+                    for _ in 0..<campaign.calls { try await session.authStep() }
+                } else {
+                    try await session.openWatches()
+                    for _ in 0..<campaign.calls { try await session.step() }
+                    try await session.compareWatches()
+                }
+                let counts = session.calls.sorted { $0.key < $1.key }.map {
+                    "\($0.key.split(separator: "/").last!) \($0.value)"
+                }
+                print("oracle: \(session.calls.count) different calls: \(counts.joined(separator: ", "))")
                 let equal = session.compared - session.differences.count
                 print("oracle: \(campaign.testDescription): \(equal) of \(session.compared) replies equal")
-                for difference in session.differences.prefix(10) { print(difference) }
+                for difference in session.differences.prefix(40) { print(difference) }
                 #expect(
                     Double(equal) >= 0.999 * Double(session.compared),
                     "seed \(seed): \(session.differences.count) replies differ"
