@@ -34,6 +34,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/apple/swift-asn1", from: "1.7.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
         .systemLibrary(
@@ -122,6 +123,18 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .target(
+            name: "DroverBench",
+            dependencies: [
+                "Drover", "DroverClient", "DroverServer", "EtcdAPI",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .target(
             name: "DroverClient",
             dependencies: [
                 "EtcdAPI",
@@ -137,7 +150,7 @@ let package = Package(
         .executableTarget(
             name: "drover",
             dependencies: [
-                "Drover", "DroverServer", "DroverClient", "EtcdAPI",
+                "Drover", "DroverServer", "DroverClient", "DroverBench", "EtcdAPI",
                 .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
                 .target(name: "DroverPostgreSQL", condition: .when(traits: ["PostgreSQL"])),
                 .target(name: "DroverMySQL", condition: .when(traits: ["MySQL"])),

@@ -1,4 +1,4 @@
-import NIOSSL
+package import NIOSSL
 
 /// How a client encrypts, whom it believes, and who it says it is.
 public struct ClientTLS: Sendable, Hashable {
@@ -15,7 +15,7 @@ public struct ClientTLS: Sendable, Hashable {
     public init() {}
 
     /// - Throws: ``ClientError`` with code 3 when a file cannot be used.
-    func context() throws -> NIOSSLContext {
+    package func context() throws -> NIOSSLContext {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.applicationProtocols = ["h2"]
         configuration.minimumTLSVersion = .tlsv12

@@ -48,12 +48,14 @@ public struct Endpoint: Sendable, Hashable, CustomStringConvertible {
     )
 
     /// The host that a certificate must name; nil for an address, which is compared with the connection's own.
-    var serverName: String? {
+    package var serverName: String? {
         let isAddress = host.contains(":") || host.allSatisfy { $0.isNumber || $0 == "." }
         return isUnixSocket || isAddress ? nil : host
     }
 
-    var authority: String { isUnixSocket ? "localhost" : host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    package var authority: String {
+        isUnixSocket ? "localhost" : host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
 }
 
 extension String {

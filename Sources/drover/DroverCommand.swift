@@ -7,7 +7,9 @@ struct DroverCommand: AsyncParsableCommand {
         commandName: "drover",
         abstract: "An etcd-compatible key/value/watch datastore over SQL databases.",
         version: DroverVersion.text,
-        subcommands: [ServeCommand.self, CheckCommand.self, SnapshotCommand.self, VersionCommand.self],
+        subcommands: [
+            ServeCommand.self, CheckCommand.self, SnapshotCommand.self, BenchCommand.self, VersionCommand.self,
+        ],
         groupedSubcommands: [
             CommandGroup(
                 name: "Asking a server of etcd's API, as etcdctl does",

@@ -175,7 +175,8 @@ struct ServeCommand: AsyncParsableCommand {
         if case .tcp(let host, let port) = served[0].address, !served[0].isEncrypted {
             let shown =
                 host == "0.0.0.0" || host == "::" || host.isEmpty ? "127.0.0.1:\(port)" : "\(served[0].address)"
-            let program = CommandLine.arguments[0]
+            // A preloaded library may have taken the arguments away.
+            let program = CommandLine.arguments.first ?? "drover"
             text += """
                 try:  \(program) put hello world --endpoints \(shown)
                       \(program) get hello --endpoints \(shown)

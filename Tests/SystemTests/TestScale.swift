@@ -6,6 +6,8 @@ enum TestScale {
     static let oracleCalls = Int(environment("DROVER_TEST_ORACLE_CALLS") ?? "") ?? 20_000
     /// Kills of a server under load.
     static let killRounds = Int(environment("DROVER_TEST_KILL_ROUNDS") ?? "") ?? 50
+    /// Histories of many clients, each with four kills, that are checked for an order.
+    static let historyRounds = Int(environment("DROVER_TEST_HISTORY_ROUNDS") ?? "") ?? 3
     /// Leases kept alive through another instance, and how often each.
     static let leases = Int(environment("DROVER_TEST_LEASES") ?? "") ?? 200
     static let leaseRounds = Int(environment("DROVER_TEST_LEASE_ROUNDS") ?? "") ?? 15

@@ -12,13 +12,16 @@ enum HeaderField: Sendable {
     case token(String)
     case authority(String)
     case origin(String)
+    /// `grpc-status` and `grpc-message`, of replies.
+    case status(Int?)
+    case message(String)
     /// Any other pseudo-header, such as the scheme.
     case otherPseudo
     case other
 
     /// The names that mean something here.
     enum Name: Sendable {
-        case path, method, contentType, timeout, encoding, token, authority, origin, otherPseudo
+        case path, method, contentType, timeout, encoding, token, authority, origin, status, message, otherPseudo
         case other
 
         init(_ name: UnsafeRawBufferPointer) {
@@ -28,7 +31,7 @@ enum HeaderField: Sendable {
         private static let known: [String: Name] = [
             ":path": .path, ":method": .method, "content-type": .contentType, "grpc-timeout": .timeout,
             "grpc-encoding": .encoding, "token": .token, "authorization": .token, ":authority": .authority,
-            "origin": .origin,
+            "origin": .origin, "grpc-status": .status, "grpc-message": .message,
         ]
     }
 
@@ -43,6 +46,8 @@ enum HeaderField: Sendable {
         case .token: self = .token(RequestHead.token(text()))
         case .authority: self = .authority(text())
         case .origin: self = .origin(text())
+        case .status: self = .status(Int(text()))
+        case .message: self = .message(text())
         case .otherPseudo: self = .otherPseudo
         case .other: self = .other
         }
@@ -68,6 +73,9 @@ package struct RequestHead {
     var origin: String?
     /// Whether a pseudo-header came after another, which RFC 9113 (8.3) forbids.
     var isMalformed = false
+    /// Of a reply's trailers: what the call came to.
+    package private(set) var status: Int?
+    package private(set) var message: String?
     private var sawOther = false
 
     mutating func take(_ field: HeaderField) {
@@ -98,6 +106,8 @@ package struct RequestHead {
         case .token(let value):
             sawOther = true
             token = value
+        case .status(let value): status = value
+        case .message(let value): message = value
         case .other:
             sawOther = true
         }

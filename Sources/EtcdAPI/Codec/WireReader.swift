@@ -13,11 +13,11 @@ public enum WireError: Error, Sendable {
 /// Reads the protobuf wire format from memory that is lent.
 ///
 /// Source: protobuf's "Encoding" specification. Unknown fields are skipped, as proto3 asks.
-struct WireReader {
+package struct WireReader {
     private var next: UnsafePointer<UInt8>
     private let end: UnsafePointer<UInt8>
 
-    init(_ bytes: UnsafeRawBufferPointer) {
+    package init(_ bytes: UnsafeRawBufferPointer) {
         if let base = bytes.baseAddress {
             next = base.assumingMemoryBound(to: UInt8.self)
             end = next + bytes.count
@@ -27,12 +27,12 @@ struct WireReader {
         }
     }
 
-    var isAtEnd: Bool {
+    package var isAtEnd: Bool {
         @inline(__always) get { next >= end }
     }
 
     @inline(__always)
-    mutating func varint() throws(WireError) -> UInt64 {
+    package mutating func varint() throws(WireError) -> UInt64 {
         if next < end, next.pointee < 0x80 {
             defer { next += 1 }
             return UInt64(next.pointee)
@@ -55,14 +55,14 @@ struct WireReader {
     }
 
     @inline(__always)
-    mutating func int64() throws(WireError) -> Int64 { Int64(bitPattern: try varint()) }
+    package mutating func int64() throws(WireError) -> Int64 { Int64(bitPattern: try varint()) }
 
     @inline(__always)
-    mutating func bool() throws(WireError) -> Bool { try varint() != 0 }
+    package mutating func bool() throws(WireError) -> Bool { try varint() != 0 }
 
     /// The field number and wire type of the next field.
     @inline(__always)
-    mutating func tag() throws(WireError) -> (field: Int, type: Int) {
+    package mutating func tag() throws(WireError) -> (field: Int, type: Int) {
         let raw = try varint()
         let field = Int(truncatingIfNeeded: raw >> 3)
         if field <= 0 || field > 0x1fff_ffff { throw .malformed }
@@ -71,7 +71,7 @@ struct WireReader {
 
     /// The bytes of a length-delimited field, lent.
     @inline(__always)
-    mutating func lengthDelimited() throws(WireError) -> UnsafeRawBufferPointer {
+    package mutating func lengthDelimited() throws(WireError) -> UnsafeRawBufferPointer {
         let length = try varint()
         guard length <= UInt64(end - next) else { throw .truncated }
         let bytes = UnsafeRawBufferPointer(start: next, count: Int(length))
@@ -83,7 +83,7 @@ struct WireReader {
     mutating func bytes() throws(WireError) -> Bytes { Bytes(try lengthDelimited()) }
 
     /// Skips a field of the given type. `depth` bounds groups, which nobody sends.
-    mutating func skip(_ type: Int, field: Int, depth: Int = 0) throws(WireError) {
+    package mutating func skip(_ type: Int, field: Int, depth: Int = 0) throws(WireError) {
         switch type {
         case 0: _ = try varint()
         case 1: try advance(8)

@@ -1,0 +1,278 @@
+public import Drover
+public import DroverClient
+import Foundation
+
+/// Runs workloads against targets, in turn and interleaved, so that a machine that drifts does not decide.
+public struct BenchRunner: Sendable {
+    /// What is told while it runs.
+    public enum Progress: Sendable {
+        case preparing(workload: String, target: String)
+        case running(
+            workload: String,
+            target: String,
+            round: Int,
+            of: Int,
+            seconds: Double,
+            total: Double,
+            calls: Int,
+            p50: Double,
+            p99: Double,
+            left: Double
+        )
+        case finished(workload: String, target: String, round: Int, of: Int, BenchReport.Round)
+        case skipped(workload: String, target: String, reason: String)
+    }
+
+    private let settings: BenchSettings
+    private let workloads: [String]
+    private let targets: [any BenchTarget]
+    private let progress: @Sendable (Progress) -> Void
+
+    /// - Parameters:
+    ///   - targets: `NAME=URL` or a URL; of the schemes that `drivers` know, or `http`, `https`, `unix`, `unixs` of an
+    ///     endpoint.
+    ///   - workloads: names of ``WorkloadCatalog``.
+    /// - Throws: ``BenchError`` when something cannot be measured, `ClientError` when an endpoint does not answer.
+    public init(
+        targets: [String],
+        workloads: [String],
+        settings: BenchSettings,
+        drivers: [any DriverProvider.Type],
+        tls: ClientTLS? = nil,
+        user: (name: String, password: String)? = nil,
+        threads: Int = 1,
+        progress: @escaping @Sendable (Progress) -> Void = { _ in }
+    ) async throws {
+        try Self.check(settings)
+        for name in workloads where WorkloadCatalog.entry(name) == nil {
+            let known = WorkloadCatalog.entries.map(\.name).joined(separator: ", ")
+            throw BenchError("there is no workload \(name); there are \(known)")
+        }
+        var parsed: [any BenchTarget] = []
+        for text in targets {
+            let (name, url) = Self.split(text, number: parsed.count + 1)
+            if parsed.contains(where: { $0.name == name }) { throw BenchError("two targets are called \(name)") }
+            if ["http://", "https://", "unix://", "unixs://"].contains(where: { url.hasPrefix($0) }) {
+                parsed.append(
+                    try await WireTarget(
+                        name: name,
+                        endpoint: try Endpoint(url),
+                        tls: tls,
+                        user: user,
+                        threads: max(1, threads)
+                    )
+                )
+            } else {
+                let shown = url.prefix { $0 != ":" }
+                parsed.append(
+                    LibraryTarget(name: name, endpoint: url, drivers: drivers, details: "\(shown), in this process")
+                )
+            }
+        }
+        self.targets = parsed
+        self.settings = settings
+        self.workloads = workloads
+        self.progress = progress
+    }
+
+    /// A name for reports, which must hold no password.
+    private static func split(_ text: String, number: Int) -> (name: String, url: String) {
+        if let equals = text.firstIndex(of: "="), !text[..<equals].contains("/"), !text[..<equals].contains(":") {
+            return (String(text[..<equals]), String(text[text.index(after: equals)...]))
+        }
+        let scheme = text.prefix { $0 != ":" }
+        let isEndpoint = scheme.hasPrefix("http")
+        return (isEndpoint ? String(text.drop { $0 != "/" }.drop { $0 == "/" }) : "\(scheme)", text)
+    }
+
+    private static func check(_ settings: BenchSettings) throws {
+        let most = BenchSettings.most
+        func check(_ isGood: Bool, _ text: String) throws { if !isGood { throw BenchError(text) } }
+        try check((1...most.connections).contains(settings.connections), "connections must be 1 to \(most.connections)")
+        try check((1...most.streams).contains(settings.streams), "streams must be 1 to \(most.streams)")
+        try check(settings.lanes <= 100_000, "connections times streams must be at most 100,000")
+        try check(settings.seconds > 0 && settings.seconds <= most.seconds, "the duration must be at most a day")
+        try check(settings.warmUpSeconds >= 0 && settings.warmUpSeconds <= 3_600, "the warm-up must be at most an hour")
+        try check((1...most.rounds).contains(settings.rounds), "rounds must be 1 to \(most.rounds)")
+        try check((1...most.keys).contains(settings.keys), "keys must be 1 to \(most.keys)")
+        try check(
+            settings.rate >= 0 && settings.rate <= 10_000_000,
+            "the rate must be at most 10,000,000 calls a second"
+        )
+        try check((0...1).contains(settings.readRatio), "the read ratio must be between 0 and 1")
+        try check((1...100_000).contains(settings.nodes), "nodes must be 1 to 100,000")
+        try check((1...100_000).contains(settings.watchers), "watchers must be 1 to 100,000")
+        try check((1...1_000_000).contains(settings.leases), "leases must be 1 to 1,000,000")
+        try check((1...100_000_000).contains(settings.history), "the history must be 1 to 100,000,000 revisions")
+        try check(KeyOrder(rawValue: settings.keyOrder) != nil, "the key order must be random, sequential or zipf")
+        for size in [settings.keySize, settings.valueSize] where SizeDistribution(size) == nil {
+            throw BenchError("a size must be BYTES, uniform:LOW-HIGH or zipf:LOW-HIGH")
+        }
+    }
+
+    /// Measures everything.
+    ///
+    /// - Throws: when a target is lost; what was measured until then is not returned.
+    public func run() async throws -> BenchReport {
+        var report = BenchReport(
+            date: ISO8601DateFormatter().string(from: Date()),
+            machine: Machine.description,
+            settings: settings,
+            targets: targets.map { .init(name: $0.name, details: $0.details, isInProcess: $0.isInProcess) }
+        )
+        let run = String(UInt32.random(in: 0...UInt32.max), radix: 36)
+        for name in workloads {
+            let workload = WorkloadCatalog.entry(name)!.make()
+            var measurements = targets.map {
+                BenchReport.Measurement(workload: name, target: $0.name, rounds: [], skipped: nil)
+            }
+            let prefix = "/drover-bench/\(run)/\(name)/"
+            for round in 0..<settings.rounds {
+                for (place, target) in targets.enumerated() where measurements[place].skipped == nil {
+                    do {
+                        let result = try await self.round(workload, name, target, prefix, round)
+                        measurements[place].rounds.append(result)
+                        progress(
+                            .finished(
+                                workload: name,
+                                target: target.name,
+                                round: round + 1,
+                                of: settings.rounds,
+                                result
+                            )
+                        )
+                    } catch let failure as OperationFailure where round == 0 {
+                        measurements[place].skipped = failure.description
+                        progress(.skipped(workload: name, target: target.name, reason: failure.description))
+                    }
+                }
+            }
+            for (place, target) in targets.enumerated() where measurements[place].skipped == nil {
+                let session = try await target.open(connections: 1)
+                let keys = KeyMaker(prefix: prefix, size: .fixed(0), seed: 0)
+                _ = try await session.perform(.delete(key: keys.first, end: keys.end))
+                await session.close()
+            }
+            report.measurements += measurements
+        }
+        return report
+    }
+
+    private func round(
+        _ workload: any Workload,
+        _ name: String,
+        _ target: any BenchTarget,
+        _ prefix: String,
+        _ round: Int
+    ) async throws -> BenchReport.Round {
+        let session = try await target.open(connections: settings.connections)
+        func bench(_ recorder: LoadRecorder) -> WorkloadBench {
+            WorkloadBench(
+                session: session,
+                target: target,
+                settings: settings,
+                prefix: prefix,
+                round: round,
+                recorder: recorder
+            )
+        }
+        do {
+            if round == 0 {
+                progress(.preparing(workload: name, target: target.name))
+                try await workload.prepare(bench(LoadRecorder(parts: 1, begin: 0, end: .max)))
+            }
+            let process = target.process
+            if let process { ProcessUsage.forgetPeak(process) }
+            let start = Clock.now()
+            let once = workload.isMeasuredOnce
+            let begin = start + (once ? 0 : UInt64(settings.warmUpSeconds * 1e9))
+            let end = begin + UInt64((once ? 3_600 : settings.seconds) * 1e9)
+            let recorder = LoadRecorder(parts: 16, begin: begin, end: end)
+            let usage = process.flatMap { ProcessUsage($0) }
+            let own = ProcessUsage(ProcessInfo.processInfo.processIdentifier)
+            let watcher = Task { await follow(name, target.name, round, recorder, once) }
+            defer { watcher.cancel() }
+            let figures = try await workload.run(bench(recorder))
+            watcher.cancel()
+            let after = process.flatMap { ProcessUsage($0) }
+            let ownAfter = ProcessUsage(ProcessInfo.processInfo.processIdentifier)
+            let seconds = once ? Double(Clock.now() - start) / 1e9 : settings.seconds
+            await session.close()
+            let total = recorder.total()
+            var series: [String: BenchReport.Series] = [:]
+            for kind in OperationKind.allCases {
+                guard let seen = total.series[kind.index] else { continue }
+                series[kind.rawValue] = BenchReport.Series(seen, seconds: seconds)
+            }
+            return BenchReport.Round(
+                seconds: seconds,
+                series: series,
+                figures: figures,
+                errors: total.errors,
+                processorSeconds: zip(after, usage).map { $0.processorSeconds - $1.processorSeconds },
+                peakBytes: after?.peakBytes,
+                loadSeconds: zip(ownAfter, own).map { $0.processorSeconds - $1.processorSeconds } ?? 0
+            )
+        } catch {
+            await session.close()
+            throw error
+        }
+    }
+
+    /// Tells how a round goes, five times a second.
+    private func follow(
+        _ workload: String,
+        _ target: String,
+        _ round: Int,
+        _ recorder: LoadRecorder,
+        _ once: Bool
+    ) async {
+        let start = Clock.now()
+        while !Task.isCancelled {
+            try? await Task.sleep(nanoseconds: 200_000_000)
+            if Task.isCancelled { return }
+            let total = recorder.total()
+            let main = total.series.compactMap { $0 }.max { $0.times.totalCount < $1.times.totalCount }
+            let now = Clock.now()
+            let length = once ? 0 : Double(recorder.end - start) / 1e9
+            progress(
+                .running(
+                    workload: workload,
+                    target: target,
+                    round: round + 1,
+                    of: settings.rounds,
+                    seconds: now > recorder.begin ? Double(now - recorder.begin) / 1e9 : 0,
+                    total: length,
+                    calls: recorder.made.load(ordering: .relaxed),
+                    p50: Double(main?.times.valueAtPercentile(50) ?? 0) / 1_000,
+                    p99: Double(main?.times.valueAtPercentile(99) ?? 0) / 1_000,
+                    left: once || now > recorder.end ? 0 : Double(recorder.end - now) / 1e9
+                )
+            )
+        }
+    }
+}
+
+private func zip<T, U>(_ a: T?, _ b: U?) -> (T, U)? {
+    guard let a, let b else { return nil }
+    return (a, b)
+}
+
+/// Why something cannot be measured.
+public struct BenchError: Error, Sendable, CustomStringConvertible {
+    public let description: String
+
+    public init(_ description: String) { self.description = description }
+}
+
+/// What the figures were measured on.
+enum Machine {
+    static var description: String {
+        let cpu = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.split(separator: "\n")
+            .first { $0.hasPrefix("model name") }?.split(separator: ":").last?.trimmingCharacters(in: .whitespaces)
+        let info = ProcessInfo.processInfo
+        let memory = info.physicalMemory >> 30
+        return
+            "\(info.activeProcessorCount) cores (\(cpu ?? "unknown")), \(memory) GiB, \(info.operatingSystemVersionString)"
+    }
+}

@@ -1,0 +1,183 @@
+import Drover
+
+/// An open store.
+final class LibrarySession: BenchSession {
+    private let store: Store
+
+    init(_ store: Store) { self.store = store }
+
+    func run(_ lanes: [LaneScript], pace: Pace, recorder: LoadRecorder) async throws {
+        let start = Clock.now()
+        await withTaskGroup(of: Void.self) { group in
+            for (lane, script) in lanes.enumerated() {
+                group.addTask {
+                    var schedule: Schedule?
+                    if case .open(let rate) = pace {
+                        schedule = Schedule(callsPerSecond: rate, lane: lane, lanes: lanes.count, start: start)
+                    }
+                    await self.run(script, lane, schedule, recorder)
+                }
+            }
+        }
+    }
+
+    private func run(_ script: LaneScript, _ lane: Int, _ schedule: Schedule?, _ recorder: LoadRecorder) async {
+        var schedule = schedule
+        var last: OperationResult?
+        var failures: UInt64 = 0
+        while let operation = script.next(after: last), Clock.now() < recorder.end {
+            let isMeasured = script.isMeasured
+            var began = Clock.now()
+            if isMeasured, let due = schedule?.next() {
+                if due >= recorder.end { return }
+                if due > began { try? await Task.sleep(nanoseconds: due - began) }
+                began = due
+            }
+            do {
+                let result = try await perform(operation)
+                if isMeasured {
+                    recorder.record(
+                        operation.kind,
+                        lane: lane,
+                        began: began,
+                        ended: Clock.now(),
+                        bytes: result.bytes,
+                        keys: result.keys
+                    )
+                }
+                last = result
+            } catch {
+                recorder.fail((error as? DroverError)?.message ?? "\(error)", lane: lane)
+                last = nil
+                failures += 1
+                try? await Task.sleep(nanoseconds: min(1_000, failures) * 1_000_000)
+            }
+        }
+    }
+
+    func perform(_ operation: Operation) async throws -> OperationResult {
+        var result = OperationResult()
+        switch operation {
+        case .put(let key, let value, let lease):
+            result.revision = try await store.put(PutRequest(key: Bytes(key), value: Bytes(value), lease: lease))
+                .revision
+            result.modRevision = result.revision
+        case .get(let key):
+            var request = RangeRequest(key: Bytes(key))
+            request.limit = 1
+            take(try await store.range(request), &result)
+        case .list(let key, let end, let limit, let revision):
+            var request = RangeRequest(KeyRange(key: Bytes(key), rangeEnd: Bytes(end)))
+            request.limit = limit
+            request.revision = revision
+            take(try await store.range(request), &result)
+        case .count(let key, let end):
+            var request = RangeRequest(KeyRange(key: Bytes(key), rangeEnd: Bytes(end)))
+            request.countOnly = true
+            take(try await store.range(request), &result)
+        case .delete(let key, let end):
+            let range = KeyRange(key: Bytes(key), rangeEnd: Bytes(end))
+            result.revision = try await store.delete(DeleteRangeRequest(range)).revision
+            result.modRevision = result.revision
+        case .create(let key, let value, let lease):
+            try await guarded(
+                key,
+                0,
+                .put(PutRequest(key: Bytes(key), value: Bytes(value), lease: lease)),
+                reads: false,
+                &result
+            )
+        case .update(let key, let value, let revision):
+            try await guarded(
+                key,
+                revision,
+                .put(PutRequest(key: Bytes(key), value: Bytes(value))),
+                reads: true,
+                &result
+            )
+        case .remove(let key, let revision):
+            try await guarded(key, revision, .deleteRange(DeleteRangeRequest(key: Bytes(key))), reads: true, &result)
+        case .fill(let puts):
+            let operations = puts.map { RequestOperation.put(PutRequest(key: Bytes($0.key), value: Bytes($0.value))) }
+            result.revision = try await store.txn(TxnRequest(success: operations)).revision
+        case .grant(let id, let seconds):
+            result.lease = try await store.grantLease(ttl: seconds, id: id).id
+        case .keepAlive(let id):
+            result.succeeded = try await store.keepAlive(id) != nil
+        case .revoke(let id): try await store.revokeLease(id)
+        case .compact(let revision): try await store.compact(to: revision)
+        case .lock, .unlock:
+            throw OperationFailure(description: "locks are a service of servers; give an endpoint")
+        }
+        return result
+    }
+
+    private func guarded(
+        _ key: [UInt8],
+        _ revision: Int64,
+        _ write: RequestOperation,
+        reads: Bool,
+        _ result: inout OperationResult
+    ) async throws {
+        let reply = try await store.txn(
+            TxnRequest(
+                compares: [Compare(key: Bytes(key), .modRevision(revision))],
+                success: [write],
+                failure: reads ? [.range(RangeRequest(key: Bytes(key)))] : []
+            )
+        )
+        result.revision = reply.revision
+        result.succeeded = reply.succeeded
+        result.modRevision = reply.revision
+        if !reply.succeeded, case .range(let found)? = reply.responses.first {
+            result.modRevision = found.kvs.first?.modRevision ?? 0
+        }
+    }
+
+    private func take(_ reply: RangeResponse, _ result: inout OperationResult) {
+        result.revision = reply.revision
+        result.keys = reply.kvs.count
+        result.count = reply.count
+        result.more = reply.more
+        for kv in reply.kvs { result.bytes += kv.key.count + kv.value.count }
+        if let last = reply.kvs.last {
+            result.lastKey = Array(last.key)
+            result.modRevision = last.modRevision
+        }
+    }
+
+    func watch(_ plan: WatchPlan, _ sink: WatchSink) async throws -> any BenchWatch {
+        var request = WatchRequest(KeyRange(key: Bytes(plan.key), rangeEnd: Bytes(plan.end)))
+        request.startRevision = plan.startRevision
+        request.wantsPrevious = plan.wantsPrevious
+        let events = try await store.watch(request)
+        let task = Task {
+            do {
+                for try await batch in events {
+                    sink.take(
+                        batch.events.map { event in
+                            let stamp = event.kv.value.withUnsafeBytes {
+                                $0.count >= 8 ? $0.loadUnaligned(as: UInt64.self) : 0
+                            }
+                            return (Array(event.kv.key), event.kv.modRevision, stamp)
+                        }
+                    )
+                }
+            } catch {
+                sink.fail("\(error)")
+            }
+        }
+        return LibraryWatch(task: task)
+    }
+
+    func close() async { await store.close() }
+}
+
+private struct LibraryWatch: BenchWatch {
+    let task: Task<Void, Never>
+
+    func end() async {
+        task.cancel()
+        await task.value
+    }
+}

@@ -1,0 +1,86 @@
+/// A call that a workload makes, in terms that the library and the wire share.
+enum Operation: Sendable {
+    case put(key: [UInt8], value: [UInt8], lease: Int64)
+    /// One key, as Kubernetes reads it: with a limit of 1.
+    case get(key: [UInt8])
+    case list(key: [UInt8], end: [UInt8], limit: Int64, revision: Int64)
+    case count(key: [UInt8], end: [UInt8])
+    case delete(key: [UInt8], end: [UInt8])
+    /// Puts a key that is not there. Kubernetes' create.
+    case create(key: [UInt8], value: [UInt8], lease: Int64)
+    /// Puts a key that was last changed at `revision`, else reads it. Kubernetes' guarded update.
+    case update(key: [UInt8], value: [UInt8], revision: Int64)
+    /// Deletes a key that was last changed at `revision`, else reads it.
+    case remove(key: [UInt8], revision: Int64)
+    /// Many puts in one transaction, to fill a store.
+    case fill([(key: [UInt8], value: [UInt8])])
+    case grant(id: Int64, seconds: Int64)
+    case keepAlive(id: Int64)
+    case revoke(id: Int64)
+    case compact(revision: Int64)
+    case lock(name: [UInt8], lease: Int64)
+    case unlock(key: [UInt8])
+
+    /// What it is counted under.
+    var kind: OperationKind {
+        switch self {
+        case .put: .put
+        case .get: .get
+        case .list(_, _, let limit, _): limit > 0 ? .page : .list
+        case .count: .count
+        case .delete: .delete
+        case .create: .create
+        case .update: .update
+        case .remove: .remove
+        case .fill: .fill
+        case .grant: .grant
+        case .keepAlive: .keepAlive
+        case .revoke: .revoke
+        case .compact: .compact
+        case .lock: .lock
+        case .unlock: .unlock
+        }
+    }
+}
+
+/// The kinds of calls, and of other things that are timed.
+enum OperationKind: String, CaseIterable, Sendable, Codable {
+    case put, get, page, list, count, delete, create, update, remove, fill, grant, keepAlive, revoke, compact, lock,
+        unlock
+    /// From the beginning of a put to the event.
+    case delivery
+    /// From the beginning of a watch of the past until it has everything.
+    case catchUp = "catch-up"
+    /// From the start of a server until its first answer.
+    case recover
+
+    /// Whether it is a call of a client.
+    var isCall: Bool { ![.delivery, .catchUp, .recover].contains(self) }
+
+    var index: Int { Self.allCases.firstIndex(of: self)! }
+}
+
+/// What came of a call.
+struct OperationResult: Sendable {
+    /// The store's revision.
+    var revision: Int64 = 0
+    /// Of a guarded write: whether it was made.
+    var succeeded = true
+    /// Of a read: the keys in the answer, and when the only or last one was last changed.
+    var keys = 0
+    var modRevision: Int64 = 0
+    var lastKey: [UInt8] = []
+    var more = false
+    var count: Int64 = 0
+    /// Bytes of the answer.
+    var bytes = 0
+    /// Of a lock: its key.
+    var lockKey: [UInt8] = []
+    /// Of a lease: its id.
+    var lease: Int64 = 0
+}
+
+/// A call that was not answered, or with an error.
+struct OperationFailure: Error, Sendable, CustomStringConvertible {
+    var description: String
+}

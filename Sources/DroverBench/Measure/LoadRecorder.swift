@@ -1,0 +1,125 @@
+import Histogram
+import Synchronization
+
+/// What the lanes measure, in parts that threads do not share much.
+final class LoadRecorder: Sendable {
+    /// One kind of call, as one part saw it.
+    struct Series: Sendable {
+        /// Nanoseconds.
+        var times = Histogram<UInt64>(highestTrackableValue: 60_000_000_000, numberOfSignificantValueDigits: .three)
+        var bytes: UInt64 = 0
+        var keys: UInt64 = 0
+        /// By tenth of the time that is measured: calls, and the worst.
+        var slots: [Slot] = []
+    }
+
+    /// A part of the time that is measured.
+    struct Slot: Sendable, Codable {
+        var calls: UInt64 = 0
+        var total: UInt64 = 0
+        var worst: UInt64 = 0
+    }
+
+    struct Part: Sendable {
+        var series: [Series?] = Array(repeating: nil, count: OperationKind.allCases.count)
+        var errors: [String: Int] = [:]
+    }
+
+    /// Kinds of errors kept apart; further ones are counted together.
+    private static let mostErrors = 20
+    static let slotCount = 60
+
+    private final class Shard: Sendable {
+        let part = Mutex(Part())
+    }
+
+    private let shards: [Shard]
+    /// Only calls that begin in this time count.
+    let begin: UInt64
+    let end: UInt64
+    let made = Atomic<Int>(0)
+
+    init(parts: Int, begin: UInt64, end: UInt64) {
+        shards = (0..<max(1, parts)).map { _ in Shard() }
+        self.begin = begin
+        self.end = end
+    }
+
+    private func slot(of moment: UInt64) -> Int {
+        min(Self.slotCount - 1, Int(Double(moment - begin) / Double(max(1, end - begin)) * Double(Self.slotCount)))
+    }
+
+    func record(_ kind: OperationKind, lane: Int, began: UInt64, ended: UInt64, bytes: Int = 0, keys: Int = 0) {
+        guard began >= begin, ended <= end else { return }
+        made.wrappingAdd(1, ordering: .relaxed)
+        let time = ended &- began
+        let slot = slot(of: ended)
+        shards[lane % shards.count].part.withLock { part in
+            let index = kind.index
+            if part.series[index] == nil {
+                part.series[index] = Series(slots: Array(repeating: Slot(), count: Self.slotCount))
+            }
+            part.series[index]!.times.record(min(time, 60_000_000_000))
+            part.series[index]!.bytes += UInt64(bytes)
+            part.series[index]!.keys += UInt64(keys)
+            part.series[index]!.slots[slot].calls += 1
+            part.series[index]!.slots[slot].total += time
+            part.series[index]!.slots[slot].worst = max(part.series[index]!.slots[slot].worst, time)
+        }
+    }
+
+    func fail(_ text: String, lane: Int) {
+        if Clock.now() > end { return }
+        shards[lane % shards.count].part.withLock { part in
+            let known = part.errors[text] != nil || part.errors.count < Self.mostErrors
+            part.errors[known ? text : "further errors", default: 0] += 1
+        }
+    }
+
+    /// Takes over what another one recorded in a part of this one's time.
+    func absorb(_ other: LoadRecorder) {
+        var seen = other.total()
+        // Its slots are shorter: each falls into one of these.
+        for index in seen.series.indices where seen.series[index] != nil {
+            var slots = Array(repeating: Slot(), count: Self.slotCount)
+            for (i, slot) in seen.series[index]!.slots.enumerated() {
+                let moment = other.begin + (other.end - other.begin) / UInt64(Self.slotCount) * UInt64(i)
+                let place = self.slot(of: moment)
+                slots[place].calls += slot.calls
+                slots[place].total += slot.total
+                slots[place].worst = max(slots[place].worst, slot.worst)
+            }
+            seen.series[index]!.slots = slots
+        }
+        made.wrappingAdd(other.made.load(ordering: .relaxed), ordering: .relaxed)
+        shards[0].part.withLock { part in
+            Self.add(seen, to: &part)
+        }
+    }
+
+    /// Everything until now, of all parts.
+    func total() -> Part {
+        var total = Part()
+        for shard in shards { Self.add(shard.part.withLock { $0 }, to: &total) }
+        return total
+    }
+
+    private static func add(_ seen: Part, to total: inout Part) {
+        for (index, series) in seen.series.enumerated() {
+            guard let series else { continue }
+            guard total.series[index] != nil else {
+                total.series[index] = series
+                continue
+            }
+            total.series[index]!.times.add(series.times)
+            total.series[index]!.bytes += series.bytes
+            total.series[index]!.keys += series.keys
+            for i in series.slots.indices {
+                total.series[index]!.slots[i].calls += series.slots[i].calls
+                total.series[index]!.slots[i].total += series.slots[i].total
+                total.series[index]!.slots[i].worst = max(total.series[index]!.slots[i].worst, series.slots[i].worst)
+            }
+        }
+        total.errors.merge(seen.errors) { $0 + $1 }
+    }
+}

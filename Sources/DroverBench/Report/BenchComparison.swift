@@ -1,0 +1,92 @@
+/// What changed from one report to another, beyond what rounds of the same differ by.
+public struct BenchComparison: Sendable {
+    public enum Verdict: String, Sendable {
+        case better, worse, same
+    }
+
+    public struct Line: Sendable {
+        public var workload: String
+        public var target: String
+        /// What is compared, such as `put p99`.
+        public var figure: String
+        public var before: Double
+        public var after: Double
+        public var verdict: Verdict
+
+        public var ratio: Double { before > 0 ? after / before : 0 }
+    }
+
+    /// Changes smaller than this are no change, whatever the rounds say.
+    public static let least = 0.05
+
+    public let lines: [Line]
+
+    /// Compares what both have: the same workloads on targets of the same name.
+    public init(_ before: BenchReport, _ after: BenchReport) {
+        var lines: [Line] = []
+        for old in before.measurements {
+            guard let new = after.measurement(old.workload, old.target) else { continue }
+            func add(_ figure: String, isMoreBetter: Bool, _ value: @escaping (BenchReport.Round) -> Double?) {
+                let (a, b) = (old.rounds.compactMap(value), new.rounds.compactMap(value))
+                guard let before = old.median(value), let after = new.median(value), !a.isEmpty, !b.isEmpty else {
+                    return
+                }
+                lines.append(
+                    Line(
+                        workload: old.workload,
+                        target: old.target,
+                        figure: figure,
+                        before: before,
+                        after: after,
+                        verdict: Self.verdict(a, b, before, after, isMoreBetter: isMoreBetter)
+                    )
+                )
+            }
+            for kind in old.kinds where new.kinds.contains(kind) {
+                add("\(kind) calls/s", isMoreBetter: true) { $0.series[kind]?.rate }
+                add("\(kind) p50 (us)", isMoreBetter: false) { $0.series[kind]?.percentile(50) }
+                add("\(kind) p99 (us)", isMoreBetter: false) { $0.series[kind]?.percentile(99) }
+            }
+            add("CPU us/call", isMoreBetter: false) { round in
+                round.calls > 0 ? round.processorSeconds.map { $0 * 1e6 / Double(round.calls) } : nil
+            }
+            add("peak MiB", isMoreBetter: false) { $0.peakBytes.map { Double($0) / 1_048_576 } }
+        }
+        self.lines = lines
+    }
+
+    /// A change is one when it is larger than ``least`` and the rounds of the two do not overlap; of single rounds, when it
+    /// is larger than a fifth.
+    private static func verdict(
+        _ a: [Double],
+        _ b: [Double],
+        _ before: Double,
+        _ after: Double,
+        isMoreBetter: Bool
+    ) -> Verdict {
+        guard before > 0, abs(after / before - 1) > least else { return .same }
+        if a.count < 2 || b.count < 2 {
+            if abs(after / before - 1) <= 0.2 { return .same }
+        } else if a.min()! <= b.max()! && b.min()! <= a.max()! {
+            return .same
+        }
+        return (after > before) == isMoreBetter ? .better : .worse
+    }
+
+    /// As a table of text: what changed, or all of it.
+    public func table(all: Bool = false) -> String {
+        let shown = all ? lines : lines.filter { $0.verdict != .same }
+        if shown.isEmpty { return "nothing changed beyond what rounds of the same differ by (\(lines.count) figures)" }
+        let rows =
+            [["workload", "target", "figure", "before", "after", "ratio", ""]]
+            + shown.map { line in
+                let digits = line.before < 100 ? 1 : 0
+                return [
+                    line.workload, line.target, line.figure, Text.number(line.before, digits: digits),
+                    Text.number(line.after, digits: digits), Text.number(line.ratio, digits: 2), line.verdict.rawValue,
+                ]
+            }
+        return Text.aligned(rows).joined(separator: "\n")
+            + "\n\(lines.filter { $0.verdict == .same }.count) of \(lines.count) figures are the same within noise"
+    }
+}

@@ -1,0 +1,88 @@
+/// Calls on single keys, pages and lists, all of one kind or reads and writes mixed.
+struct KeyValueWorkload: Workload {
+    enum Kind: Sendable {
+        case put, get, txn, delete, mixed, page, list, count
+    }
+
+    let kind: Kind
+
+    func prepare(_ bench: WorkloadBench) async throws {
+        switch kind {
+        case .get, .mixed, .page, .list, .count: try await bench.fill(bench.keys("k/"), 0..<bench.settings.keys)
+        case .put, .txn, .delete: break
+        }
+    }
+
+    func run(_ bench: WorkloadBench) async throws -> [String: Double] {
+        let settings = bench.settings
+        let order = KeyOrder(rawValue: settings.keyOrder)!
+        let lanes = settings.lanes
+        let keys = bench.keys("k/")
+        let scripts: [LaneScript] = (0..<lanes).map { lane in
+            var random = bench.random(lane)
+            var values = bench.values()
+            var chooser = KeyChooser(order, count: settings.keys, lane: lane, lanes: lanes)
+            switch kind {
+            case .put:
+                return ClosureScript { _ in
+                    .put(key: keys.key(chooser.next(&random)), value: values.next(&random), lease: 0)
+                }
+            case .get: return ClosureScript { _ in .get(key: keys.key(chooser.next(&random))) }
+            case .mixed:
+                return ClosureScript { _ in
+                    let key = keys.key(chooser.next(&random))
+                    let reads = Double(random.next(below: 1_000_000)) < settings.readRatio * 1_000_000
+                    return reads ? .get(key: key) : .put(key: key, value: values.next(&random), lease: 0)
+                }
+            case .txn:
+                return GuardedUpdates(keys.key(lane), { values.next(&random) })
+            case .delete:
+                return PutsAndDeletes(keys.key(lane), { values.next(&random) })
+            case .page:
+                return ClosureScript { _ in
+                    let last = max(1, settings.keys - 500)
+                    return .list(key: keys.key(random.next(below: last)), end: keys.end, limit: 500, revision: 0)
+                }
+            case .list: return ClosureScript { _ in .list(key: keys.first, end: keys.end, limit: 0, revision: 0) }
+            case .count: return ClosureScript { _ in .count(key: keys.first, end: keys.end) }
+            }
+        }
+        try await bench.session.run(scripts, pace: bench.pace, recorder: bench.recorder)
+        return [:]
+    }
+}
+
+/// A key of the lane's own: created, then updated over and over from the revision it was last changed at.
+private final class GuardedUpdates: LaneScript, @unchecked Sendable {
+    private let key: [UInt8]
+    private let value: () -> [UInt8]
+
+    init(_ key: [UInt8], _ value: @escaping () -> [UInt8]) {
+        self.key = key
+        self.value = value
+    }
+
+    override func next(after result: OperationResult?) -> Operation? {
+        // At first, and after a failure, the revision is not known: the failure branch tells it.
+        .update(key: key, value: value(), revision: result?.modRevision ?? 0)
+    }
+}
+
+/// Puts a key, which is not timed, and deletes it, which is.
+private final class PutsAndDeletes: LaneScript, @unchecked Sendable {
+    private let key: [UInt8]
+    private let value: () -> [UInt8]
+    private var deletes = true
+
+    init(_ key: [UInt8], _ value: @escaping () -> [UInt8]) {
+        self.key = key
+        self.value = value
+    }
+
+    override func next(after result: OperationResult?) -> Operation? {
+        deletes.toggle()
+        return deletes ? .delete(key: key, end: []) : .put(key: key, value: value(), lease: 0)
+    }
+
+    override var isMeasured: Bool { deletes }
+}

@@ -1,0 +1,29 @@
+/// Many that want one lock: from the call to the lock.
+struct LockWorkload: Workload {
+    func run(_ bench: WorkloadBench) async throws -> [String: Double] {
+        if bench.target.isInProcess {
+            throw OperationFailure(description: "locks are a service of servers; give an endpoint")
+        }
+        let lanes = min(bench.settings.lanes, 50)
+        let first = Int64(900_000_000) + Int64(bench.round) * 1_000 + Int64(bench.settings.seed % 1_000) * 1_000_000
+        let name = Array("\(bench.prefix)lock".utf8)
+        for lane in 0..<lanes { _ = try await bench.session.perform(.grant(id: first + Int64(lane), seconds: 600)) }
+        let scripts: [LaneScript] = (0..<lanes).map { lane in
+            var key: [UInt8] = []
+            return ClosureScript { result in
+                if let result, !result.lockKey.isEmpty {
+                    key = result.lockKey
+                    return .unlock(key: key)
+                }
+                return .lock(name: name, lease: first + Int64(lane))
+            }
+        }
+        async let load: Void = bench.session.run(scripts, pace: .closed, recorder: bench.recorder)
+        // Whoever holds the lock when the time is over gives it to nobody, so everyone is sent home.
+        let now = Clock.now()
+        if now < bench.recorder.end { try await Task.sleep(nanoseconds: bench.recorder.end - now + 50_000_000) }
+        for lane in 0..<lanes { _ = try? await bench.session.perform(.revoke(id: first + Int64(lane))) }
+        try await load
+        return [:]
+    }
+}

@@ -1,0 +1,21 @@
+/// From opening a store that holds keys until its first answer.
+struct RecoverWorkload: Workload {
+    var isMeasuredOnce: Bool { true }
+
+    func prepare(_ bench: WorkloadBench) async throws {
+        try await bench.fill(bench.keys("k/"), 0..<bench.settings.keys)
+    }
+
+    func run(_ bench: WorkloadBench) async throws -> [String: Double] {
+        guard bench.target.isInProcess else {
+            throw OperationFailure(description: "only a store that is opened here can be opened anew")
+        }
+        await bench.session.close()
+        let began = Clock.now()
+        let session = try await bench.target.open(connections: 1)
+        let reply = try await session.perform(.get(key: bench.keys("k/").key(0)))
+        bench.recorder.record(.recover, lane: 0, began: began, ended: Clock.now(), keys: reply.keys)
+        await session.close()
+        return ["keys": Double(bench.settings.keys)]
+    }
+}

@@ -1,0 +1,66 @@
+import DroverBench
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Tells how a run goes: a line that is drawn anew on a terminal, a line for each round elsewhere.
+final class BenchDisplay: Sendable {
+    private let isTerminal = isatty(2) == 1
+    private let isDrawn = Mutex(false)
+
+    func show(_ progress: BenchRunner.Progress) {
+        switch progress {
+        case .preparing(let workload, let target):
+            draw("\(workload) on \(target): filling the store")
+        case .running(
+            let workload,
+            let target,
+            let round,
+            let rounds,
+            let seconds,
+            let total,
+            let calls,
+            let p50,
+            let p99,
+            let left
+        ):
+            guard isTerminal else { return }
+            let share = total > 0 ? max(0, min(1, 1 - left / total)) : 0
+            let full = Int(share * 20)
+            let bar = String(repeating: "#", count: full) + String(repeating: ".", count: 20 - full)
+            let rate = seconds > 0.1 ? Int(Double(calls) / seconds) : 0
+            draw(
+                "\(workload) on \(target) \(round)/\(rounds) [\(bar)] \(rate)/s p50 \(Int(p50)) us p99 \(Int(p99)) us, \(Int(left.rounded(.up))) s left"
+            )
+        case .finished(let workload, let target, let round, let rounds, let result):
+            let rate = result.seconds > 0 ? Int(Double(result.calls) / result.seconds) : 0
+            let errors = result.errors.values.reduce(0, +)
+            line(
+                "\(workload) on \(target) \(round)/\(rounds): \(rate) calls/s\(errors > 0 ? ", \(errors) errors" : "")"
+            )
+        case .skipped(let workload, let target, let reason):
+            line("\(workload) on \(target): not measured: \(reason)")
+        }
+    }
+
+    /// Takes the drawn line away.
+    func finish() {
+        if isDrawn.withLock({ $0 }) { FileHandles.standardError("\r\u{1b}[K") }
+    }
+
+    private func draw(_ text: String) {
+        guard isTerminal else { return }
+        isDrawn.withLock { $0 = true }
+        FileHandles.standardError("\r\u{1b}[K\(text)")
+    }
+
+    private func line(_ text: String) {
+        FileHandles.standardError(isTerminal ? "\r\u{1b}[K\(text)\n" : "\(text)\n")
+    }
+}
