@@ -86,10 +86,12 @@ public func run(
     _ arguments: [String],
     environment: [String: String] = [:],
     input: String? = nil,
+    directory workingDirectory: String? = nil,
     timeout: Double? = nil
 ) throws -> (status: Int32, output: String, error: String) {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: path)
+    if let workingDirectory { process.currentDirectoryURL = URL(fileURLWithPath: workingDirectory) }
     process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     let directory = NSTemporaryDirectory() + "/drover-run-" + UUID().uuidString

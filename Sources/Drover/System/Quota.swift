@@ -34,17 +34,6 @@ extension WriteOperation {
     }
 }
 
-extension WriteOperation {
-    /// Whether it is refused while the alarm NOSPACE is raised. etcd counts what a transaction's own branches put, not
-    /// what the transactions in them do (`server/storage/quota.go`, costTxn).
-    var isRefusedWithoutSpace: Bool {
-        guard case .txn(let request) = self else { return cost > 0 }
-        return (request.success + request.failure).contains { operation in
-            if case .put = operation { true } else { false }
-        }
-    }
-}
-
 extension TxnRequest {
     /// The more expensive of the two branches, nested ones included.
     var cost: Int {

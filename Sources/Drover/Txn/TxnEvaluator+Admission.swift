@@ -7,7 +7,7 @@ extension TxnEvaluator {
             try authorize(operation, caller, system)
             if case .system = operation { return }
             try system.checkCorruption()
-            if system.isOutOfSpace && operation.isRefusedWithoutSpace { throw DroverError(.noSpace) }
+            if system.isOutOfSpace && operation.cost > 0 { throw DroverError(.noSpace) }
         }
         if let quota, quota.isExceeded(by: operation.cost) {
             _ = try apply(.activate(Alarm(kind: .noSpace, member: meta.memberID)))

@@ -199,8 +199,8 @@ extension BenchReport {
                 rows += "<td class=\"n\">\(Text.spread(rates))</td>"
                 rows += time { $0.percentile(50) } + time { $0.percentile(90) } + time { $0.percentile(99) }
                 rows += time { $0.percentile(99.9) } + time { $0.worst }
-                rows +=
-                    "<td class=\"n\">\(Text.number(measurement.median { $0.series[kind]?.keysPerSecond }))</td></tr>\n"
+                let keys = measurement.median { $0.series[kind]?.keysPerSecond } ?? 0
+                rows += "<td class=\"n\">\(keys > 0 ? Text.number(keys) : "")</td></tr>\n"
             }
         }
         let heads = ["calls/s", "spread", "p50", "p90", "p99", "p99.9", "worst", "keys/s"].map {
@@ -247,7 +247,7 @@ extension BenchReport {
         .c0{fill:var(--k0)}.c1{fill:var(--k1)}.c2{fill:var(--k2)}.c3{fill:var(--k3)}.c4{fill:var(--k4)}.c5{fill:var(--k5)}
         .l0{stroke:var(--k0)}.l1{stroke:var(--k1);stroke-dasharray:7 3}.l2{stroke:var(--k2);stroke-dasharray:2 3}.l3{stroke:var(--k3);stroke-dasharray:9 3 2 3}.l4{stroke:var(--k4);stroke-dasharray:4 4}.l5{stroke:var(--k5);stroke-dasharray:12 4}
         i{display:inline-block;width:.8em;height:.8em;margin-right:.4em;border-radius:2px}.k0{background:var(--k0)}.k1{background:var(--k1)}.k2{background:var(--k2)}.k3{background:var(--k3)}.k4{background:var(--k4)}.k5{background:var(--k5)}
-        .legend{display:none}.legend span{margin-right:1rem}.charts .legend{display:block;font-size:.85rem;color:var(--soft);grid-column:1/-1;margin-bottom:-1rem}
+        .legend{font-size:.85rem;color:var(--soft);margin:0 0 .25rem}.legend span{margin-right:1rem}
         .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;margin:.75rem 0;font-variant-numeric:tabular-nums}th,td{padding:.25rem .75rem .25rem 0;text-align:left;border-bottom:1px solid var(--rule);font-weight:400;white-space:nowrap}thead th{color:var(--soft)}.n{text-align:right}
         .ratios{font-size:1.1rem;padding-left:1.2rem;margin:.5rem 0}
         @media print{:root{--ground:#fff;--ink:#000;--soft:#444;--rule:#bbb}body{max-width:none;font-size:10pt}section{break-inside:auto}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}

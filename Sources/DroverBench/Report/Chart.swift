@@ -34,9 +34,15 @@ enum Chart {
         String(format: "%.1f", locale: Locale(identifier: "en_US_POSIX"), value)
     }
 
-    private static func frame(_ title: String, _ words: String, height: Double, _ body: String) -> String {
+    private static func frame(
+        _ title: String,
+        _ words: String,
+        height: Double,
+        legend: String = "",
+        _ body: String
+    ) -> String {
         """
-        <figure><figcaption>\(escape(title))</figcaption>
+        <figure><figcaption>\(escape(title))</figcaption>\(legend)
         <svg viewBox="0 0 640 \(f(height))" role="img" aria-label="\(escape(title)): \(escape(words))">
         \(body)</svg></figure>
 
@@ -75,7 +81,7 @@ enum Chart {
     ) -> String {
         let points = lines.flatMap(\.points)
         guard !points.isEmpty else { return "" }
-        let (left, right, top, bottom) = (74.0, 628.0, 26.0, 250.0)
+        let (left, right, top, bottom) = (74.0, 606.0, 26.0, 250.0)
         let xs = Axis(points.map(\.x), isLog: x.isLog)
         let ys = Axis(points.map(\.y), isLog: y.isLog)
         func px(_ value: Double) -> Double { left + xs.place(value) * (right - left) }
@@ -99,7 +105,7 @@ enum Chart {
             }.joined()
             body += "<path class=\"line l\(i % 6)\" d=\"\(path)\"/>\n"
         }
-        return legend(lines.map(\.label)) + frame(title, words, height: 290, body)
+        return frame(title, words, height: 290, legend: legend(lines.map(\.label)), body)
     }
 
     private static func legend(_ labels: [String]) -> String {

@@ -41,9 +41,8 @@ final class BenchDisplay: Sendable {
         case .finished(let workload, let target, let round, let rounds, let result):
             let rate = result.seconds > 0 ? Int(Double(result.calls) / result.seconds) : 0
             let errors = result.errors.values.reduce(0, +)
-            line(
-                "\(workload) on \(target) \(round)/\(rounds): \(rate) calls/s\(errors > 0 ? ", \(errors) errors" : "")"
-            )
+            let speed = rate > 0 ? "\(rate) calls/s" : "done"
+            line("\(workload) on \(target) \(round)/\(rounds): \(speed)\(errors > 0 ? ", \(errors) errors" : "")")
         case .skipped(let workload, let target, let reason):
             line("\(workload) on \(target): not measured: \(reason)")
         }

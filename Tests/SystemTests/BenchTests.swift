@@ -1,0 +1,242 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SystemTests {
+    /// The harness as its users run it.
+    @Suite("drover bench")
+    struct Bench {
+        private func bench(
+            _ directory: String,
+            _ arguments: [String],
+            timeout: Double = 120
+        ) throws -> (status: Int32, output: String, error: String) {
+            let result = try run(
+                droverExecutable(),
+                ["bench"] + arguments,
+                directory: directory,
+                timeout: timeout
+            )
+            return (result.status, result.output, result.error)
+        }
+
+        private static let short = [
+            "--connections", "2", "--streams", "4", "--duration", "700ms", "--warm-up", "200ms", "--keys", "400",
+            "--watchers", "10", "--nodes", "4", "--leases", "60", "--history", "2000",
+        ]
+
+        private struct Report {
+            let measurements: [[String: Any]]
+
+            init(_ path: String) throws {
+                let object = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: path)))
+                measurements = try #require((object as? [String: Any])?["measurements"] as? [[String: Any]])
+            }
+
+            func rounds(_ workload: String, _ target: String) -> [[String: Any]] {
+                let found = measurements.first {
+                    $0["workload"] as? String == workload && $0["target"] as? String == target
+                }
+                return found?["rounds"] as? [[String: Any]] ?? []
+            }
+        }
+
+        private static let everything = [
+            "put", "get", "txn", "delete", "mixed", "page", "list", "count", "kubernetes", "watch", "watch-keys",
+            "catch-up", "lease", "lock", "compaction", "recover",
+        ]
+
+        @Test("every workload, on a store in the process, on a drover and on an etcd: measured, and every event told once")
+        func workloads() async throws {
+            try await withTemporaryDirectory { directory in
+                let drover = try await TestServer.drover(directory: directory)
+                let etcd = try await TestServer.etcd(directory: directory)
+                let result = try bench(
+                    directory,
+                    [
+                        "--target", "own=sqlite://own.db", "--target", "drover=http://127.0.0.1:\(drover.port)",
+                        "--target", "etcd=http://127.0.0.1:\(etcd.port)", "--workload",
+                        Self.everything.joined(separator: ","), "--rounds", "2", "--json", "figures.json", "--report",
+                        "report.html",
+                    ] + Self.short,
+                    timeout: 400
+                )
+                #expect(result.status == 0, "\(result.error)")
+                let report = try Report("\(directory)/figures.json")
+                for workload in Self.everything {
+                    for target in ["own", "drover", "etcd"] {
+                        let isSkipped =
+                            workload == "lock" && target == "own" || workload == "recover" && target != "own"
+                        let rounds = report.rounds(workload, target)
+                        #expect(rounds.count == (isSkipped ? 0 : 2), "\(workload) on \(target)")
+                        for round in rounds {
+                            let errors = round["errors"] as? [String: Int] ?? [:]
+                            #expect(errors.isEmpty, "\(workload) on \(target): \(errors)")
+                            let series = round["series"] as? [String: [String: Any]] ?? [:]
+                            let calls = series.values.reduce(0) { $0 + ($1["calls"] as? Int ?? 0) }
+                            #expect(calls > 0, "\(workload) on \(target) made no call")
+                            let figures = round["figures"] as? [String: Double] ?? [:]
+                            for name in ["lost", "doubled", "out of order", "watches ended", "revoked early"] {
+                                #expect(figures[name] ?? 0 == 0, "\(workload) on \(target): \(name) \(figures)")
+                            }
+                            if ["watch", "watch-keys", "kubernetes", "catch-up", "lease"].contains(workload) {
+                                #expect(figures["events"] ?? 0 > 0, "\(workload) on \(target) was told of nothing")
+                            }
+                            #expect(round["peakBytes"] as? Int ?? 0 > 1 << 20)
+                        }
+                    }
+                    #expect(result.output.contains("\n\(workload)\n"), "\(workload) is not in the table")
+                }
+                #expect(result.output.contains("times the calls of etcd"))
+                // It takes its keys away.
+                let left = try run(
+                    droverExecutable(),
+                    ["get", "--prefix", "/drover-bench/", "--keys-only", "--endpoints", "127.0.0.1:\(drover.port)"]
+                )
+                #expect(left.output.isEmpty && left.status == 0)
+                try look(directory)
+                drover.process.stop()
+                etcd.process.stop()
+            }
+        }
+
+        /// What a browser makes of the report.
+        private func look(_ directory: String) throws {
+            let browser = try #require(find("chromium"), "there is no chromium; `make test` installs it")
+            let options = [
+                "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--user-data-dir=\(directory)/browser",
+            ]
+            let page = "file://\(directory)/report.html"
+            for (name, more) in [
+                ("wide", ["--window-size=1200,2400"]), ("phone", ["--window-size=390,2400"]),
+                ("dark", ["--window-size=1200,2400", "--force-dark-mode"]),
+            ] {
+                let shot = "\(directory)/\(name).png"
+                let result = try run(browser, options + more + ["--screenshot=\(shot)", page], timeout: 60)
+                let image = try Data(contentsOf: URL(fileURLWithPath: shot))
+                // A page of charts and tables; an empty one of that size has some 10 KB.
+                #expect(image.count > 40_000, "\(name): \(image.count) bytes: \(result.error.suffix(300))")
+            }
+            let document = try run(browser, options + ["--dump-dom", page], timeout: 60).output
+            // What is said of a chart to who does not see it.
+            for words in [
+                "aria-label=\"Calls a second: own ", "aria-label=\"Events a second, all watches together: own ",
+                "Time of a put: the share that is answered within it: own median ", "Peak memory (MiB): own ",
+                "Time of a delivery", "<th scope=\"row\">lost</th>", "own was not measured: locks are a service of servers",
+            ] {
+                #expect(document.contains(words), "the page does not say \(words)")
+            }
+            // Nothing is fetched.
+            #expect(!document.contains("<script") && !document.contains("src=") && !document.contains("<link"))
+            let printed = "\(directory)/report.pdf"
+            _ = try run(browser, options + ["--print-to-pdf=\(printed)", page], timeout: 60)
+            #expect(try Data(contentsOf: URL(fileURLWithPath: printed)).count > 20_000)
+        }
+
+        @Test("on the servers' engines, in the process", arguments: Engine.shared)
+        func engines(engine: Engine) async throws {
+            try await withTemporaryDirectory { directory in
+                let result = try bench(
+                    directory,
+                    [
+                        "--target", try engine.endpoint(directory), "--workload", "put,get,kubernetes,watch", "--rounds",
+                        "1", "--report", "-", "--json", "figures.json",
+                    ] + Self.short
+                )
+                #expect(result.status == 0, "\(result.error)")
+                let report = try Report("\(directory)/figures.json")
+                #expect(report.measurements.count == 4)
+                for measurement in report.measurements {
+                    for round in measurement["rounds"] as? [[String: Any]] ?? [] {
+                        let figures = round["figures"] as? [String: Double] ?? [:]
+                        #expect((round["errors"] as? [String: Int] ?? [:]).isEmpty)
+                        #expect(figures["lost"] ?? 0 == 0 && figures["doubled"] ?? 0 == 0)
+                    }
+                }
+                // No password, and no more of the address than its scheme.
+                #expect(!result.output.contains("@"))
+            }
+        }
+
+        @Test("an open loop counts from when a call was due: a server that stops is not spared")
+        func openLoop() async throws {
+            try await withTemporaryDirectory { directory in
+                let drover = try await TestServer.drover(directory: directory)
+                let stopper = Task {
+                    try await Task.sleep(nanoseconds: 2_000_000_000)
+                    drover.process.signal(SIGSTOP)
+                    try await Task.sleep(nanoseconds: 1_000_000_000)
+                    drover.process.signal(SIGCONT)
+                }
+                let result = try bench(
+                    directory,
+                    [
+                        "--target", "d=http://127.0.0.1:\(drover.port)", "--workload", "put", "--rate", "400", "--rounds",
+                        "1", "--duration", "4s", "--warm-up", "500ms", "--connections", "4", "--streams", "2", "--report",
+                        "-", "--json", "figures.json",
+                    ]
+                )
+                _ = try await stopper.value
+                #expect(result.status == 0, "\(result.error)")
+                let round = try #require(try Report("\(directory)/figures.json").rounds("put", "d").first)
+                let series = try #require((round["series"] as? [String: [String: Any]])?["put"])
+                let calls = try #require(series["calls"] as? Int)
+                // All that were due were made, the late ones too.
+                #expect((1_450...1_620).contains(calls), "\(calls) calls in 4 s at 400 a second")
+                let times = try #require(series["percentiles"] as? [Double])
+                // A quarter of the time nobody was served: a call in eight waited for more than half a second.
+                #expect(times[14] > 350_000, "p90 is \(times[14]) us")
+                #expect(times[8] < 250_000, "the median is \(times[8]) us")
+                drover.process.stop()
+            }
+        }
+
+        @Test("two runs are compared, and what is asked wrongly is said")
+        func comparison() async throws {
+            try await withTemporaryDirectory { directory in
+                let arguments =
+                    ["--target", "own=sqlite://own.db", "--workload", "put,get", "--rounds", "3", "--report", "-"]
+                    + Self.short
+                for name in ["a", "b"] {
+                    let result = try bench(directory, arguments + ["--json", "\(name).json"])
+                    #expect(result.status == 0, "\(result.error)")
+                }
+                let all = try bench(directory, ["compare", "a.json", "b.json", "--all"])
+                #expect(all.status == 0 && all.output.contains("put calls/s") && all.output.contains("get p99 (us)"))
+                // A run whose gets are half as fast.
+                var text = try JSONSerialization.jsonObject(
+                    with: Data(contentsOf: URL(fileURLWithPath: "\(directory)/a.json"))
+                ) as! [String: Any]
+                var measurements = text["measurements"] as! [[String: Any]]
+                for i in measurements.indices where measurements[i]["workload"] as? String == "get" {
+                    var rounds = measurements[i]["rounds"] as! [[String: Any]]
+                    for j in rounds.indices {
+                        var series = rounds[j]["series"] as! [String: [String: Any]]
+                        series["get"]!["rate"] = (series["get"]!["rate"] as! Double) / 3
+                        rounds[j]["series"] = series
+                    }
+                    measurements[i]["rounds"] = rounds
+                }
+                text["measurements"] = measurements
+                try JSONSerialization.data(withJSONObject: text).write(
+                    to: URL(fileURLWithPath: "\(directory)/slow.json")
+                )
+                let slow = try bench(directory, ["compare", "a.json", "slow.json", "--fail-on-worse"])
+                #expect(slow.status == 1, "\(slow.output)")
+                #expect(slow.output.contains("get calls/s") && slow.output.contains("worse"))
+                #expect(!slow.output.contains("put calls/s"))
+                let fast = try bench(directory, ["compare", "slow.json", "a.json", "--fail-on-worse"])
+                #expect(fast.status == 0 && fast.output.contains("better"))
+                for (arguments, words) in [
+                    ([], "--target"), (["--target", "sqlite://x.db", "--workload", "nonsense"], "no workload nonsense"),
+                    (["--target", "sqlite://x.db", "--value-size", "many"], "a size must be"),
+                    (["--target", "sqlite://x.db", "--connections", "0"], "connections must be"),
+                    (["--target", "http://127.0.0.1:1"], "127.0.0.1:1"), (["compare", "a.json", "none"], "no file of figures"),
+                ] as [([String], String)] {
+                    let result = try bench(directory, arguments)
+                    #expect(result.status != 0 && result.error.contains(words), "\(arguments): \(result.error)")
+                }
+            }
+        }
+    }
+}
