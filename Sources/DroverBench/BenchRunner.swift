@@ -1,6 +1,11 @@
 public import Drover
 public import DroverClient
-import Foundation
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
 
 /// Runs workloads against targets, in turn and interleaved, so that a machine that drifts does not decide.
 public struct BenchRunner: Sendable {
@@ -115,7 +120,7 @@ public struct BenchRunner: Sendable {
     /// - Throws: when a target is lost; what was measured until then is not returned.
     public func run() async throws -> BenchReport {
         var report = BenchReport(
-            date: ISO8601DateFormatter().string(from: Date()),
+            date: Date().formatted(.iso8601),
             machine: Machine.description,
             settings: settings,
             targets: targets.map { .init(name: $0.name, details: $0.details, isInProcess: $0.isInProcess) }
@@ -147,7 +152,7 @@ public struct BenchRunner: Sendable {
                     }
                 }
             }
-            for (place, target) in targets.enumerated() where measurements[place].skipped == nil {
+            for target in targets {
                 let session = try await target.open(connections: 1)
                 let keys = KeyMaker(prefix: prefix, size: .fixed(0), seed: 0)
                 _ = try await session.perform(.delete(key: keys.first, end: keys.end))
@@ -256,23 +261,4 @@ public struct BenchRunner: Sendable {
 private func zip<T, U>(_ a: T?, _ b: U?) -> (T, U)? {
     guard let a, let b else { return nil }
     return (a, b)
-}
-
-/// Why something cannot be measured.
-public struct BenchError: Error, Sendable, CustomStringConvertible {
-    public let description: String
-
-    public init(_ description: String) { self.description = description }
-}
-
-/// What the figures were measured on.
-enum Machine {
-    static var description: String {
-        let cpu = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.split(separator: "\n")
-            .first { $0.hasPrefix("model name") }?.split(separator: ":").last?.trimmingCharacters(in: .whitespaces)
-        let info = ProcessInfo.processInfo
-        let memory = info.physicalMemory >> 30
-        return
-            "\(info.activeProcessorCount) cores (\(cpu ?? "unknown")), \(memory) GiB, \(info.operatingSystemVersionString)"
-    }
 }

@@ -46,7 +46,9 @@ extension SystemTests {
             "catch-up", "lease", "lock", "compaction", "recover",
         ]
 
-        @Test("every workload, on a store in the process, on a drover and on an etcd: measured, and every event told once")
+        @Test(
+            "every workload, on a store in the process, on a drover and on an etcd: measured, and every event told once"
+        )
         func workloads() async throws {
             try await withTemporaryDirectory { directory in
                 let drover = try await TestServer.drover(directory: directory)
@@ -56,7 +58,7 @@ extension SystemTests {
                     [
                         "--target", "own=sqlite://own.db", "--target", "drover=http://127.0.0.1:\(drover.port)",
                         "--target", "etcd=http://127.0.0.1:\(etcd.port)", "--workload",
-                        Self.everything.joined(separator: ","), "--rounds", "2", "--json", "figures.json", "--report",
+                        Self.everything.joined(separator: ","), "--rounds", "1", "--json", "figures.json", "--report",
                         "report.html",
                     ] + Self.short,
                     timeout: 400
@@ -68,7 +70,7 @@ extension SystemTests {
                         let isSkipped =
                             workload == "lock" && target == "own" || workload == "recover" && target != "own"
                         let rounds = report.rounds(workload, target)
-                        #expect(rounds.count == (isSkipped ? 0 : 2), "\(workload) on \(target)")
+                        #expect(rounds.count == (isSkipped ? 0 : 1), "\(workload) on \(target)")
                         for round in rounds {
                             let errors = round["errors"] as? [String: Int] ?? [:]
                             #expect(errors.isEmpty, "\(workload) on \(target): \(errors)")
@@ -104,7 +106,8 @@ extension SystemTests {
         private func look(_ directory: String) throws {
             let browser = try #require(find("chromium"), "there is no chromium; `make test` installs it")
             let options = [
-                "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--user-data-dir=\(directory)/browser",
+                "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+                "--user-data-dir=\(directory)/browser",
             ]
             let page = "file://\(directory)/report.html"
             for (name, more) in [
@@ -122,7 +125,8 @@ extension SystemTests {
             for words in [
                 "aria-label=\"Calls a second: own ", "aria-label=\"Events a second, all watches together: own ",
                 "Time of a put: the share that is answered within it: own median ", "Peak memory (MiB): own ",
-                "Time of a delivery", "<th scope=\"row\">lost</th>", "own was not measured: locks are a service of servers",
+                "Time of a delivery", "<th scope=\"row\">lost</th>",
+                "own was not measured: locks are a service of servers",
             ] {
                 #expect(document.contains(words), "the page does not say \(words)")
             }
@@ -139,7 +143,8 @@ extension SystemTests {
                 let result = try bench(
                     directory,
                     [
-                        "--target", try engine.endpoint(directory), "--workload", "put,get,kubernetes,watch", "--rounds",
+                        "--target", try engine.endpoint(directory), "--workload", "put,get,kubernetes,watch",
+                        "--rounds",
                         "1", "--report", "-", "--json", "figures.json",
                     ] + Self.short
                 )
@@ -171,8 +176,10 @@ extension SystemTests {
                 let result = try bench(
                     directory,
                     [
-                        "--target", "d=http://127.0.0.1:\(drover.port)", "--workload", "put", "--rate", "400", "--rounds",
-                        "1", "--duration", "4s", "--warm-up", "500ms", "--connections", "4", "--streams", "2", "--report",
+                        "--target", "d=http://127.0.0.1:\(drover.port)", "--workload", "put", "--rate", "400",
+                        "--rounds",
+                        "1", "--duration", "4s", "--warm-up", "500ms", "--connections", "4", "--streams", "2",
+                        "--report",
                         "-", "--json", "figures.json",
                     ]
                 )
@@ -204,9 +211,10 @@ extension SystemTests {
                 let all = try bench(directory, ["compare", "a.json", "b.json", "--all"])
                 #expect(all.status == 0 && all.output.contains("put calls/s") && all.output.contains("get p99 (us)"))
                 // A run whose gets are half as fast.
-                var text = try JSONSerialization.jsonObject(
-                    with: Data(contentsOf: URL(fileURLWithPath: "\(directory)/a.json"))
-                ) as! [String: Any]
+                var text =
+                    try JSONSerialization.jsonObject(
+                        with: Data(contentsOf: URL(fileURLWithPath: "\(directory)/a.json"))
+                    ) as! [String: Any]
                 var measurements = text["measurements"] as! [[String: Any]]
                 for i in measurements.indices where measurements[i]["workload"] as? String == "get" {
                     var rounds = measurements[i]["rounds"] as! [[String: Any]]
@@ -228,10 +236,12 @@ extension SystemTests {
                 let fast = try bench(directory, ["compare", "slow.json", "a.json", "--fail-on-worse"])
                 #expect(fast.status == 0 && fast.output.contains("better"))
                 for (arguments, words) in [
-                    ([], "--target"), (["--target", "sqlite://x.db", "--workload", "nonsense"], "no workload nonsense"),
+                    ([], "--target"),
+                    (["--target", "sqlite://x.db", "--workload", "nonsense"], "no workload nonsense"),
                     (["--target", "sqlite://x.db", "--value-size", "many"], "a size must be"),
                     (["--target", "sqlite://x.db", "--connections", "0"], "connections must be"),
-                    (["--target", "http://127.0.0.1:1"], "127.0.0.1:1"), (["compare", "a.json", "none"], "no file of figures"),
+                    (["--target", "http://127.0.0.1:1"], "127.0.0.1:1"),
+                    (["compare", "a.json", "none"], "no file of figures"),
                 ] as [([String], String)] {
                     let result = try bench(directory, arguments)
                     #expect(result.status != 0 && result.error.contains(words), "\(arguments): \(result.error)")

@@ -1,6 +1,11 @@
 import Drover
-import Foundation
 import Logging
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
 
 /// A store that is opened in this process, through the library.
 struct LibraryTarget: BenchTarget {

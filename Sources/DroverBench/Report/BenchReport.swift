@@ -1,5 +1,10 @@
-import Foundation
 import Histogram
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
 
 /// What a run of the harness found, as it is written to a file.
 public struct BenchReport: Codable, Sendable {

@@ -1,5 +1,3 @@
-import Foundation
-
 /// Charts as SVG, drawn with the page's own colours so that they follow light and dark, and told in words for who does
 /// not see them.
 enum Chart {
@@ -30,9 +28,7 @@ enum Chart {
         return result
     }
 
-    private static func f(_ value: Double) -> String {
-        String(format: "%.1f", locale: Locale(identifier: "en_US_POSIX"), value)
-    }
+    private static func f(_ value: Double) -> String { (value < 0 ? "-" : "") + Text.fixed(abs(value), digits: 1) }
 
     private static func frame(
         _ title: String,
@@ -113,40 +109,5 @@ enum Chart {
             "<span><i class=\"k\(i % 6)\"></i>\(escape(label))</span>"
         }
         return "<p class=\"legend\" aria-hidden=\"true\">\(items.joined())</p>\n"
-    }
-}
-
-/// Where values lie between the ends of a chart, and at which it is marked.
-struct Axis {
-    private let low: Double
-    private let high: Double
-    private let isLog: Bool
-    let ticks: [Double]
-
-    init(_ values: [Double], isLog: Bool) {
-        self.isLog = isLog
-        let most = max(values.max() ?? 1, 1e-6)
-        if isLog {
-            let least = max(values.filter { $0 > 0 }.min() ?? most, most / 1e9)
-            let (first, last) = (
-                log10(least).rounded(.down), max(log10(most).rounded(.up), log10(least).rounded(.down) + 1)
-            )
-            (low, high) = (first, last)
-            ticks = stride(from: first, through: last, by: max(1, ((last - first) / 6).rounded(.up))).map {
-                pow(10, $0)
-            }
-        } else {
-            let rough = most / 4
-            let power = pow(10, log10(rough).rounded(.down))
-            let step = [1, 2, 2.5, 5, 10].map { $0 * power }.first { $0 >= rough } ?? rough
-            (low, high) = (0, (most / step).rounded(.up) * step)
-            ticks = stride(from: 0, through: high + step / 2, by: step).map { $0 }
-        }
-    }
-
-    /// From 0 to 1.
-    func place(_ value: Double) -> Double {
-        let value = isLog ? log10(max(value, pow(10, low))) : value
-        return high > low ? min(1, max(0, (value - low) / (high - low))) : 0
     }
 }

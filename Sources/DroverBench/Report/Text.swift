@@ -1,20 +1,28 @@
-import Foundation
-
 /// Figures in words.
 enum Text {
     /// With thousands apart; nothing for nothing.
     static func number(_ value: Double?, digits: Int = 0) -> String {
-        guard let value, value.isFinite else { return "" }
-        let rounded = String(format: "%.\(digits)f", locale: Locale(identifier: "en_US_POSIX"), value)
-        let parts = rounded.split(separator: ".", maxSplits: 1)
-        let isNegative = parts[0].hasPrefix("-")
-        var digitsOnly = Array(isNegative ? parts[0].dropFirst() : parts[0])
-        var place = digitsOnly.count - 3
+        guard let value, value.isFinite, abs(value) < 1e15 else { return "" }
+        let fixed = fixed(abs(value), digits: digits)
+        let parts = fixed.split(separator: ".", maxSplits: 1)
+        var whole = Array(parts[0])
+        var place = whole.count - 3
         while place > 0 {
-            digitsOnly.insert(",", at: place)
+            whole.insert(",", at: place)
             place -= 3
         }
-        return (isNegative ? "-" : "") + String(digitsOnly) + (parts.count > 1 ? ".\(parts[1])" : "")
+        let isNegative = value < 0 && fixed.contains { $0 != "0" && $0 != "." }
+        return (isNegative ? "-" : "") + String(whole) + (parts.count > 1 ? ".\(parts[1])" : "")
+    }
+
+    /// A number of at least 0 with so many digits behind the point.
+    static func fixed(_ value: Double, digits: Int) -> String {
+        var scale = 1.0
+        for _ in 0..<digits { scale *= 10 }
+        let scaled = UInt64((value * scale).rounded())
+        if digits == 0 { return "\(scaled)" }
+        let rest = String(scaled % UInt64(scale))
+        return "\(scaled / UInt64(scale))." + String(repeating: "0", count: digits - rest.count) + rest
     }
 
     /// Microseconds, in the unit that suits.

@@ -1,5 +1,4 @@
 import DroverClient
-import Foundation
 import NIOCore
 import NIOPosix
 import NIOSSL

@@ -2,14 +2,14 @@
 struct RecoverWorkload: Workload {
     var isMeasuredOnce: Bool { true }
 
+    private static let notHere = OperationFailure(description: "only a store that is opened here can be opened anew")
+
     func prepare(_ bench: WorkloadBench) async throws {
+        guard bench.target.isInProcess else { throw Self.notHere }
         try await bench.fill(bench.keys("k/"), 0..<bench.settings.keys)
     }
 
     func run(_ bench: WorkloadBench) async throws -> [String: Double] {
-        guard bench.target.isInProcess else {
-            throw OperationFailure(description: "only a store that is opened here can be opened anew")
-        }
         await bench.session.close()
         let began = Clock.now()
         let session = try await bench.target.open(connections: 1)

@@ -1,0 +1,36 @@
+import ArgumentParser
+import DroverBench
+
+/// `drover bench compare`.
+struct BenchCompareCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "compare",
+        abstract: "Say what changed between two runs beyond noise.",
+        discussion: "A change is one when it is larger than 5 % and the rounds of the two runs do not overlap."
+    )
+
+    @Argument(help: "The figures of the earlier run, written with --json.")
+    var before: String
+
+    @Argument(help: "The figures of the later run.")
+    var after: String
+
+    @Flag(help: "Show what did not change, too.")
+    var all = false
+
+    @Flag(help: "Exit with status 1 when something is worse.")
+    var failOnWorse = false
+
+    func run() throws {
+        func read(_ path: String) throws -> BenchReport {
+            do {
+                return try BenchReport(contentsOf: path)
+            } catch {
+                throw ValidationError("\(path) is no file of figures: write one with drover bench --json.")
+            }
+        }
+        let comparison = BenchComparison(try read(before), try read(after))
+        print(comparison.table(all: all))
+        if failOnWorse && comparison.lines.contains(where: { $0.verdict == .worse }) { throw ExitCode(1) }
+    }
+}

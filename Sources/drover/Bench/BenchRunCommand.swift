@@ -1,0 +1,171 @@
+import ArgumentParser
+import DroverBench
+import DroverClient
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// `drover bench run`, and `drover bench` alone.
+struct BenchRunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "run", abstract: "Measure.")
+
+    @Option(
+        help:
+            "What is measured, as URL or NAME=URL: sqlite://, postgres://, mysql:// in this process, http://, https:// over the wire. Repeat it."
+    )
+    var target: [String] = []
+
+    @Option(help: "What is done; repeat it, or divide by commas. Default put,get,txn.")
+    var workload: [String] = []
+
+    @Option(help: "Connections to an endpoint.")
+    var connections: Int = 50
+
+    @Option(help: "Calls at a time on each connection.")
+    var streams: Int = 10
+
+    @Option(help: "How long each round measures.")
+    var duration: String = "10s"
+
+    @Option(help: "How long each round runs before it measures.")
+    var warmUp: String = "2s"
+
+    @Option(help: "Rounds of each target.")
+    var rounds: Int = 3
+
+    @Option(help: "Calls a second, whether or not earlier ones were answered; 0 is as many as are answered.")
+    var rate: Double = 0
+
+    @Option(help: "Keys in the store before reads begin.")
+    var keys: Int = 10_000
+
+    @Option(help: "Bytes of keys: N, uniform:LOW-HIGH or zipf:LOW-HIGH.")
+    var keySize: String = "48"
+
+    @Option(help: "Bytes of values: N, uniform:LOW-HIGH or zipf:LOW-HIGH.")
+    var valueSize: String = "1024"
+
+    @Option(help: "The order of keys: random, sequential or zipf.")
+    var keyOrder: String = "random"
+
+    @Option(help: "The share of reads in mixed.")
+    var readRatio: Double = 0.9
+
+    @Option(help: "Nodes of the cluster that kubernetes plays.")
+    var nodes: Int = 100
+
+    @Option(help: "Watches of watch, watch-keys and catch-up.")
+    var watchers: Int = 100
+
+    @Option(help: "Leases of lease.")
+    var leases: Int = 1_000
+
+    @Option(help: "Revisions that catch-up goes back and compaction takes away.")
+    var history: Int = 20_000
+
+    @Option(help: "What random choices begin with.")
+    var seed: UInt64 = 1
+
+    @Option(help: "Threads that make the load of an endpoint.")
+    var threads: Int = 1
+
+    @Option(help: "A file for the figures, which drover bench compare reads.")
+    var json: String?
+
+    @Option(help: "A file for the report with charts; - is none.")
+    var report: String = "drover-bench.html"
+
+    @Option(help: "The user of endpoints with auth, as NAME:PASSWORD.")
+    var user: String? = Environment.client("USER")
+
+    @Option(help: "Certificates that endpoints' must come from (PEM).")
+    var cacert: String? = Environment.client("CACERT")
+
+    @Option(help: "The client's own certificate (PEM).")
+    var cert: String? = Environment.client("CERT")
+
+    @Option(help: "The key of the client's certificate (PEM).")
+    var key: String? = Environment.client("KEY")
+
+    @Flag(help: "Take any certificate of endpoints: for tests alone.")
+    var insecureSkipTlsVerify = false
+
+    func validate() throws {
+        guard !target.isEmpty else { throw ValidationError("--target is needed: what is to be measured?") }
+        for text in [duration, warmUp] where Duration.seconds(of: text) == nil {
+            throw ValidationError("--duration and --warm-up must be durations, such as 10s.")
+        }
+        guard (cert == nil) == (key == nil) else { throw ValidationError("--cert and --key go together.") }
+    }
+
+    func run() async throws {
+        signal(SIGPIPE, SIG_IGN)
+        OpenFiles.raiseLimit()
+        AllocatorTuning.apply()
+        var settings = BenchSettings()
+        settings.connections = connections
+        settings.streams = streams
+        settings.seconds = Duration.seconds(of: duration)!
+        settings.warmUpSeconds = Duration.seconds(of: warmUp)!
+        settings.rounds = rounds
+        settings.rate = rate
+        settings.keys = keys
+        settings.keySize = keySize
+        settings.valueSize = valueSize
+        settings.keyOrder = keyOrder
+        settings.readRatio = readRatio
+        settings.nodes = nodes
+        settings.watchers = watchers
+        settings.leases = leases
+        settings.history = history
+        settings.seed = seed
+        var workloads = workload.flatMap { $0.split(separator: ",").map(String.init) }
+        if workloads.isEmpty { workloads = ["put", "get", "txn"] }
+        do {
+            let display = BenchDisplay()
+            let runner = try await BenchRunner(
+                targets: target,
+                workloads: workloads,
+                settings: settings,
+                drivers: Backends.all,
+                tls: tls,
+                user: credentials,
+                threads: threads
+            ) { display.show($0) }
+            let result = try await runner.run()
+            display.finish()
+            print(result.table)
+            if let json { try result.write(to: json) }
+            if report != "-" {
+                try result.writeHTML(to: report)
+                print("\nThe report is in \(report).")
+            }
+        } catch let error as BenchError {
+            throw ValidationError("\(error).")
+        } catch let error as ClientError {
+            FileHandles.standardError("error: \(error.message)\n")
+            throw ExitCode(1)
+        }
+    }
+
+    private var credentials: (name: String, password: String)? {
+        guard let user else { return nil }
+        let parts = user.split(separator: ":", maxSplits: 1).map(String.init)
+        return (parts[0], parts.count > 1 ? parts[1] : "")
+    }
+
+    private var tls: ClientTLS? {
+        guard cacert != nil || cert != nil || insecureSkipTlsVerify else { return nil }
+        var tls = ClientTLS()
+        tls.trustedFile = cacert
+        tls.certificateFile = cert
+        tls.keyFile = key
+        tls.acceptsAnyCertificate = insecureSkipTlsVerify
+        return tls
+    }
+}
