@@ -112,7 +112,8 @@ extension BenchReport {
     /// The kinds whose times are drawn: the most frequent, and what watches wait for.
     private func charted(_ measured: [(Target, Measurement)]) -> [String] {
         let kinds = measured.first?.1.kinds ?? []
-        return kinds.filter { $0 == kinds.first || $0 == "delivery" }
+        let main = kinds.first { OperationKind(rawValue: $0)?.isCall == true }
+        return kinds.filter { $0 == main || $0 == "delivery" }
     }
 
     private func bars(
@@ -221,7 +222,7 @@ extension BenchReport {
         for name in names {
             rows += "<tr><th scope=\"row\">\(Chart.escape(name))</th>"
             for (_, measurement) in measured {
-                rows += "<td class=\"n\">\(Text.number(measurement.median { $0.figures[name] }, digits: 2))</td>"
+                rows += "<td class=\"n\">\(Text.figure(measurement.median { $0.figures[name] }))</td>"
             }
             rows += "</tr>\n"
         }

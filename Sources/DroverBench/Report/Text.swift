@@ -25,6 +25,11 @@ enum Text {
         return "\(scaled / UInt64(scale))." + String(repeating: "0", count: digits - rest.count) + rest
     }
 
+    /// A figure of a workload's own: whole ones without a point.
+    static func figure(_ value: Double?) -> String {
+        number(value, digits: value.map { $0 == $0.rounded() || $0 >= 1_000 ? 0 : 2 } ?? 0)
+    }
+
     /// Microseconds, in the unit that suits.
     static func time(_ microseconds: Double?) -> String {
         guard let microseconds else { return "" }
