@@ -55,7 +55,7 @@ public struct BenchRunner: Sendable {
         }
         var parsed: [any BenchTarget] = []
         for text in targets {
-            let (name, url) = Self.split(text, number: parsed.count + 1)
+            let (name, url) = Self.split(text)
             if parsed.contains(where: { $0.name == name }) { throw BenchError("two targets are called \(name)") }
             if ["http://", "https://", "unix://", "unixs://"].contains(where: { url.hasPrefix($0) }) {
                 parsed.append(
@@ -81,7 +81,7 @@ public struct BenchRunner: Sendable {
     }
 
     /// A name for reports, which must hold no password.
-    private static func split(_ text: String, number: Int) -> (name: String, url: String) {
+    private static func split(_ text: String) -> (name: String, url: String) {
         if let equals = text.firstIndex(of: "="), !text[..<equals].contains("/"), !text[..<equals].contains(":") {
             return (String(text[..<equals]), String(text[text.index(after: equals)...]))
         }
@@ -171,52 +171,47 @@ public struct BenchRunner: Sendable {
         _ round: Int
     ) async throws -> BenchReport.Round {
         let session = try await target.open(connections: settings.connections)
-        func bench(_ recorder: LoadRecorder) -> WorkloadBench {
-            WorkloadBench(
-                session: session,
-                target: target,
-                settings: settings,
-                prefix: prefix,
-                round: round,
-                recorder: recorder
-            )
-        }
-        do {
-            if round == 0 {
-                progress(.preparing(workload: name, target: target.name))
-                try await workload.prepare(bench(LoadRecorder(parts: 1, begin: 0, end: .max)))
-            }
-            let process = target.process
-            if let process { ProcessUsage.forgetPeak(process) }
-            let start = Clock.now()
-            let once = workload.isMeasuredOnce
-            let begin = start + (once ? 0 : UInt64(settings.warmUpSeconds * 1e9))
+        let recorder = LoadRecorder(parts: 16)
+        let usage = UsageWindow(server: target.process)
+        let once = workload.isMeasuredOnce
+        let settings = settings
+        let bench = WorkloadBench(
+            session: session,
+            target: target,
+            settings: settings,
+            prefix: prefix,
+            round: round,
+            recorder: recorder
+        ) {
+            let begin = Clock.now() + (once ? 0 : UInt64(settings.warmUpSeconds * 1e9))
+            // What is measured once is over when it is.
             let end = begin + UInt64((once ? 3_600 : settings.seconds) * 1e9)
-            let recorder = LoadRecorder(parts: 16, begin: begin, end: end)
-            let usage = process.flatMap { ProcessUsage($0) }
-            let own = ProcessUsage(ProcessInfo.processInfo.processIdentifier)
-            let watcher = Task { await follow(name, target.name, round, recorder, once) }
-            defer { watcher.cancel() }
-            let figures = try await workload.run(bench(recorder))
-            watcher.cancel()
-            let after = process.flatMap { ProcessUsage($0) }
-            let ownAfter = ProcessUsage(ProcessInfo.processInfo.processIdentifier)
-            let seconds = once ? Double(Clock.now() - start) / 1e9 : settings.seconds
+            recorder.open(from: begin, to: end)
+            usage.measure(from: begin, to: end)
+        }
+        let follower = Task { await follow(name, target.name, round, recorder, once) }
+        defer { follower.cancel() }
+        do {
+            progress(.preparing(workload: name, target: target.name))
+            try await workload.prepare(bench)
+            let figures = try await workload.run(bench)
+            let used = await usage.finish(now: once)
+            let seconds = once ? Double(Clock.now() - recorder.begin) / 1e9 : settings.seconds
             await session.close()
             let total = recorder.total()
             var series: [String: BenchReport.Series] = [:]
             for kind in OperationKind.allCases {
-                guard let seen = total.series[kind.index] else { continue }
-                series[kind.rawValue] = BenchReport.Series(seen, seconds: seconds)
+                guard let seen = total.series[kind.rawValue] else { continue }
+                series[kind.name] = BenchReport.Series(seen, seconds: seconds)
             }
             return BenchReport.Round(
                 seconds: seconds,
                 series: series,
                 figures: figures,
                 errors: total.errors,
-                processorSeconds: zip(after, usage).map { $0.processorSeconds - $1.processorSeconds },
-                peakBytes: after?.peakBytes,
-                loadSeconds: zip(ownAfter, own).map { $0.processorSeconds - $1.processorSeconds } ?? 0
+                processorSeconds: used.server?.processorSeconds,
+                peakBytes: used.server?.peakBytes,
+                loadSeconds: used.load
             )
         } catch {
             await session.close()
@@ -232,14 +227,15 @@ public struct BenchRunner: Sendable {
         _ recorder: LoadRecorder,
         _ once: Bool
     ) async {
-        let start = Clock.now()
         while !Task.isCancelled {
             try? await Task.sleep(nanoseconds: 200_000_000)
+            // Until its time is known the round is being prepared.
             if Task.isCancelled { return }
+            if recorder.begin == .max { continue }
             let total = recorder.total()
             let main = total.series.compactMap { $0 }.max { $0.times.totalCount < $1.times.totalCount }
             let now = Clock.now()
-            let length = once ? 0 : Double(recorder.end - start) / 1e9
+            let length = once ? 0 : settings.warmUpSeconds + settings.seconds
             progress(
                 .running(
                     workload: workload,
@@ -256,9 +252,4 @@ public struct BenchRunner: Sendable {
             )
         }
     }
-}
-
-private func zip<T, U>(_ a: T?, _ b: U?) -> (T, U)? {
-    guard let a, let b else { return nil }
-    return (a, b)
 }

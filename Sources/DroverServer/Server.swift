@@ -46,6 +46,10 @@ public final class Server: Sendable {
     /// - Throws: ``DroverError`` with ``DroverError/Code/badEndpoint`` when the address cannot be listened on; the
     ///   message says why.
     public static func start(_ store: Store, configuration: ServerConfiguration = .init()) async throws -> Server {
+        var configuration = configuration
+        for i in configuration.listeners.indices where configuration.listeners[i].isEncrypted == nil {
+            configuration.listeners[i].isEncrypted = configuration.tls != nil
+        }
         let cores = max(1, System.coreCount)
         let loops = configuration.eventLoops > 0 ? configuration.eventLoops : max(1, cores / 2)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
@@ -129,7 +133,7 @@ public final class Server: Sendable {
         _ group: MultiThreadedEventLoopGroup,
         _ tls: TLSContexts?
     ) async throws -> any Channel {
-        if listener.isEncrypted && tls == nil {
+        if listener.isEncrypted == true && tls == nil {
             throw DroverError(
                 .badEndpoint,
                 message: "drover: cannot listen on \(listener.address) with TLS: there is no certificate"
@@ -154,7 +158,7 @@ public final class Server: Sendable {
                 let context = contexts.first { $0.loop === channel.eventLoop }!
                 return channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
-                    if listener.isEncrypted, let tls {
+                    if listener.isEncrypted == true, let tls {
                         try pipeline.addHandler(NIOSSLServerHandler(context: tls.current))
                     }
                     try pipeline.addHandler(ProtocolDetector(context, listener))

@@ -17,17 +17,18 @@ public struct ServerConfiguration: Sendable {
         }
     }
 
-    /// A further address that it listens on.
+    /// An address that it listens on, and how.
     public struct Listener: Sendable, Hashable, CustomStringConvertible {
         /// Where.
         public var address: Address
-        /// Whether clients speak TLS there; it needs ``ServerConfiguration/tls``.
-        public var isEncrypted: Bool
-        /// Whether nothing is served there but health and metrics. etcd: `--listen-metrics-urls`.
+        /// Whether clients speak TLS there; it needs ``ServerConfiguration/tls``. Nil, the default, is yes where there is
+        /// that, so that nothing is served in cleartext by oversight.
+        public var isEncrypted: Bool?
+        /// Whether nothing is served there but health and metrics. Default false. etcd: `--listen-metrics-urls`.
         public var servesMetricsOnly: Bool
 
-        /// A further address.
-        public init(_ address: Address, isEncrypted: Bool = false, servesMetricsOnly: Bool = false) {
+        /// An address.
+        public init(_ address: Address, isEncrypted: Bool? = nil, servesMetricsOnly: Bool = false) {
             self.address = address
             self.isEncrypted = isEncrypted
             self.servesMetricsOnly = servesMetricsOnly
@@ -36,18 +37,19 @@ public struct ServerConfiguration: Sendable {
         /// Its URL, as etcd writes them.
         public var description: String {
             switch address {
-            case .tcp: "\(isEncrypted ? "https" : "http")://\(address)"
-            case .unix(let path): "\(isEncrypted ? "unixs" : "unix")://\(path)"
+            case .tcp: "\(isEncrypted == true ? "https" : "http")://\(address)"
+            case .unix(let path): "\(isEncrypted == true ? "unixs" : "unix")://\(path)"
             }
         }
     }
 
-    /// Where it listens. Default 127.0.0.1:2379.
-    public var address = Address.tcp(host: "127.0.0.1", port: 2379)
-    /// Whether clients speak TLS at ``address``; nil, the default, is yes where there is ``tls``.
-    public var isAddressEncrypted: Bool?
-    /// Further addresses that it listens on. Default none.
-    public var furtherListeners: [Listener] = []
+    /// Everything it listens on, for clients first; at least one. Default 127.0.0.1:2379.
+    public var listeners = [Listener(.tcp(host: "127.0.0.1", port: 2379))]
+    /// The address of the first of ``listeners``.
+    public var address: Address {
+        get { listeners[0].address }
+        set { listeners[0].address = newValue }
+    }
     /// The permissions of unix sockets. Default 0600: this user alone.
     public var socketMode: UInt32 = 0o600
     /// URLs that members are told of; derived from the address when empty.
@@ -73,11 +75,6 @@ public struct ServerConfiguration: Sendable {
 
     /// The defaults.
     public init() {}
-
-    /// Everything it listens on, the first of which is ``address``.
-    var listeners: [Listener] {
-        [Listener(address, isEncrypted: isAddressEncrypted ?? (tls != nil))] + furtherListeners
-    }
 }
 
 /// Every limit of the server on what clients can make grow, in one place, each with its unit.

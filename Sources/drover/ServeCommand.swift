@@ -127,10 +127,7 @@ struct ServeCommand: AsyncParsableCommand {
         let store = try Store.open(endpoint, using: Backends.all, configuration: storeConfiguration)
 
         var configuration = ServerConfiguration()
-        let listeners = try listening.listeners(hasCertificate: security.tls != nil)
-        configuration.address = listeners[0].address
-        configuration.isAddressEncrypted = listeners[0].isEncrypted
-        configuration.furtherListeners = Array(listeners.dropFirst())
+        configuration.listeners = try listening.listeners(hasCertificate: security.tls != nil)
         configuration.socketMode = try listening.socketPermissions
         configuration.advertisedClientURLs = advertiseClientUrls.flatMap { $0.split(separator: ",").map(String.init) }
         configuration.etcdVersion = emulatedEtcdVersion
@@ -165,14 +162,10 @@ struct ServeCommand: AsyncParsableCommand {
 
     private func announce(_ listeners: [ServerConfiguration.Listener], _ store: Store) {
         let served = listeners.filter { !$0.servesMetricsOnly }
-        let urls = served.map { listener in
-            if case .tcp = listener.address, !listener.isEncrypted { return "http://\(listener.address)" }
-            return "\(listener)"
-        }
-        var text =
-            "drover \(DroverVersion.number) serves etcd's API on \(urls.joined(separator: ", ")) (\(store.backendName))\n"
+        let urls = served.map(\.description).joined(separator: ", ")
+        var text = "drover \(DroverVersion.number) serves etcd's API on \(urls) (\(store.backendName))\n"
         for listener in listeners where listener.servesMetricsOnly { text += "metrics are on \(listener)/metrics\n" }
-        if case .tcp(let host, let port) = served[0].address, !served[0].isEncrypted {
+        if case .tcp(let host, let port) = served[0].address, served[0].isEncrypted == false {
             let shown =
                 host == "0.0.0.0" || host == "::" || host.isEmpty ? "127.0.0.1:\(port)" : "\(served[0].address)"
             // A preloaded library may have taken the arguments away.

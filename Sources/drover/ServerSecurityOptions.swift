@@ -34,7 +34,7 @@ struct ServerSecurityOptions: ParsableArguments {
 
     @Option(
         help:
-            "How tokens are made: simple, or jwt,pub-key=FILE,priv-key=FILE,sign-method=RS256,ttl=5m (RS, PS, ES256, ES384, HS)."
+            "How tokens are made: simple, or jwt,pub-key=FILE,priv-key=FILE,sign-method=RS256,ttl=5m (RS, PS, ES, EdDSA, HS)."
     )
     var authToken: String = Environment.value("AUTH_TOKEN") ?? "simple"
 

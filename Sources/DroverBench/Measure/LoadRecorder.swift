@@ -9,12 +9,12 @@ final class LoadRecorder: Sendable {
         var times = Histogram<UInt64>(highestTrackableValue: 60_000_000_000, numberOfSignificantValueDigits: .three)
         var bytes: UInt64 = 0
         var keys: UInt64 = 0
-        /// By tenth of the time that is measured: calls, and the worst.
+        /// By sixtieth of the time that is measured.
         var slots: [Slot] = []
     }
 
     /// A part of the time that is measured.
-    struct Slot: Sendable, Codable {
+    struct Slot: Sendable {
         var calls: UInt64 = 0
         var total: UInt64 = 0
         var worst: UInt64 = 0
@@ -34,19 +34,35 @@ final class LoadRecorder: Sendable {
     }
 
     private let shards: [Shard]
-    /// Only calls that begin in this time count.
-    let begin: UInt64
-    let end: UInt64
+    private let beginning = Atomic<UInt64>(.max)
+    private let ending = Atomic<UInt64>(.max)
     let made = Atomic<Int>(0)
 
-    init(parts: Int, begin: UInt64, end: UInt64) {
+    /// One whose time is not known yet: nothing counts until it is.
+    init(parts: Int) {
         shards = (0..<max(1, parts)).map { _ in Shard() }
-        self.begin = begin
-        self.end = end
     }
 
+    convenience init(parts: Int, begin: UInt64, end: UInt64) {
+        self.init(parts: parts)
+        open(from: begin, to: end)
+    }
+
+    /// Says which time counts: calls that begin and end in it. Nanoseconds of ``Clock``.
+    func open(from begin: UInt64, to end: UInt64) {
+        ending.store(end, ordering: .relaxed)
+        beginning.store(begin, ordering: .relaxed)
+    }
+
+    var begin: UInt64 { beginning.load(ordering: .relaxed) }
+    var end: UInt64 { ending.load(ordering: .relaxed) }
+
     private func slot(of moment: UInt64) -> Int {
-        min(Self.slotCount - 1, Int(Double(moment - begin) / Double(max(1, end - begin)) * Double(Self.slotCount)))
+        let (begin, end) = (begin, end)
+        return min(
+            Self.slotCount - 1,
+            Int(Double(moment - begin) / Double(max(1, end - begin)) * Double(Self.slotCount))
+        )
     }
 
     func record(_ kind: OperationKind, lane: Int, began: UInt64, ended: UInt64, bytes: Int = 0, keys: Int = 0) {
@@ -55,7 +71,7 @@ final class LoadRecorder: Sendable {
         let time = ended &- began
         let slot = slot(of: ended)
         shards[lane % shards.count].part.withLock { part in
-            let index = kind.index
+            let index = kind.rawValue
             if part.series[index] == nil {
                 part.series[index] = Series(slots: Array(repeating: Slot(), count: Self.slotCount))
             }

@@ -112,8 +112,8 @@ extension BenchReport {
     /// The kinds whose times are drawn: the most frequent, and what watches wait for.
     private func charted(_ measured: [(Target, Measurement)]) -> [String] {
         let kinds = measured.first?.1.kinds ?? []
-        let main = kinds.first { OperationKind(rawValue: $0)?.isCall == true }
-        return kinds.filter { $0 == main || $0 == "delivery" }
+        let main = kinds.first(where: OperationKind.isCall)
+        return kinds.filter { $0 == main || $0 == OperationKind.delivery.name }
     }
 
     private func bars(

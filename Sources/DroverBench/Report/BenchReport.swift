@@ -47,7 +47,7 @@ public struct BenchReport: Codable, Sendable {
         /// Calls of all kinds; what is told by watches is no call.
         public var calls: Int {
             series.reduce(0) { sum, entry in
-                OperationKind(rawValue: entry.key)?.isCall == true ? sum + entry.value.calls : sum
+                OperationKind.isCall(entry.key) ? sum + entry.value.calls : sum
             }
         }
     }

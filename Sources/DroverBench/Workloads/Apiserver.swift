@@ -10,7 +10,7 @@ final class Apiserver: LaneScript, @unchecked Sendable {
     private let lanes: Int
     private let folders: [KeyMaker]
     private let counts: [Int]
-    private var values: [ValueMaker]
+    private let values: [ValueMaker]
     private var random: FastRandom
     private let round: Int
     private let onWrite: (Int) -> Void

@@ -2,20 +2,16 @@
 struct CompactionWorkload: Workload {
     func run(_ bench: WorkloadBench) async throws -> [String: Double] {
         let keys = bench.keys("c/")
-        var written = 0
-        while written < bench.settings.history {
-            let count = min(bench.settings.keys, bench.settings.history - written)
-            try await bench.fill(keys, 0..<count)
-            written += count
-        }
+        try await bench.writeHistory(keys)
         let revision = try await bench.session.perform(.count(key: keys.first, end: keys.end)).revision
+        let values = bench.values()
+        bench.begin()
         let middle = bench.recorder.begin + (bench.recorder.end - bench.recorder.begin) / 2
         let before = LoadRecorder(parts: 8, begin: bench.recorder.begin, end: middle)
         let during = LoadRecorder(parts: 8, begin: middle, end: bench.recorder.end)
         func scripts() -> [LaneScript] {
             (0..<bench.settings.lanes).map { lane in
                 var random = bench.random(lane)
-                var values = bench.values()
                 return ClosureScript { _ in
                     .put(
                         key: keys.key(random.next(below: bench.settings.keys)),
@@ -31,7 +27,7 @@ struct CompactionWorkload: Workload {
         _ = try await compaction
         var figures: [String: Double] = [:]
         for (name, recorder) in [("before", before), ("during", during)] {
-            let times = recorder.total().series[OperationKind.put.index]?.times
+            let times = recorder.total().series[OperationKind.put.rawValue]?.times
             figures["p99 \(name) (us)"] = Double(times?.valueAtPercentile(99) ?? 0) / 1_000
             figures["puts/s \(name)"] = Double(times?.totalCount ?? 0) / (Double(middle - bench.recorder.begin) / 1e9)
         }

@@ -7,6 +7,7 @@ struct KeyValueWorkload: Workload {
     let kind: Kind
 
     func prepare(_ bench: WorkloadBench) async throws {
+        if bench.round > 0 { return }
         switch kind {
         case .get, .mixed, .page, .list, .count: try await bench.fill(bench.keys("k/"), 0..<bench.settings.keys)
         case .put, .txn, .delete: break
@@ -18,9 +19,9 @@ struct KeyValueWorkload: Workload {
         let order = KeyOrder(rawValue: settings.keyOrder)!
         let lanes = settings.lanes
         let keys = bench.keys("k/")
+        let values = bench.values()
         let scripts: [LaneScript] = (0..<lanes).map { lane in
             var random = bench.random(lane)
-            var values = bench.values()
             var chooser = KeyChooser(order, count: settings.keys, lane: lane, lanes: lanes)
             switch kind {
             case .put:
@@ -47,6 +48,7 @@ struct KeyValueWorkload: Workload {
             case .count: return ClosureScript { _ in .count(key: keys.first, end: keys.end) }
             }
         }
+        bench.begin()
         try await bench.session.run(scripts, pace: bench.pace, recorder: bench.recorder)
         return [:]
     }

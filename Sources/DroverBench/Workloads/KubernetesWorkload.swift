@@ -37,18 +37,10 @@ struct KubernetesWorkload: Workload {
     }
 
     func prepare(_ bench: WorkloadBench) async throws {
+        if bench.round > 0 { return }
         for kind in Kind.allCases {
-            let keys = keys(kind, bench)
-            var values = ValueMaker(kind.size, seed: bench.settings.seed)
-            var random = bench.random(0)
-            var puts: [(key: [UInt8], value: [UInt8])] = []
-            for number in 0..<count(kind, bench) {
-                puts.append((keys.key(number), values.next(&random)))
-                if puts.count == 50 || number == count(kind, bench) - 1 {
-                    _ = try await bench.session.perform(.fill(puts))
-                    puts = []
-                }
-            }
+            let values = ValueMaker(kind.size, seed: bench.settings.seed)
+            try await bench.fill(keys(kind, bench), 0..<count(kind, bench), with: values)
         }
     }
 
@@ -62,17 +54,19 @@ struct KubernetesWorkload: Workload {
         let fleet = try await WatchFleet(bench, plans, isStamped: true)
         let written = Mutex([Int](repeating: 0, count: kinds.count))
         let lanes = bench.settings.lanes
+        let values = kinds.map { ValueMaker($0.size, seed: bench.settings.seed) }
         let scripts: [LaneScript] = (0..<lanes).map { lane in
             Apiserver(
                 lane: lane,
                 lanes: lanes,
                 folders: folders,
                 counts: kinds.map { count($0, bench) },
-                values: kinds.map { ValueMaker($0.size, seed: bench.settings.seed &+ UInt64(lane % 8)) },
+                values: values,
                 random: bench.random(lane),
                 round: bench.round
             ) { kind in written.withLock { $0[kind] += 1 } }
         }
+        bench.begin()
         try await bench.session.run(scripts, pace: bench.pace, recorder: bench.recorder)
         let made = written.withLock { $0 }
         return await fleet.settle(expected: made + made)

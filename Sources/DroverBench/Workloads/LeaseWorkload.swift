@@ -42,6 +42,7 @@ struct LeaseWorkload: Workload {
         }
         // Every lease once in ten seconds, unless another rate is asked for.
         let rate = bench.settings.rate > 0 ? bench.settings.rate : max(1, Double(count) / 10)
+        bench.begin()
         try await bench.session.run(scripts, pace: .open(callsPerSecond: rate), recorder: bench.recorder)
         var figures = await fleet.settle(expected: [2 * expiring])
         figures["revoked early"] = Double(gone.withLock { $0 })

@@ -18,6 +18,7 @@ struct LockWorkload: Workload {
                 return .lock(name: name, lease: first + Int64(lane))
             }
         }
+        bench.begin()
         async let load: Void = bench.session.run(scripts, pace: .closed, recorder: bench.recorder)
         // Whoever holds the lock when the time is over gives it to nobody, so everyone is sent home.
         let now = Clock.now()

@@ -6,11 +6,12 @@ struct RecoverWorkload: Workload {
 
     func prepare(_ bench: WorkloadBench) async throws {
         guard bench.target.isInProcess else { throw Self.notHere }
-        try await bench.fill(bench.keys("k/"), 0..<bench.settings.keys)
+        if bench.round == 0 { try await bench.fill(bench.keys("k/"), 0..<bench.settings.keys) }
     }
 
     func run(_ bench: WorkloadBench) async throws -> [String: Double] {
         await bench.session.close()
+        bench.begin()
         let began = Clock.now()
         let session = try await bench.target.open(connections: 1)
         let reply = try await session.perform(.get(key: bench.keys("k/").key(0)))

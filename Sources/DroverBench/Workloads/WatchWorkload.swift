@@ -10,16 +10,13 @@ struct WatchWorkload: Workload {
 
     var isMeasuredOnce: Bool { kind == .catchUp }
 
+    /// Where the history begins is the revision of a key beside it.
+    private func mark(_ bench: WorkloadBench) -> [UInt8] { bench.keys("mark/").key(0) }
+
     func prepare(_ bench: WorkloadBench) async throws {
-        guard kind == .catchUp else { return }
-        // A history of one key after the other, over and over.
-        let keys = bench.keys("w/")
-        var written = 0
-        while written < bench.settings.history {
-            let count = min(bench.settings.keys, bench.settings.history - written)
-            try await bench.fill(keys, 0..<count)
-            written += count
-        }
+        guard kind == .catchUp, bench.round == 0 else { return }
+        _ = try await bench.session.perform(.put(key: mark(bench), value: [], lease: 0))
+        try await bench.writeHistory(bench.keys("w/"))
     }
 
     func run(_ bench: WorkloadBench) async throws -> [String: Double] {
@@ -33,9 +30,9 @@ struct WatchWorkload: Workload {
         let fleet = try await WatchFleet(bench, plans, isStamped: true)
         // Every acknowledged put is one event, for all watches or for the key's own.
         let puts = Mutex([Int](repeating: 0, count: watchers))
+        let values = bench.values()
         let scripts: [LaneScript] = (0..<bench.settings.lanes).map { lane in
             var random = bench.random(lane)
-            var values = bench.values()
             var last: Int?
             return ClosureScript { result in
                 if let last, result != nil { puts.withLock { $0[last] += 1 } }
@@ -44,42 +41,25 @@ struct WatchWorkload: Workload {
                 return .put(key: keys.key(number), value: values.stamped(&random), lease: 0)
             }
         }
+        bench.begin()
         try await bench.session.run(scripts, pace: bench.pace, recorder: bench.recorder)
         let made = puts.withLock { $0 }
         let expected = kind == .range ? [Int](repeating: made.reduce(0, +), count: watchers) : made
-        let begin = bench.recorder.begin
         var figures = await fleet.settle(expected: expected)
-        let seconds = Double(bench.recorder.end - begin) / 1e9 + bench.settings.warmUpSeconds
-        figures["events/s"] = figures["events"]! / seconds
+        figures["events/s"] = figures["events"]! / (bench.settings.warmUpSeconds + bench.settings.seconds)
         return figures
     }
 
     /// Watches that all begin where the history does, at once.
     private func catchUp(_ bench: WorkloadBench, _ keys: KeyMaker) async throws -> [String: Double] {
-        let count = try await bench.session.perform(.count(key: keys.first, end: keys.end))
-        let first = max(1, count.revision - Int64(bench.settings.history))
-        let began = Clock.now()
-        let probe = WatchSink()
-        let watch = try await bench.session.watch(
-            WatchPlan(key: keys.first, end: keys.end, startRevision: first),
-            probe
-        )
-        // How many events there are is what the first watch is told until it stays quiet.
-        var quiet = 0
-        var last = -1
-        while quiet < 20 && Clock.now() < began + 60_000_000_000 {
-            try await Task.sleep(nanoseconds: 10_000_000)
-            quiet = probe.seen.events == last && last > 0 ? quiet + 1 : 0
-            last = probe.seen.events
-        }
-        await watch.end()
-        let expected = probe.seen.events
-        let start = Clock.now()
+        let first = try await bench.session.perform(.get(key: mark(bench))).modRevision + 1
         let plans = (0..<bench.settings.watchers).map { _ in
             WatchPlan(key: keys.first, end: keys.end, startRevision: first)
         }
+        bench.begin()
+        let start = Clock.now()
         let fleet = try await WatchFleet(bench, plans, isStamped: false)
-        var figures = await fleet.settle(expected: plans.map { _ in expected })
+        var figures = await fleet.settle(expected: plans.map { _ in bench.settings.history })
         let end = Clock.now()
         bench.recorder.record(.catchUp, lane: 0, began: start, ended: end)
         figures["seconds"] = Double(end - start) / 1e9

@@ -55,6 +55,23 @@ public struct JWTAuthority: Sendable {
     private typealias IsValid = @Sendable ([UInt8], [UInt8]) -> Bool
     private typealias Keys = (sign: Sign?, isValid: IsValid)
 
+    /// A private key, a public one, or both.
+    private static func pair<Own: Sendable, Known: Sendable>(
+        _ publicKey: String?,
+        _ privateKey: String?,
+        _ readOwn: (String) throws -> Own,
+        _ readKnown: (String) throws -> Known,
+        _ known: (Own) -> Known,
+        sign: @escaping @Sendable (Own, [UInt8]) throws -> [UInt8],
+        isValid: @escaping @Sendable (Known, _ signature: [UInt8], _ message: [UInt8]) -> Bool
+    ) throws -> Keys {
+        let own = try privateKey.map(readOwn)
+        guard let known = try publicKey.map(readKnown) ?? own.map(known) else { throw noKey }
+        let check: IsValid = { signature, message in isValid(known, signature, message) }
+        guard let own else { return (nil, check) }
+        return ({ message in try sign(own, message) }, check)
+    }
+
     private static func rsa<Hash: HashFunction>(
         _ method: Method,
         _ publicKey: String?,
@@ -62,68 +79,75 @@ public struct JWTAuthority: Sendable {
         _ hash: Hash.Type
     ) throws -> Keys {
         let padding: _RSA.Signing.Padding = method.rawValue.hasPrefix("PS") ? .PSS : .insecurePKCS1v1_5
-        let own = try privateKey.map { try _RSA.Signing.PrivateKey(pemRepresentation: $0) }
-        let given = try publicKey.map { try _RSA.Signing.PublicKey(pemRepresentation: $0) }
-        guard let known = given ?? own?.publicKey else { throw noKey }
-        let isValid: IsValid = { signature, message in
-            let signature = _RSA.Signing.RSASignature(rawRepresentation: signature)
-            return known.isValidSignature(signature, for: Hash.hash(data: message), padding: padding)
-        }
-        guard let own else { return (nil, isValid) }
-        let sign: Sign = { message in
-            let signature = try own.signature(for: Hash.hash(data: message), padding: padding)
-            return Array(signature.rawRepresentation)
-        }
-        return (sign, isValid)
+        return try pair(
+            publicKey,
+            privateKey,
+            { try _RSA.Signing.PrivateKey(pemRepresentation: $0) },
+            { try _RSA.Signing.PublicKey(pemRepresentation: $0) },
+            \.publicKey,
+            sign: { Array(try $0.signature(for: Hash.hash(data: $1), padding: padding).rawRepresentation) },
+            isValid: {
+                let signature = _RSA.Signing.RSASignature(rawRepresentation: $1)
+                return $0.isValidSignature(signature, for: Hash.hash(data: $2), padding: padding)
+            }
+        )
     }
 
     private static func p256(_ publicKey: String?, _ privateKey: String?) throws -> Keys {
-        let own = try privateKey.map { try P256.Signing.PrivateKey(pemRepresentation: $0) }
-        let given = try publicKey.map { try P256.Signing.PublicKey(pemRepresentation: $0) }
-        guard let known = given ?? own?.publicKey else { throw noKey }
-        let isValid: IsValid = { signature, message in
-            guard let signature = try? P256.Signing.ECDSASignature(rawRepresentation: signature) else { return false }
-            return known.isValidSignature(signature, for: SHA256.hash(data: message))
-        }
-        guard let own else { return (nil, isValid) }
-        let sign: Sign = { message in Array(try own.signature(for: SHA256.hash(data: message)).rawRepresentation) }
-        return (sign, isValid)
+        try pair(
+            publicKey,
+            privateKey,
+            { try P256.Signing.PrivateKey(pemRepresentation: $0) },
+            { try P256.Signing.PublicKey(pemRepresentation: $0) },
+            \.publicKey,
+            sign: { Array(try $0.signature(for: SHA256.hash(data: $1)).rawRepresentation) },
+            isValid: {
+                guard let signature = try? P256.Signing.ECDSASignature(rawRepresentation: $1) else { return false }
+                return $0.isValidSignature(signature, for: SHA256.hash(data: $2))
+            }
+        )
     }
 
     private static func p384(_ publicKey: String?, _ privateKey: String?) throws -> Keys {
-        let own = try privateKey.map { try P384.Signing.PrivateKey(pemRepresentation: $0) }
-        let given = try publicKey.map { try P384.Signing.PublicKey(pemRepresentation: $0) }
-        guard let known = given ?? own?.publicKey else { throw noKey }
-        let isValid: IsValid = { signature, message in
-            guard let signature = try? P384.Signing.ECDSASignature(rawRepresentation: signature) else { return false }
-            return known.isValidSignature(signature, for: SHA384.hash(data: message))
-        }
-        guard let own else { return (nil, isValid) }
-        let sign: Sign = { message in Array(try own.signature(for: SHA384.hash(data: message)).rawRepresentation) }
-        return (sign, isValid)
+        try pair(
+            publicKey,
+            privateKey,
+            { try P384.Signing.PrivateKey(pemRepresentation: $0) },
+            { try P384.Signing.PublicKey(pemRepresentation: $0) },
+            \.publicKey,
+            sign: { Array(try $0.signature(for: SHA384.hash(data: $1)).rawRepresentation) },
+            isValid: {
+                guard let signature = try? P384.Signing.ECDSASignature(rawRepresentation: $1) else { return false }
+                return $0.isValidSignature(signature, for: SHA384.hash(data: $2))
+            }
+        )
     }
 
     private static func p521(_ publicKey: String?, _ privateKey: String?) throws -> Keys {
-        let own = try privateKey.map { try P521.Signing.PrivateKey(pemRepresentation: $0) }
-        let given = try publicKey.map { try P521.Signing.PublicKey(pemRepresentation: $0) }
-        guard let known = given ?? own?.publicKey else { throw noKey }
-        let isValid: IsValid = { signature, message in
-            guard let signature = try? P521.Signing.ECDSASignature(rawRepresentation: signature) else { return false }
-            return known.isValidSignature(signature, for: SHA512.hash(data: message))
-        }
-        guard let own else { return (nil, isValid) }
-        let sign: Sign = { message in Array(try own.signature(for: SHA512.hash(data: message)).rawRepresentation) }
-        return (sign, isValid)
+        try pair(
+            publicKey,
+            privateKey,
+            { try P521.Signing.PrivateKey(pemRepresentation: $0) },
+            { try P521.Signing.PublicKey(pemRepresentation: $0) },
+            \.publicKey,
+            sign: { Array(try $0.signature(for: SHA512.hash(data: $1)).rawRepresentation) },
+            isValid: {
+                guard let signature = try? P521.Signing.ECDSASignature(rawRepresentation: $1) else { return false }
+                return $0.isValidSignature(signature, for: SHA512.hash(data: $2))
+            }
+        )
     }
 
     private static func ed25519(_ publicKey: String?, _ privateKey: String?) throws -> Keys {
-        let own = try privateKey.map { try Curve25519.Signing.PrivateKey(pemRepresentation: $0) }
-        let given = try publicKey.map { try Curve25519.Signing.PublicKey(pemRepresentation: $0) }
-        guard let known = given ?? own?.publicKey else { throw noKey }
-        let isValid: IsValid = { signature, message in known.isValidSignature(signature, for: message) }
-        guard let own else { return (nil, isValid) }
-        let sign: Sign = { message in Array(try own.signature(for: message)) }
-        return (sign, isValid)
+        try pair(
+            publicKey,
+            privateKey,
+            { try Curve25519.Signing.PrivateKey(pemRepresentation: $0) },
+            { try Curve25519.Signing.PublicKey(pemRepresentation: $0) },
+            \.publicKey,
+            sign: { Array(try $0.signature(for: $1)) },
+            isValid: { $0.isValidSignature($1, for: $2) }
+        )
     }
 
     private static func hmac<Hash: HashFunction>(_ secret: String?, _ hash: Hash.Type) throws -> Keys {

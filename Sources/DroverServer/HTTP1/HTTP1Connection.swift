@@ -69,7 +69,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
             waits(limits.bodySeconds)
             allowedOrigin = loopContext.access.allowedOrigin(head.headers["origin"].first)
             let path = head.uri.prefix { $0 != "?" }
-            if !loopContext.access.admits(host: head.headers["host"].first, isEncrypted: listener.isEncrypted) {
+            if !loopContext.access.admits(host: head.headers["host"].first, isEncrypted: listener.isEncrypted == true) {
                 plain = PlainRequest.misdirected
             } else if head.method == .POST, !listener.servesMetricsOnly, let route = Route.gateway(String(path)) {
                 let stream = ServerStream(route, .json, .http1(self), loopContext)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Drover
 import DroverBench
 import DroverClient
 
@@ -147,6 +148,9 @@ struct BenchRunCommand: AsyncParsableCommand {
             }
         } catch let error as BenchError {
             throw ValidationError("\(error).")
+        } catch let error as DroverError {
+            FileHandles.standardError("error: \(error.message)\n")
+            throw ExitCode(1)
         } catch let error as ClientError {
             FileHandles.standardError("error: \(error.message)\n")
             throw ExitCode(1)

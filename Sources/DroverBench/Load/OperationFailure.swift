@@ -1,0 +1,4 @@
+/// A call that was not answered, or with an error.
+struct OperationFailure: Error, Sendable, CustomStringConvertible {
+    var description: String
+}

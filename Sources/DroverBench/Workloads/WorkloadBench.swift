@@ -1,0 +1,61 @@
+/// What a workload works with, for one round.
+struct WorkloadBench: Sendable {
+    let session: any BenchSession
+    let target: any BenchTarget
+    let settings: BenchSettings
+    /// The prefix of the workload's keys; nobody else's.
+    let prefix: String
+    let round: Int
+    let recorder: LoadRecorder
+    /// Opens the recorder's time: what a workload needs first, such as its watches, is not in it.
+    let begin: @Sendable () -> Void
+
+    var pace: Pace { settings.rate > 0 ? .open(callsPerSecond: settings.rate) : .closed }
+
+    func keys(_ folder: String) -> KeyMaker {
+        KeyMaker(prefix: prefix + folder, size: SizeDistribution(settings.keySize)!, seed: settings.seed)
+    }
+
+    func values() -> ValueMaker { ValueMaker(SizeDistribution(settings.valueSize)!, seed: settings.seed) }
+
+    func random(_ lane: Int) -> FastRandom {
+        FastRandom(seed: settings.seed &+ UInt64(lane) &* 1_000_003 &+ UInt64(round) &* 7_919)
+    }
+
+    /// Writes `--history` revisions, one put each, of all keys of a folder in turn.
+    func writeHistory(_ keys: KeyMaker) async throws {
+        let (history, lanes) = (settings.history, min(settings.lanes, 100))
+        let values = values()
+        let recorder = LoadRecorder(parts: 1, begin: 0, end: .max)
+        let scripts: [LaneScript] = (0..<lanes).map { lane in
+            var random = random(lane)
+            var next = lane
+            return ClosureScript { _ in
+                defer { next += lanes }
+                if next >= history { return nil }
+                return .put(key: keys.key(next % settings.keys), value: values.next(&random), lease: 0)
+            }
+        }
+        try await session.run(scripts, pace: .closed, recorder: recorder)
+        if let error = recorder.total().errors.first {
+            throw OperationFailure(description: "the history could not be written: \(error.key)")
+        }
+    }
+
+    /// Fills a folder with keys, a hundred in a transaction or a megabyte.
+    func fill(_ keys: KeyMaker, _ range: Range<Int>, with given: ValueMaker? = nil) async throws {
+        let values = given ?? self.values()
+        var random = random(0)
+        var puts: [(key: [UInt8], value: [UInt8])] = []
+        var bytes = 0
+        for i in range {
+            let value = values.next(&random)
+            puts.append((keys.key(i), value))
+            bytes += value.count
+            if puts.count == 100 || bytes > 1_000_000 || i == range.upperBound - 1 {
+                _ = try await session.perform(.fill(puts))
+                (puts, bytes) = ([], 0)
+            }
+        }
+    }
+}
