@@ -11,7 +11,9 @@ public import DroverClient
 public struct BenchRunner: Sendable {
     /// What is told while it runs.
     public enum Progress: Sendable {
+        /// What the workload needs first is written.
         case preparing(workload: String, target: String)
+        /// Five times a second: seconds measured of the total with the warm-up, calls, microseconds, seconds left.
         case running(
             workload: String,
             target: String,
@@ -24,7 +26,9 @@ public struct BenchRunner: Sendable {
             p99: Double,
             left: Double
         )
+        /// A round is over.
         case finished(workload: String, target: String, round: Int, of: Int, BenchReport.Round)
+        /// The target cannot do it; the reason holds no address and no password.
         case skipped(workload: String, target: String, reason: String)
     }
 
@@ -33,10 +37,18 @@ public struct BenchRunner: Sendable {
     private let targets: [any BenchTarget]
     private let progress: @Sendable (Progress) -> Void
 
+    /// Finds the targets, and asks endpoints for their version.
+    ///
     /// - Parameters:
     ///   - targets: `NAME=URL` or a URL; of the schemes that `drivers` know, or `http`, `https`, `unix`, `unixs` of an
     ///     endpoint.
     ///   - workloads: names of ``WorkloadCatalog``.
+    ///   - settings: what is measured, and how long.
+    ///   - drivers: of the databases that may be opened in this process.
+    ///   - tls: how endpoints are reached whose scheme is https.
+    ///   - user: whose token calls to endpoints carry; nil where there is no auth.
+    ///   - threads: event loops that make the load of an endpoint. Default 1.
+    ///   - progress: told from any thread.
     /// - Throws: ``BenchError`` when something cannot be measured, `ClientError` when an endpoint does not answer.
     public init(
         targets: [String],
@@ -117,7 +129,8 @@ public struct BenchRunner: Sendable {
 
     /// Measures everything.
     ///
-    /// - Throws: when a target is lost; what was measured until then is not returned.
+    /// - Throws: `DroverError` when a store cannot be opened, `ClientError` or ``BenchError`` when a target is lost; what was
+    ///   measured until then is not returned.
     public func run() async throws -> BenchReport {
         var report = BenchReport(
             date: Date().formatted(.iso8601),

@@ -1,34 +1,39 @@
 /// What a run of the harness measures, and how long.
 public struct BenchSettings: Sendable, Codable {
-    /// Connections to an endpoint, and calls at a time on each; a store in this process has as many lanes together.
+    /// Connections to an endpoint; a store in this process has none, but as many lanes. Default 50.
     public var connections = 50
+    /// Calls at a time on each connection. Default 10.
     public var streams = 10
-    /// Seconds that each round measures, and that it runs before.
+    /// Seconds that each round measures. Default 10.
     public var seconds = 10.0
+    /// Seconds that each round runs before it measures. Default 2.
     public var warmUpSeconds = 2.0
-    /// Rounds of each target; they take turns.
+    /// Rounds of each target; they take turns. Default 3.
     public var rounds = 3
-    /// Calls a second of an open loop; 0 is a closed one.
+    /// Calls a second of an open loop; 0, the default, is a closed one.
     public var rate = 0.0
-    /// Keys in the store before reads begin.
+    /// Keys in the store before reads begin. Default 10,000.
     public var keys = 10_000
-    /// Bytes: `1024`, `uniform:100-4000` or `zipf:100-65536`.
+    /// Bytes of a key, as `48`, `uniform:20-100` or `zipf:20-1000`; never less than its number needs. Default 48.
     public var keySize = "48"
+    /// Bytes of a value, in the same forms. Default 1024.
     public var valueSize = "1024"
-    /// `random`, `sequential` or `zipf`.
+    /// The order of keys: `random`, the default, `sequential` or `zipf`.
     public var keyOrder = "random"
-    /// The share of reads in `mixed`.
+    /// The share of reads in `mixed`, from 0 to 1. Default 0.9.
     public var readRatio = 0.9
-    /// Nodes of the cluster that `kubernetes` plays.
+    /// Nodes of the cluster that `kubernetes` plays. Default 100.
     public var nodes = 100
-    /// Watches of `watch` and `watch-keys`; watches that resume in `catch-up`.
+    /// Watches of `watch` and `watch-keys`; watches that resume in `catch-up`. Default 100.
     public var watchers = 100
-    /// Leases of `lease`.
+    /// Leases of `lease`. Default 1,000.
     public var leases = 1_000
-    /// Revisions that `catch-up` goes back, and that `compaction` takes away.
+    /// Revisions that `catch-up` goes back, and that `compaction` takes away. Default 20,000.
     public var history = 20_000
+    /// What random choices begin with. Default 1.
     public var seed: UInt64 = 1
 
+    /// The defaults.
     public init() {}
 
     /// The most of each, so that a typing error asks for nothing absurd.

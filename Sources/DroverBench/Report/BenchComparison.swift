@@ -1,24 +1,34 @@
 /// What changed from one report to another, beyond what rounds of the same differ by.
 public struct BenchComparison: Sendable {
+    /// Whether a change is one, and which way.
     public enum Verdict: String, Sendable {
+        /// `same` is within noise.
         case better, worse, same
     }
 
+    /// One figure of both.
     public struct Line: Sendable {
+        /// The workload's name.
         public var workload: String
+        /// The target's name.
         public var target: String
         /// What is compared, such as `put p99`.
         public var figure: String
+        /// The earlier median, in the figure's unit.
         public var before: Double
+        /// The later one.
         public var after: Double
+        /// What it means.
         public var verdict: Verdict
 
+        /// The later to the earlier.
         public var ratio: Double { before > 0 ? after / before : 0 }
     }
 
     /// Changes smaller than this are no change, whatever the rounds say.
     public static let least = 0.05
 
+    /// Every figure that both have.
     public let lines: [Line]
 
     /// Compares what both have: the same workloads on targets of the same name.

@@ -10,38 +10,50 @@ import Histogram
 public struct BenchReport: Codable, Sendable {
     /// One kind of call in one round.
     public struct Series: Codable, Sendable {
+        /// How many were answered in time.
         public var calls: Int
-        /// A second.
+        /// Calls a second.
         public var rate: Double
+        /// Keys of the answers, a second.
         public var keysPerSecond: Double
+        /// Bytes of the answers, a second.
         public var bytesPerSecond: Double
-        /// Microseconds.
+        /// The mean time, microseconds.
         public var mean: Double
         /// Microseconds by percentile, in the order of ``BenchReport/percentiles``.
         public var percentiles: [Double]
+        /// The longest time, microseconds.
         public var worst: Double
         /// The mean and the worst in microseconds, and the calls, of each sixtieth of the round.
         public var overTime: [Moment]
     }
 
+    /// A sixtieth of a round.
     public struct Moment: Codable, Sendable {
+        /// Calls that ended in it.
         public var calls: Int
+        /// Their mean time, microseconds.
         public var mean: Double
+        /// The longest of their times, microseconds.
         public var worst: Double
     }
 
+    /// One round of a workload on a target.
     public struct Round: Codable, Sendable {
         /// Seconds measured.
         public var seconds: Double
+        /// By kind of call.
         public var series: [String: Series]
         /// Figures of the workload's own, such as lost events.
         public var figures: [String: Double]
+        /// Calls that failed, by the text of their error.
         public var errors: [String: Int]
-        /// Of the process that serves, where it is on this machine: processor seconds of the round, and the peak of its
-        /// memory in bytes. Of a store in this process the load is in it.
+        /// Processor seconds, while it was measured, of the process that serves, where it is on this machine. Of a store in
+        /// this process the load is in it.
         public var processorSeconds: Double?
+        /// The peak of that process's memory in the meantime, bytes.
         public var peakBytes: Int?
-        /// Of the process that makes the load.
+        /// Processor seconds of the process that makes the load.
         public var loadSeconds: Double
 
         /// Calls of all kinds; what is told by watches is no call.
@@ -52,26 +64,39 @@ public struct BenchReport: Codable, Sendable {
         }
     }
 
+    /// All rounds of a workload on a target.
     public struct Measurement: Codable, Sendable {
+        /// The workload's name.
         public var workload: String
+        /// The target's name.
         public var target: String
+        /// In order; none where it was skipped.
         public var rounds: [Round]
         /// Why it was not measured; nil where it was.
         public var skipped: String?
     }
 
+    /// Something that was measured.
     public struct Target: Codable, Sendable {
+        /// As it was given, or the URL's scheme or host; never a password.
         public var name: String
+        /// What it is.
         public var details: String
+        /// Whether it ran in the process of the load.
         public var isInProcess: Bool
     }
 
     /// Changes when a reader of an older one would misunderstand.
     public var format = 1
+    /// When it began (ISO 8601).
     public var date: String
+    /// What it ran on.
     public var machine: String
+    /// What was asked for.
     public var settings: BenchSettings
+    /// In the order they were given; ratios are the first one's.
     public var targets: [Target]
+    /// Workload by workload, target by target.
     public var measurements: [Measurement]
 
     /// The percentiles that are kept: enough for a curve, and those that are asked for.
