@@ -36,8 +36,13 @@ public struct BenchSettings: Sendable, Codable {
     /// The defaults.
     public init() {}
 
-    /// The most of each, so that a typing error asks for nothing absurd.
-    public static let most = (connections: 10_000, streams: 10_000, seconds: 86_400.0, rounds: 100, keys: 100_000_000)
+    /// The most of each, so that a typing error asks for nothing absurd: seconds of a round and of its warm-up, calls a
+    /// second, and numbers of the others; of sizes, bytes are limited to 64 MiB.
+    static let most = (
+        connections: 10_000, streams: 10_000, lanes: 100_000, seconds: 86_400.0, warmUpSeconds: 3_600.0, rounds: 100,
+        rate: 10_000_000.0, keys: 100_000_000, nodes: 100_000, watchers: 100_000, leases: 1_000_000,
+        history: 100_000_000
+    )
 
     var lanes: Int { connections * streams }
 }

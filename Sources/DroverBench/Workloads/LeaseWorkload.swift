@@ -4,7 +4,7 @@ import Synchronization
 struct LeaseWorkload: Workload {
     func run(_ bench: WorkloadBench) async throws -> [String: Double] {
         let count = bench.settings.leases
-        let first = Int64(1_000_000 + bench.round * 10_000_000) + Int64(bench.settings.seed % 1_000) * 1_000_000_000
+        let first = bench.firstLease
         let granting = min(bench.settings.lanes, 200)
         let quick = LoadRecorder(parts: 1, begin: 0, end: .max)
         try await bench.session.run(
@@ -25,7 +25,7 @@ struct LeaseWorkload: Workload {
         let expiring = min(100, max(1, count / 10))
         let fleet = try await WatchFleet(bench, [WatchPlan(key: keys.first, end: keys.end)], isStamped: false)
         for number in 0..<expiring {
-            let id = first + 5_000_000 + Int64(number)
+            let id = first + 1_000_000 + Int64(number)
             _ = try await bench.session.perform(.grant(id: id, seconds: 2))
             _ = try await bench.session.perform(.put(key: keys.key(number), value: [1], lease: id))
         }

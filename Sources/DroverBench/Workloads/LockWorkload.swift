@@ -5,7 +5,7 @@ struct LockWorkload: Workload {
             throw OperationFailure(description: "locks are a service of servers; give an endpoint")
         }
         let lanes = min(bench.settings.lanes, 50)
-        let first = Int64(900_000_000) + Int64(bench.round) * 1_000 + Int64(bench.settings.seed % 1_000) * 1_000_000
+        let first = bench.firstLease
         let name = Array("\(bench.prefix)lock".utf8)
         for lane in 0..<lanes { _ = try await bench.session.perform(.grant(id: first + Int64(lane), seconds: 600)) }
         let scripts: [LaneScript] = (0..<lanes).map { lane in

@@ -12,6 +12,13 @@ struct WorkloadBench: Sendable {
 
     var pace: Pace { settings.rate > 0 ? .open(callsPerSecond: settings.rate) : .closed }
 
+    /// The first of the ids that the round's leases have: no other run's, of which some may still live.
+    var firstLease: Int64 {
+        // FNV-1a; the lowest 28 bits number the leases of up to a hundred rounds.
+        let hash = prefix.utf8.reduce(14_695_981_039_346_656_037 as UInt64) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
+        return Int64(hash >> 1 & ~0xfff_ffff) + Int64(round * 2_000_000) + 1
+    }
+
     func keys(_ folder: String) -> KeyMaker {
         KeyMaker(prefix: prefix + folder, size: SizeDistribution(settings.keySize)!, seed: settings.seed)
     }
