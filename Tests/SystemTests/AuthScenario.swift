@@ -57,6 +57,19 @@ final class AuthScenario {
 
     func useToken(_ token: String, for user: String) { tokens[user] = token }
 
+    func grantLease(_ id: Int64, as user: String? = nil) async {
+        let request = PBLeaseGrantRequest.with {
+            $0.id = id
+            $0.ttl = 600
+        }
+        await call("Lease/LeaseGrant", request, PBLeaseGrantResponse.self, as: user)
+    }
+
+    func revokeLease(_ id: Int64, as user: String?) async {
+        let request = PBLeaseRevokeRequest.with { $0.id = id }
+        await call("Lease/LeaseRevoke", request, PBLeaseRevokeResponse.self, as: user)
+    }
+
     func put(_ key: String, as user: String?, lease: Int64 = 0, prevKv: Bool = false) async {
         let request = PBPutRequest.with {
             $0.key = Data(key.utf8)

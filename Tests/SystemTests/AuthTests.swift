@@ -75,14 +75,7 @@ extension SystemTests {
             for name in ["root", "both", "nobody"] { await play.user(name) }
             await play.lists()
             for key in ["a", "b", "d", "m", "x"] { await play.put(key, as: nil) }
-            await play.call(
-                "Lease/LeaseGrant",
-                PBLeaseGrantRequest.with {
-                    $0.id = 7
-                    $0.ttl = 600
-                },
-                PBLeaseGrantResponse.self
-            )
+            for lease in 7...10 as ClosedRange<Int64> { await play.grantLease(lease) }
             await play.put("p", as: nil, lease: 7)
         }
 
@@ -120,12 +113,13 @@ extension SystemTests {
                 await play.user("r", as: user)
                 await play.lists(as: user)
             }
-            await play.call(
-                "Lease/LeaseRevoke",
-                PBLeaseRevokeRequest.with { $0.id = 7 },
-                PBLeaseRevokeResponse.self,
-                as: "r"
-            )
+            // Each key of a lease is asked for; where there is none, nothing is.
+            for user in [nil, "forged", "r"] as [String?] {
+                for lease in [7, 999] as [Int64] { await play.revokeLease(lease, as: user) }
+            }
+            await play.revokeLease(8, as: nil)
+            await play.revokeLease(9, as: "forged")
+            await play.revokeLease(10, as: "plain")
         }
 
         /// Calls of administrators that change nothing, their replies seen as a header alone.

@@ -2,7 +2,7 @@ import TestSupport
 
 /// How long the campaigns are: short for every change, longer in `make test-all`.
 enum TestScale {
-    /// Random calls to the oracle.
+    /// Random calls to the oracle, all campaigns together.
     static let oracleCalls = Int(environment("DROVER_TEST_ORACLE_CALLS") ?? "") ?? 20_000
     /// Kills of a server under load.
     static let killRounds = Int(environment("DROVER_TEST_KILL_ROUNDS") ?? "") ?? 50

@@ -140,4 +140,16 @@ public final class LoadedSystem: Sendable {
         guard let user = try permissions(of: caller), !user.isRoot else { return }
         for key in try attached(id) { try checkWrite(KeyRange(lower: key, upper: .single), caller) }
     }
+
+    /// Whether the caller may revoke the lease: whoever may write each of its keys, so that one without keys, and one
+    /// that is not there, is anybody's but the bearer's of a false token. Source: etcd `apply/auth.go`, `checkLeasePuts`.
+    func checkRevocation(of id: Int64, _ caller: Caller, attached: (Int64) throws -> [Bytes]) throws {
+        do {
+            try checkUser(caller)
+        } catch let error as DroverError where error.code != .invalidToken {
+            if try attached(id).isEmpty { return }
+            throw error
+        }
+        try checkLease(id, caller, attached: attached)
+    }
 }

@@ -30,8 +30,7 @@ extension TxnEvaluator {
         case .leaseGrant:
             try system.checkUser(caller)
         case .leaseRevoke(let id), .leaseExpire(let id):
-            try system.checkUser(caller)
-            try system.checkLease(id, caller, attached: keys(attachedTo:))
+            try system.checkRevocation(of: id, caller, attached: keys(attachedTo:))
         }
     }
 }
