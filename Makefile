@@ -14,8 +14,9 @@ RELEASE += -Xswiftc -use-ld=lld -Xlinker --icf=all \
 	$(shell getconf GNU_LIBC_VERSION 2>/dev/null | awk '{ split($$2, v, "."); if (v[1] > 2 || v[2] >= 36) print "-Xlinker -z -Xlinker pack-relative-relocs" }')
 endif
 BINARY = .build-release/release/drover
+KERNELS = .build-release/release/drover-kernels
 
-.PHONY: run build release test test-all lint format bench-quick bench-size bench-latency examples fuzz clean packages-run packages-test packages-all toolchain
+.PHONY: run build release kernels test test-all lint format bench bench-short bench-quick bench-size bench-latency examples fuzz clean packages-run packages-test packages-all toolchain
 
 run: build
 	@mkdir -p $(DATA)
@@ -56,10 +57,25 @@ examples: packages-run toolchain
 	cd Examples/Counter && swift run counter
 
 lint: toolchain
-	swift format lint --strict --recursive Sources Tests Fuzz Examples Package.swift
+	swift format lint --strict --recursive Sources Tests Fuzz Benchmarks Examples Package.swift
 
 format: toolchain
-	swift format --in-place --recursive Sources Tests Fuzz Examples Package.swift
+	swift format --in-place --recursive Sources Tests Fuzz Benchmarks Examples Package.swift
+
+# The pieces of the hot path, as programs that a counter of instructions can be put around.
+kernels: packages-run toolchain
+	swift build $(RELEASE) --product drover-kernels
+
+# Instructions of each piece against the committed thresholds, engines included, and its times.
+bench: kernels
+	scripts/packages bench
+	python3 Benchmarks/instructions.py $(KERNELS) --databases
+	python3 Benchmarks/times.py
+
+# What CI runs: instructions of the pieces that need no database server.
+bench-short: kernels
+	scripts/packages count
+	python3 Benchmarks/instructions.py $(KERNELS)
 
 # Drover beside a real etcd, driven with the same frames; prints ratios.
 bench-quick: build

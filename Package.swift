@@ -173,6 +173,26 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .target(
+            name: "Kernels",
+            dependencies: [
+                "Drover", "EtcdAPI", "DroverServer",
+                .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
+                .target(name: "DroverPostgreSQL", condition: .when(traits: ["PostgreSQL"])),
+                .target(name: "DroverMySQL", condition: .when(traits: ["MySQL"])),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Benchmarks/Kernels",
+            swiftSettings: swiftSettings
+        ),
+        .executableTarget(
+            name: "drover-kernels",
+            dependencies: ["Kernels"],
+            path: "Benchmarks/KernelRunner",
+            swiftSettings: swiftSettings
+        ),
+        .target(
             name: "CFaultVFS",
             dependencies: ["CSQLite"],
             path: "Tests/CFaultVFS"
@@ -247,6 +267,20 @@ if Context.environment["DROVER_FUZZ"] != nil {
             dependencies: ["FuzzTargets"],
             path: "Fuzz/Driver",
             swiftSettings: swiftSettings
+        )
+    )
+}
+
+// The micro benchmarks bring a framework that users of the library need not fetch: `make bench`.
+if Context.environment["DROVER_MICRO"] != nil {
+    package.dependencies.append(.package(url: "https://github.com/ordo-one/benchmark", from: "1.38.0", traits: []))
+    package.targets.append(
+        .executableTarget(
+            name: "Micro",
+            dependencies: ["Kernels", .product(name: "Benchmark", package: "benchmark")],
+            path: "Benchmarks/Micro",
+            swiftSettings: swiftSettings,
+            plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]
         )
     )
 }

@@ -80,11 +80,11 @@ class Servers:
                     pass
             process.wait()
 
-    def etcd(self, program):
+    def etcd(self, program, folder=None):
         port, peer = free_port(), free_port()
         client, peers = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer}"
         process = self.start(
-            [program, "--data-dir", f"{self.directory}/etcd", "--listen-client-urls", client,
+            [program, "--data-dir", f"{folder or self.directory}/etcd", "--listen-client-urls", client,
              "--advertise-client-urls", client, "--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers,
              "--initial-cluster", f"default={peers}", "--quota-backend-bytes", "8589934592", "--log-level", "error"],
             port)

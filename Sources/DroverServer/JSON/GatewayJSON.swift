@@ -40,7 +40,7 @@ package enum GatewayJSON {
     }
 
     /// The JSON of a sealed reply.
-    static func reply(_ route: Route, _ message: ByteBuffer) throws -> ByteBuffer {
+    package static func reply(_ route: Route, _ message: ByteBuffer) throws -> ByteBuffer {
         ByteBuffer(bytes: try json(route, message))
     }
 

@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""What calls cost as a store grows: more keys, more revisions a key, deleted keys, more watches.
+
+usage: growth.py PATH_TO_DROVER [--backends sqlite,postgres,mysql] [--etcd PATH] [--keys 1000000] [--rounds N] [--only PART]
+
+Each figure is the time of a call in the large store over the time in the small one: 1.0 is no growth. Servers with the
+small and the large store take turns, 50 connections with 10 calls each. With --etcd, etcd's own growth is shown too.
+"""
+
+import argparse
+import base64
+import http.client
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+
+from bench_quick import CALLS, PREFIX, field, fill, integer, load, pod
+from servers import Servers
+
+LAST = PREFIX[:-1] + b"."
+
+
+def bench(program, url, directory, arguments):
+    """One round of `drover bench`: calls a second by workload, and the rest of its figures."""
+    file = os.path.join(directory, "bench.json")
+    subprocess.run([program, "bench", "--target", f"t={url}", "--rounds", "1", "--report", "-", "--json", file, *arguments],
+                   check=True, stdout=subprocess.DEVNULL)
+    with open(file) as text:
+        report = json.load(text)
+    return {m["workload"]: m["rounds"][0] for m in report["measurements"] if m["rounds"]}
+
+
+def rate(round):
+    """Calls a second of what a workload does most."""
+    return max(series["rate"] for name, series in round["series"].items() if name != "delivery")
+
+
+def ask(port, path, body):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    begun = time.monotonic()
+    connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
+    reply = connection.getresponse()
+    text = reply.read()
+    if reply.status != 200:
+        raise SystemExit(f"{path}: {text[:200]}")
+    return json.loads(text), time.monotonic() - begun
+
+
+def encoded(text):
+    return base64.b64encode(text).decode()
+
+
+def compared(name, small, large):
+    print(f"  {name:<44}{small:>12,.0f}{large:>12,.0f}{small / large:>8.2f}", flush=True)
+
+
+def keys(program, place, directory, options):
+    """10,000 keys, and as many as were asked for."""
+    few, many = place(), place()
+    calls = ["--workload", "get,page,mixed,count", "--read-ratio", "0", "--duration", "4s", "--warm-up", "1s"]
+    found = {}
+    for _ in range(options.rounds):
+        for port, count in ((few, 10_000), (many, options.keys)):
+            result = bench(program, f"http://127.0.0.1:{port}", directory, calls + ["--keys", str(count)])
+            for name, round in result.items():
+                found.setdefault(name, {}).setdefault(count, []).append(rate(round))
+    for name, title in (("get", "get"), ("mixed", "put"), ("page", "page of 500"), ("count", "count")):
+        small, large = (statistics.median(found[name][count]) for count in (10_000, options.keys))
+        compared(f"{title}, 10,000 to {options.keys:,} keys", small, large)
+
+
+def compare(name, ports, call, clients, options, directory):
+    path, message = call
+    rates = ([], [])
+    for _ in range(options.rounds):
+        for place, port in enumerate(ports):
+            rates[place].append(load(port, path, message, *clients, directory))
+    compared(name, statistics.median(rates[0]), statistics.median(rates[1]))
+
+
+def revisions(program, place, directory, options):
+    """10,000 keys of one revision, and of a hundred."""
+    ports = place(), place()
+    for port in ports:
+        fill(port)
+    for _ in range(99):
+        fill(ports[1])
+    for name, call, calls in (("get", "range", 60_000), ("put", "put", 40_000), ("page of 500", "page of 500", 1_500)):
+        compare(f"{name}, 1 to 100 revisions a key", ports, CALLS[call], (50, 10, calls), options, directory)
+    events(program, ports, directory, options, "event, 1 to 100 revisions a key")
+
+
+def events(program, ports, directory, options, title):
+    """Events of ten watches a second."""
+    rates = ([], [])
+    calls = ["--workload", "watch", "--watchers", "10", "--duration", "4s", "--warm-up", "1s", "--keys", "1000"]
+    for _ in range(options.rounds):
+        for place, port in enumerate(ports):
+            result = bench(program, f"http://127.0.0.1:{port}", directory, calls)
+            rates[place].append(result["watch"]["series"]["delivery"]["rate"])
+    compared(title, statistics.median(rates[0]), statistics.median(rates[1]))
+
+
+def tombstones(program, place, directory, options):
+    """Pages, counts and puts beside keys that were deleted and not compacted, in the range."""
+    ports = place(), place()
+    for port in ports:
+        fill(port)
+    for start in range(0, options.keys, 100_000):
+        fill(ports[1], 100_000 + start, 200_000 + start)
+        ask(ports[1], "/v3/kv/deleterange", {"key": encoded(pod(100_000 + start)), "range_end": encoded(LAST)})
+    beside = f"beside {options.keys:,} deleted keys"
+    page = ("/etcdserverpb.KV/Range", field(1, pod(9_800)) + field(2, LAST) + integer(3, 500))
+    compare(f"last page of 500 {beside}", ports, page, (50, 10, 1_500), options, directory)
+    count = ("/etcdserverpb.KV/Range", field(1, PREFIX) + field(2, LAST) + integer(9, 1))
+    compare(f"count {beside}", ports, count, (50, 10, 40_000), options, directory)
+    compare(f"put {beside}", ports, CALLS["put"], (50, 10, 40_000), options, directory)
+
+
+def hot(program, place, directory, options):
+    """A get and a page at a revision that a hot key has long left behind."""
+    port = place()
+    fill(port)
+    revision = int(ask(port, "/v3/kv/range", {"key": encoded(pod(1))})[0]["header"]["revision"])
+    load(port, *CALLS["put"], 50, 10, 100_000, directory)
+    for title, body in (("get", {"key": encoded(pod(1))}),
+                        ("page of 500", {"key": encoded(PREFIX), "range_end": encoded(LAST), "limit": 500})):
+        times = [ask(port, "/v3/kv/range", {**body, "revision": revision})[1] for _ in range(5)]
+        print(f"  {title} 100,000 updates of a hot key back: first {times[0] * 1e3:.1f} ms, "
+              f"median {statistics.median(times) * 1e3:.1f} ms", flush=True)
+
+
+def watches(program, place, directory, options):
+    """Puts beside ten thousand watches of other keys, and what is behind catching up."""
+    port = place()
+    url = f"http://127.0.0.1:{port}"
+    base = ["--workload", "watch-keys", "--duration", "4s", "--warm-up", "1s", "--keys", "10000"]
+    few, many = [], []
+    for _ in range(options.rounds):
+        for rates, count in ((few, 1), (many, 10_000)):
+            result = bench(program, url, directory, base + ["--watchers", str(count)])["watch-keys"]
+            rates.append(max(series["rate"] for name, series in result["series"].items() if name == "put"))
+    compared("put, 1 to 10,000 watches of a key each", statistics.median(few), statistics.median(many))
+    result = bench(program, url, directory, ["--workload", "catch-up", "--watchers", "10000", "--history", "100000",
+                                             "--connections", "50", "--keys", "10000"])["catch-up"]
+    print(f"  10,000 watches 100,000 revisions back caught up: {result['seconds']:.1f} s, {result['figures']}", flush=True)
+
+
+def compaction(program, place, directory, options):
+    """The p99 of puts while a million revisions are compacted away."""
+    port = place()
+    result = bench(program, f"http://127.0.0.1:{port}", directory,
+                   ["--workload", "compaction", "--history", str(options.keys), "--duration", "12s", "--warm-up", "2s",
+                    "--connections", "10", "--streams", "5"])["compaction"]
+    print(f"  {result['figures']}", flush=True)
+
+
+PARTS = {"keys": keys, "revisions": revisions, "tombstones": tombstones, "hot": hot, "watches": watches,
+         "compaction": compaction}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("drover")
+    parser.add_argument("--backends", default="sqlite,postgres,mysql")
+    parser.add_argument("--etcd")
+    parser.add_argument("--keys", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default=",".join(PARTS))
+    options = parser.parse_args()
+    names = [name for name in options.backends.split(",") if name] + (["etcd"] if options.etcd else [])
+    for name in names:
+        print(f"{name:<46}{'small/s':>12}{'large/s':>12}{'growth':>8}", flush=True)
+        for part in options.only.split(","):
+            # Servers of their own for each part: what one leaves behind is nothing to another.
+            directory = tempfile.mkdtemp(prefix="drover-growth-")
+            servers = Servers(directory)
+            shared = getattr(servers, name)() if name in ("postgres", "mysql") else None
+            number = 0
+
+            def place():
+                nonlocal number
+                number += 1
+                folder = os.path.join(directory, str(number))
+                os.makedirs(folder)
+                if name == "etcd":
+                    return servers.etcd(options.etcd, folder)[0]
+                if shared:
+                    return servers.drover(options.drover, shared.replace("/bench", f"/bench{number}"))[0]
+                return servers.drover(options.drover, f"sqlite://{folder}/drover.db")[0]
+
+            try:
+                PARTS[part](options.drover, place, directory, options)
+            finally:
+                servers.stop()
+                shutil.rmtree(directory, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
