@@ -146,7 +146,7 @@ public final class LoadedSystem: Sendable {
     func checkRevocation(of id: Int64, _ caller: Caller, attached: (Int64) throws -> [Bytes]) throws {
         do {
             try checkUser(caller)
-        } catch  where error.code != .invalidToken {
+        } catch let error where error.code != .invalidToken {
             if try attached(id).isEmpty { return }
             throw error
         }
