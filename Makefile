@@ -16,7 +16,7 @@ endif
 BINARY = .build-release/release/drover
 KERNELS = .build-release/release/drover-kernels
 
-.PHONY: run build release kernels test test-all lint format bench bench-short bench-quick bench-size bench-latency examples fuzz clean packages-run packages-test packages-all toolchain
+.PHONY: run build release kernels test test-all lint format bench instructions bench-quick bench-size bench-latency examples fuzz clean packages-run packages-test packages-all toolchain
 
 run: build
 	@mkdir -p $(DATA)
@@ -33,15 +33,26 @@ release: build
 	@test $$(stat -c %s release/drover) -le 30000000 || { echo "the executable is larger than 30 MB" >&2; exit 1; }
 	@! grep -q icudt release/drover || { echo "the executable holds ICU's data" >&2; exit 1; }
 
+# Optimized, since unoptimized code takes three times as long for what the tests wait for; CONFIGURATION=debug for one
+# that is quicker to build again after a change.
+CONFIGURATION ?= release
+TESTS = --configuration $(CONFIGURATION) -Xswiftc -enable-testing
+
 test: packages-test toolchain
-	swift build --build-tests
-	swift test --skip-build --no-parallel
+	swift build $(TESTS) --build-tests
+	swift test $(TESTS) --skip-build --no-parallel
+	$(MAKE) instructions
 	$(MAKE) examples
+
+# Instructions of the pieces that need no database server, as the tests have built them, against committed thresholds.
+instructions:
+	scripts/packages count
+	test $(CONFIGURATION) = debug || python3 Benchmarks/instructions.py .build/release/drover-kernels --build tests
 
 # The long campaigns: at most 80 minutes.
 test-all: packages-all toolchain
-	swift build --build-tests
-	DROVER_TEST_WIDE=1 DROVER_TEST_LEASES=2000 DROVER_TEST_LEASE_ROUNDS=50 DROVER_TEST_LIST_KEYS=262100 DROVER_TEST_ORACLE_CALLS=100000 DROVER_TEST_KILL_ROUNDS=250 DROVER_TEST_HISTORY_ROUNDS=8 DROVER_TEST_STALL_SECONDS=300 swift test --skip-build --no-parallel
+	swift build $(TESTS) --build-tests
+	DROVER_TEST_WIDE=1 DROVER_TEST_LEASES=2000 DROVER_TEST_LEASE_ROUNDS=50 DROVER_TEST_LIST_KEYS=262100 DROVER_TEST_ORACLE_CALLS=100000 DROVER_TEST_KILL_ROUNDS=250 DROVER_TEST_HISTORY_ROUNDS=8 DROVER_TEST_STALL_SECONDS=300 swift test $(TESTS) --skip-build --no-parallel
 	$(MAKE) fuzz FUZZ_SECONDS=300
 
 # Feeds mutated inputs to every decoder; what crashes one is left in Fuzz/Found, to be kept in Fuzz/Corpus.
@@ -71,11 +82,6 @@ bench: kernels
 	scripts/packages bench
 	python3 Benchmarks/instructions.py $(KERNELS) --databases
 	python3 Benchmarks/times.py
-
-# What CI runs: instructions of the pieces that need no database server.
-bench-short: kernels
-	scripts/packages count
-	python3 Benchmarks/instructions.py $(KERNELS)
 
 # Drover beside a real etcd, driven with the same frames; prints ratios.
 bench-quick: build

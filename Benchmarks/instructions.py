@@ -1,11 +1,12 @@
 """Counts the instructions of each kernel and holds them against the committed thresholds.
 
-    python3 Benchmarks/instructions.py PROGRAM [--databases] [--only TEXT] [--update]
+    python3 Benchmarks/instructions.py PROGRAM [--build NAME] [--databases] [--only TEXT] [--update]
 
 Instructions do not depend on what else the machine does, so a change of a few hundredths can be seen where seconds
 differ by tenths. A kernel is run under valgrind twice, with few runs and with many: the difference is the runs' alone.
 Figures are of one operation (a call, a row, an event) on all threads of the process; a database server's are not in
-them. They belong to a compiler and a machine: for another one there are no thresholds until --update writes them.
+them. They belong to a way of building, a compiler and a machine: for others there are no thresholds until --update
+writes them.
 """
 
 import argparse
@@ -47,6 +48,7 @@ def machine():
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
+    parser.add_argument("--build", default="release", help="what the program was built for")
     parser.add_argument("--databases", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("--update", action="store_true")
@@ -54,7 +56,7 @@ def main():
 
     with open(FILE) as file:
         thresholds = json.load(file)
-    here = machine()
+    here = f"{options.build}, {machine()}"
     known = thresholds.get(here, {})
     if not known:
         print(f"No thresholds for {here}: figures are printed and held against nothing.")

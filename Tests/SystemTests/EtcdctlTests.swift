@@ -1,6 +1,7 @@
 import DroverClient
 import EtcdAPI
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 
@@ -51,6 +52,16 @@ extension SystemTests {
                 try await Task.sleep(nanoseconds: 50_000_000)
             }
             throw ServerFailure("the server did not start: \(process.log.suffix(2_000))")
+        }
+
+        /// What each target's client prints, all at once: each waits for its server, and for its password's hash.
+        private static func say(_ targets: [Target], _ arguments: [String], _ input: String = "") throws -> [String] {
+            let words = Mutex([Result<String, any Error>?](repeating: nil, count: targets.count))
+            DispatchQueue.concurrentPerform(iterations: targets.count) { place in
+                let result = Result { try targets[place].run(arguments, input: input) }
+                words.withLock { $0[place] = result }
+            }
+            return try words.withLock { try $0.map { try $0!.get() } }
         }
 
         /// Numbers that differ between two servers, and how long things took.
@@ -207,13 +218,13 @@ extension SystemTests {
                 for command in [
                     ["user", "add", "root:pw"], ["user", "grant-role", "root", "root"], ["auth", "enable"],
                 ] {
-                    let words = try targets.map { try $0.run(command) }
+                    let words = try Self.say(targets, command)
                     #expect(words[0] == words[1], "\(command)")
                 }
                 for i in targets.indices { targets[i].user = "root:pw" }
                 var said = 0
                 for (arguments, input) in commands {
-                    let words = try targets.map { comparable(try $0.run(arguments, input: input)) }
+                    let words = try Self.say(targets, arguments, input).map(comparable)
                     #expect(words[0] == words[1], "\(arguments.joined(separator: " "))")
                     if !words[1].isEmpty { said += 1 }
                 }

@@ -1,3 +1,4 @@
+import DroverClient
 import EtcdAPI
 import Foundation
 
@@ -37,14 +38,31 @@ extension OracleSession {
         leaders = leaders.filter { $0.value.lease != lease }
     }
 
+    /// Whether another lease has a key of the lock or the election, as also a call leaves one that was not permitted all
+    /// of what it does. Nobody may wait: the calls come one after the other.
+    private func wouldWait(_ name: Data, _ lease: Int64) async throws -> Bool {
+        if lease == 999_999 { return false }
+        let request = PBRangeRequest.with {
+            $0.key = name + Data("/".utf8)
+            $0.rangeEnd = name + Data("0".utf8)
+        }
+        let metadata = tokens["root"].map { [("token", $0.theirs)] } ?? []
+        do {
+            let found: PBRangeResponse = try await theirs.unary("/etcdserverpb.KV/Range", request, metadata: metadata)
+            return found.kvs.contains { $0.lease != lease }
+        } catch is ClientError {
+            // Nobody may look, so nobody knows.
+            return true
+        }
+    }
+
     private func lock() async throws {
         if chance(60) {
             let request = PBLockRequest.with {
                 $0.name = chance(3) ? Data() : name("l")
                 $0.lease = anyLease()
             }
-            // Nobody may wait: the calls come one after the other.
-            if let holder = held[request.name], holder != request.lease, request.lease != 999_999 { return }
+            if try await wouldWait(request.name, request.lease) { return }
             if try await call("/v3lockpb.Lock/Lock", request, PBLockResponse.self) != nil {
                 held[request.name] = request.lease
             }
@@ -74,7 +92,7 @@ extension OracleSession {
                 $0.lease = anyLease()
                 $0.value = value()
             }
-            if let now = leaders[name], now.lease != request.lease, request.lease != 999_999 { return }
+            if try await wouldWait(name, request.lease) { return }
             if let replies = try await call("/v3electionpb.Election/Campaign", request, PBCampaignResponse.self) {
                 leaders[name] = replies.theirs.leader
             }
