@@ -85,7 +85,8 @@ extension SystemTests {
                 }
                 let equal = session.compared - session.differences.count
                 let name = campaign.description
-                var report = "oracle: \(name): \(session.calls.count) different calls: \(counts.joined(separator: ", "))\n"
+                let kinds = counts.joined(separator: ", ")
+                var report = "oracle: \(name): \(session.calls.count) different calls: \(kinds)\n"
                 report += "oracle: \(name): \(equal) of \(session.compared) replies equal"
                 for difference in session.differences.prefix(40) { report += "\n\(difference)" }
                 print(report)
