@@ -46,7 +46,7 @@ test: packages-test toolchain
 
 # Instructions of the pieces that need no database server, as the tests have built them, against committed thresholds.
 instructions:
-	scripts/packages count
+	@scripts/packages count
 	test $(CONFIGURATION) = debug || python3 Benchmarks/instructions.py .build/release/drover-kernels --build tests
 
 # The long campaigns: at most 80 minutes.

@@ -23,8 +23,8 @@ from servers import Servers
 
 FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "Thresholds", "instructions.json")
 # What a kernel may cost more before it is a regression: those whose threads wait for each other vary by themselves.
-TOLERANCE = 0.03
-THREADS_TOLERANCE = 0.06
+TOLERANCE = 0.05
+THREADS_TOLERANCE = 0.10
 THREADED = re.compile(r"\.(commit|update|fan-out|none)$")
 
 
