@@ -26,7 +26,7 @@ def certificates(directory):
             "-keyout", "server.key", "-out", "server.csr")
     openssl("x509", "-req", "-in", "server.csr", "-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial",
             "-days", "2", "-extfile", "san", "-out", "server.pem")
-    return [f"--cert-file={directory}/server.pem", f"--key-file={directory}/server.key"], f"{directory}/authority.pem"
+    return f"{directory}/server.pem", f"{directory}/server.key", f"{directory}/authority.pem"
 
 
 def main():
@@ -40,13 +40,14 @@ def main():
     with tempfile.TemporaryDirectory(dir=os.getcwd()) as directory:
         servers = Servers(directory)
         try:
-            tls, authority = certificates(directory)
+            certificate, key, authority = certificates(directory)
             targets = {}
             for name in options.backends.split(","):
                 port = free_port()
                 endpoint = getattr(servers, name)()
                 servers.start([options.program, "serve", "--endpoint", endpoint, "--listen-client-urls",
-                               f"https://127.0.0.1:{port}"] + tls, port)
+                               f"https://127.0.0.1:{port}", f"--server-cert-file={certificate}",
+                               f"--server-key-file={key}"], port)
                 targets[name] = f"https://127.0.0.1:{port}"
             port, peer = free_port(), free_port()
             servers.start([options.etcd, f"--data-dir={directory}/etcd", f"--listen-client-urls=https://127.0.0.1:{port}",
@@ -54,7 +55,8 @@ def main():
                            f"--listen-peer-urls=http://127.0.0.1:{peer}",
                            f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
                            f"--initial-cluster=default=http://127.0.0.1:{peer}",
-                           "--quota-backend-bytes=8589934592", "--log-level=error"] + tls, port)
+                           "--quota-backend-bytes=8589934592", "--log-level=error", f"--cert-file={certificate}",
+                           f"--key-file={key}"], port)
             targets["etcd"] = f"https://127.0.0.1:{port}"
             for url in targets.values():
                 for call in (["user", "add", "root:secret"], ["user", "grant-role", "root", "root"], ["auth", "enable"]):
