@@ -1,4 +1,5 @@
 import Benchmark
+import Foundation
 import Kernels
 
 // Times the kernels; their instructions are counted by Benchmarks/instructions.py.

@@ -117,6 +117,7 @@ extension SystemTests {
             for user in [nil, "forged", "r"] as [String?] {
                 for lease in [7, 999] as [Int64] { await play.revokeLease(lease, as: user) }
             }
+            for user in [nil, "forged", "plain"] as [String?] { await play.txn(success: [], as: user) }
             await play.revokeLease(8, as: nil)
             await play.revokeLease(9, as: "forged")
             await play.revokeLease(10, as: "plain")
