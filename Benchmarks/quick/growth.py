@@ -28,7 +28,7 @@ def bench(program, url, directory, arguments):
     """One round of `drover bench`: calls a second by workload, and the rest of its figures."""
     file = os.path.join(directory, "bench.json")
     subprocess.run([program, "bench", "--target", f"t={url}", "--rounds", "1", "--report", "-", "--json", file, *arguments],
-                   check=True, stdout=subprocess.DEVNULL)
+                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with open(file) as text:
         report = json.load(text)
     return {m["workload"]: m["rounds"][0] for m in report["measurements"] if m["rounds"]}
