@@ -149,15 +149,12 @@ public final class LoadedSystem: Sendable {
         if delete.wantsPrevious { try checkRead(delete.range, caller) }
     }
 
+    /// Whether the caller may end the lease, or attach to it: whoever may write each of its keys, so that one without keys,
+    /// and one that is not there, is anybody's but the bearer's of a false token. Source: etcd `apply/auth.go`,
+    /// `checkLeasePuts`.
     func checkLease(_ id: Int64, _ caller: Caller, attached: (Int64) throws -> [Bytes]) throws {
-        guard let user = try permissions(of: caller), !user.isRoot else { return }
+        if try !isAsked(caller) { return }
+        if let user = try? permissions(of: caller), user.isRoot { return }
         for key in try attached(id) { try checkWrite(KeyRange(lower: key, upper: .single), caller) }
-    }
-
-    /// Whether the caller may revoke the lease: whoever may write each of its keys, so that one without keys, and one
-    /// that is not there, is anybody's but the bearer's of a false token. Source: etcd `apply/auth.go`, `checkLeasePuts`.
-    func checkRevocation(of id: Int64, _ caller: Caller, attached: (Int64) throws -> [Bytes]) throws {
-        if try !isAsked(caller) || attached(id).isEmpty { return }
-        try checkLease(id, caller, attached: attached)
     }
 }

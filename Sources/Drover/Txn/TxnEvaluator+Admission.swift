@@ -30,7 +30,7 @@ extension TxnEvaluator {
         case .leaseGrant:
             try system.checkUser(caller)
         case .leaseRevoke(let id), .leaseExpire(let id):
-            try system.checkRevocation(of: id, caller, attached: keys(attachedTo:))
+            try system.checkLease(id, caller, attached: keys(attachedTo:))
         }
     }
 }
