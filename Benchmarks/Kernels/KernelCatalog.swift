@@ -1,20 +1,42 @@
 import Drover
-import DroverMySQL
-import DroverPostgreSQL
-import DroverSQLite
+
+#if SQLite
+    import DroverSQLite
+#endif
+
+#if PostgreSQL
+    import DroverPostgreSQL
+#endif
+
+#if MySQL
+    import DroverMySQL
+#endif
 
 /// All kernels.
 package enum KernelCatalog {
     /// Those that need nothing but a directory for temporary files, and those of each endpoint given.
     ///
-    /// - Parameter endpoints: of database servers, such as `postgres://…`; SQLite is always there.
+    /// - Parameter endpoints: of database servers, such as `postgres://…`; SQLite is there where it was built in.
     package static func all(endpoints: [String]) -> [Kernel] {
-        var kernels = CodecKernels.all + JSONKernels.all + StoreKernels.all + WatchKernels.all
-        for place in [KernelPlace.temporary] + endpoints.map(KernelPlace.endpoint) {
-            kernels += DriverKernels.all(place)
-        }
+        var kernels = CodecKernels.all + JSONKernels.all
+        #if SQLite
+            kernels += StoreKernels.all + WatchKernels.all + DriverKernels.all(.temporary)
+        #endif
+        for endpoint in endpoints { kernels += DriverKernels.all(.endpoint(endpoint)) }
         return kernels
     }
 
-    static var drivers: [any DriverProvider.Type] { [SQLiteDriver.self, PostgreSQLDriver.self, MySQLDriver.self] }
+    static var drivers: [any DriverProvider.Type] {
+        var drivers: [any DriverProvider.Type] = []
+        #if SQLite
+            drivers.append(SQLiteDriver.self)
+        #endif
+        #if PostgreSQL
+            drivers.append(PostgreSQLDriver.self)
+        #endif
+        #if MySQL
+            drivers.append(MySQLDriver.self)
+        #endif
+        return drivers
+    }
 }

@@ -1,7 +1,10 @@
 import Drover
-import DroverSQLite
 import Foundation
 import Logging
+
+#if SQLite
+    import DroverSQLite
+#endif
 
 /// Where a kernel keeps its data.
 enum KernelPlace: Sendable {
@@ -31,13 +34,18 @@ enum KernelPlace: Sendable {
             let options = DriverOptions(logger: Self.logger)
             return (try Store.driver(text, using: KernelCatalog.drivers, options: options), {})
         case .temporary:
-            let folder = FileManager.default.temporaryDirectory.appendingPathComponent("drover-\(UUID().uuidString)")
-            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-            var configuration = SQLiteConfiguration(path: folder.path + "/kernels.db")
-            // Written out whenever there is time, which is not the runs'.
-            configuration.reservedWALBytes = 0
-            let driver = SQLiteDriver(configuration, logger: Self.logger)
-            return (driver, { try? FileManager.default.removeItem(at: folder) })
+            #if SQLite
+                let name = "drover-\(UUID().uuidString)"
+                let folder = FileManager.default.temporaryDirectory.appendingPathComponent(name)
+                try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+                var configuration = SQLiteConfiguration(path: folder.path + "/kernels.db")
+                // Written out whenever there is time, which is not the runs'.
+                configuration.reservedWALBytes = 0
+                let driver = SQLiteDriver(configuration, logger: Self.logger)
+                return (driver, { try? FileManager.default.removeItem(at: folder) })
+            #else
+                throw DroverError(.internalFault, message: "this build has no SQLite")
+            #endif
         }
     }
 

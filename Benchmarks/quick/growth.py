@@ -60,17 +60,24 @@ def compared(name, small, large):
 
 def keys(program, place, directory, options):
     """10,000 keys, and as many as were asked for."""
-    few, many = place(), place()
-    calls = ["--workload", "get,page,mixed,count", "--read-ratio", "0", "--duration", "4s", "--warm-up", "1s"]
+    sizes = (10_000, options.keys)
+    ports = place(), place()
     found = {}
+    calls = ["--workload", "get,page,mixed,count", "--read-ratio", "0", "--duration", "3s", "--warm-up", "1s",
+             "--folder", "growth"]
     for _ in range(options.rounds):
-        for port, count in ((few, 10_000), (many, options.keys)):
+        for port, count in zip(ports, sizes):
             result = bench(program, f"http://127.0.0.1:{port}", directory, calls + ["--keys", str(count)])
             for name, round in result.items():
                 found.setdefault(name, {}).setdefault(count, []).append(rate(round))
     for name, title in (("get", "get"), ("mixed", "put"), ("page", "page of 500"), ("count", "count")):
-        small, large = (statistics.median(found[name][count]) for count in (10_000, options.keys))
+        small, large = (statistics.median(found[name][count]) for count in sizes)
         compared(f"{title}, 10,000 to {options.keys:,} keys", small, large)
+    events(program, ports, directory, options, f"event, 10,000 to {options.keys:,} keys")
+    # A count that no call before has left behind: of all keys but the first.
+    body = {"key": encoded(b"/drover-bench/growth/k/000000001"), "range_end": encoded(b"/drover-bench/growth/k0"),
+            "count_only": True}
+    print(f"  first count of {options.keys:,} keys: {ask(ports[1], '/v3/kv/range', body)[1] * 1e3:.1f} ms", flush=True)
 
 
 def compare(name, ports, call, clients, options, directory):
@@ -145,8 +152,8 @@ def watches(program, place, directory, options):
             result = bench(program, url, directory, base + ["--watchers", str(count)])["watch-keys"]
             rates.append(max(series["rate"] for name, series in result["series"].items() if name == "put"))
     compared("put, 1 to 10,000 watches of a key each", statistics.median(few), statistics.median(many))
-    result = bench(program, url, directory, ["--workload", "catch-up", "--watchers", "10000", "--history", "100000",
-                                             "--connections", "50", "--keys", "10000"])["catch-up"]
+    result = bench(program, url, directory, ["--workload", "catch-up-keys", "--watchers", "10000", "--history", "100000",
+                                             "--connections", "50", "--keys", "10000"])["catch-up-keys"]
     print(f"  10,000 watches 100,000 revisions back caught up: {result['seconds']:.1f} s, {result['figures']}", flush=True)
 
 
@@ -159,8 +166,81 @@ def compaction(program, place, directory, options):
     print(f"  {result['figures']}", flush=True)
 
 
+def leases(program, place, directory, options):
+    """The share of a core that keeping leases alive takes."""
+    for count in (50_000,):
+        result = bench(program, f"http://127.0.0.1:{place()}", directory,
+                       ["--workload", "lease", "--leases", str(count), "--duration", "30s", "--warm-up", "10s"])["lease"]
+        share = result["processorSeconds"] / result["seconds"] * 100
+        print(f"  {count:,} leases kept alive every 10 s: {share:.0f} % of a core; {result['figures']}", flush=True)
+
+
+def large(program, place, directory, options):
+    """Pages for 64 callers, and ten whole lists at once, of 300,000 keys."""
+    port, process = place(), place.processes[-1]
+    url = f"http://127.0.0.1:{port}"
+    common = ["--folder", "large", "--connections", "64", "--streams", "1", "--warm-up", "1s", "--duration", "10s"]
+    for count in (10_000, 300_000):
+        result = bench(program, url, directory, ["--workload", "page", "--keys", str(count), *common])["page"]
+        series = result["series"]["page"]
+        print(f"  pages of 500 of {count:,} keys, 64 callers: {series['rate'] * 500:,.0f} keys/s, "
+              f"median {series['percentiles'][8] / 1e3:,.0f} ms", flush=True)
+    before = resident(process)
+    begun = time.monotonic()
+    path, _ = CALLS["whole list"]
+    whole = field(1, b"/drover-bench/large/k/") + field(2, b"/drover-bench/large/k0")
+    load(port, path, whole, 10, 1, 10, directory)
+    seconds = time.monotonic() - begun
+    print(f"  ten whole lists at once: {3_000_000 / seconds:,.0f} keys/s, resident {before:.0f} MiB before, "
+          f"peak {resident(process, 'VmHWM'):.0f} MiB", flush=True)
+
+
+def big(program, place, directory, options):
+    """A list of 1 GiB, in values of 1 MiB."""
+    port, process = place(), place.processes[-1]
+    bench(program, f"http://127.0.0.1:{port}", directory,
+          ["--workload", "count", "--keys", "1024", "--value-size", "1048576", "--folder", "big", "--connections", "1",
+           "--streams", "1", "--duration", "1s", "--warm-up", "0s"])
+    with open(f"/proc/{process.pid}/clear_refs", "w") as peak:
+        peak.write("5")
+    before = resident(process)
+    path, _ = CALLS["whole list"]
+    begun = time.monotonic()
+    load(port, path, field(1, b"/drover-bench/big/k/") + field(2, b"/drover-bench/big/k0"), 1, 1, 1, directory)
+    print(f"  a list of 1 GiB: {time.monotonic() - begun:.1f} s, resident {before:.0f} MiB before, "
+          f"peak {resident(process, 'VmHWM'):.0f} MiB", flush=True)
+
+
+def resident(process, what="VmRSS"):
+    """MiB of a process."""
+    with open(f"/proc/{process.pid}/status") as lines:
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what + ":"))
+
+
 PARTS = {"keys": keys, "revisions": revisions, "tombstones": tombstones, "hot": hot, "watches": watches,
-         "compaction": compaction}
+         "compaction": compaction, "leases": leases, "large": large, "big": big}
+
+
+class Place:
+    """Starts a server with a store of its own at each call, and says its port."""
+
+    def __init__(self, name, servers, directory, shared, options):
+        self.name, self.servers, self.directory, self.shared, self.options = name, servers, directory, shared, options
+        self.processes = []
+
+    def __call__(self):
+        number = len(self.processes) + 1
+        folder = os.path.join(self.directory, str(number))
+        os.makedirs(folder)
+        if self.name == "etcd":
+            port, process = self.servers.etcd(self.options.etcd, folder)
+        elif self.shared:
+            endpoint = self.shared.replace("/bench", f"/bench{number}")
+            port, process = self.servers.drover(self.options.drover, endpoint)
+        else:
+            port, process = self.servers.drover(self.options.drover, f"sqlite://{folder}/drover.db")
+        self.processes.append(process)
+        return port
 
 
 def main():
@@ -180,19 +260,7 @@ def main():
             directory = tempfile.mkdtemp(prefix="drover-growth-")
             servers = Servers(directory)
             shared = getattr(servers, name)() if name in ("postgres", "mysql") else None
-            number = 0
-
-            def place():
-                nonlocal number
-                number += 1
-                folder = os.path.join(directory, str(number))
-                os.makedirs(folder)
-                if name == "etcd":
-                    return servers.etcd(options.etcd, folder)[0]
-                if shared:
-                    return servers.drover(options.drover, shared.replace("/bench", f"/bench{number}"))[0]
-                return servers.drover(options.drover, f"sqlite://{folder}/drover.db")[0]
-
+            place = Place(name, servers, directory, shared, options)
             try:
                 PARTS[part](options.drover, place, directory, options)
             finally:

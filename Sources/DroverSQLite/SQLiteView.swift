@@ -3,6 +3,15 @@ import Drover
 
 /// Reading on one connection: what the writer and the readers share.
 final class SQLiteView: DriverView {
+    private struct LongWay: Hashable {
+        let from: Int64
+        let downTo: Int64
+    }
+
+    /// Hops of a chain from which on its end is remembered, and how many ends are.
+    private static let longWay: Int64 = 256
+    private static let longWaysKept = 1_024
+
     private static let metaColumns = "revision, batch, compacted, swept, cluster_id, member_id, system_revision"
 
     let connection: SQLiteConnection
@@ -19,6 +28,9 @@ final class SQLiteView: DriverView {
     private let byLease: SQLiteStatement
     private let leaseByID: SQLiteStatement
     private let system: SQLiteStatement
+    /// Where long chains have led to: a page walks its own for its rows, for its count, and with the next page again.
+    /// Events below a revision never change, and those that compaction takes nobody may ask for any more.
+    private var longWays: [LongWay: Int64] = [:]
     // Scans may nest, as when a transaction reads inside a read: a scan in use is not used again.
     private var scans: [String: [SQLiteStatement]] = [:]
 
@@ -52,12 +64,13 @@ final class SQLiteView: DriverView {
         // Follows the previous events of one key down to the first that is old enough, in one statement.
         chain = try connection.prepare(
             """
-            WITH RECURSIVE chain (id, previous) AS (
-                SELECT id, previous FROM drover_log WHERE id = ?1
+            WITH RECURSIVE chain (id, previous, hops) AS (
+                SELECT id, previous, 0 FROM drover_log WHERE id = ?1
                 UNION ALL
-                SELECT l.id, l.previous FROM chain JOIN drover_log l ON l.id = chain.previous WHERE chain.id > ?2
+                SELECT l.id, l.previous, hops + 1 FROM chain JOIN drover_log l ON l.id = chain.previous
+                    WHERE chain.id > ?2
             )
-            SELECT id FROM chain WHERE id <= ?2 LIMIT 1
+            SELECT id, hops FROM chain WHERE id <= ?2 LIMIT 1
             """
         )
         system = try connection.prepare("SELECT state FROM drover_system")
@@ -345,10 +358,17 @@ final class SQLiteView: DriverView {
 
     /// The id of the key's newest event at or below `newest`; 0 when there is none.
     private func follow(_ id: Int64, downTo newest: Int64) throws -> Int64 {
+        let way = LongWay(from: id, downTo: newest)
+        if let found = longWays[way] { return found }
         chain.bind(1, id)
         chain.bind(2, newest)
         defer { chain.reset() }
-        return try chain.step() ? chain.integer(0) : 0
+        guard try chain.step() else { return 0 }
+        if chain.integer(1) >= Self.longWay {
+            if longWays.count >= Self.longWaysKept { longWays.removeAll(keepingCapacity: true) }
+            longWays[way] = chain.integer(0)
+        }
+        return chain.integer(0)
     }
 
     private static func precedes(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {

@@ -43,7 +43,7 @@ extension SystemTests {
 
         private static let everything = [
             "put", "get", "txn", "delete", "mixed", "page", "list", "count", "kubernetes", "watch", "watch-keys",
-            "catch-up", "lease", "lock", "compaction", "recover",
+            "catch-up", "catch-up-keys", "lease", "lock", "compaction", "recover",
         ]
 
         @Test(
@@ -81,7 +81,9 @@ extension SystemTests {
                             for name in ["lost", "doubled", "out of order", "watches ended", "revoked early"] {
                                 #expect(figures[name] ?? 0 == 0, "\(workload) on \(target): \(name) \(figures)")
                             }
-                            if ["watch", "watch-keys", "kubernetes", "catch-up", "lease"].contains(workload) {
+                            if ["watch", "watch-keys", "kubernetes", "catch-up", "catch-up-keys", "lease"].contains(
+                                workload
+                            ) {
                                 #expect(figures["events"] ?? 0 > 0, "\(workload) on \(target) was told of nothing")
                             }
                             #expect(round["peakBytes"] as? Int ?? 0 > 1 << 20)
@@ -194,6 +196,40 @@ extension SystemTests {
                 // A quarter of the time nobody was served: a call in eight waited for more than half a second.
                 #expect(times[14] > 350_000, "p90 is \(times[14]) us")
                 #expect(times[8] < 250_000, "the median is \(times[8]) us")
+                drover.process.stop()
+            }
+        }
+
+        @Test("keys of a named folder stay, and the next run finds them")
+        func folder() async throws {
+            try await withTemporaryDirectory { directory in
+                let drover = try await TestServer.drover(directory: directory)
+                let endpoint = "127.0.0.1:\(drover.port)"
+                func revision() throws -> Int {
+                    let status = try run(
+                        droverExecutable(),
+                        ["endpoint", "status", "--write-out", "json", "--endpoints", endpoint]
+                    )
+                    let all = try JSONSerialization.jsonObject(with: Data(status.output.utf8)) as? [[String: Any]]
+                    let header = (all?.first?["Status"] as? [String: Any])?["header"] as? [String: Any]
+                    return try #require(header?["revision"] as? Int)
+                }
+                let arguments =
+                    ["--target", "http://\(endpoint)", "--workload", "get,page", "--rounds", "1", "--report", "-"]
+                    + Self.short + ["--folder", "kept"]
+                #expect(try bench(directory, arguments).status == 0)
+                let filled = try revision()
+                // Of both workloads the keys are the same: four transactions of a hundred.
+                #expect(filled == 5)
+                #expect(try bench(directory, arguments).status == 0)
+                #expect(try revision() == filled)
+                let left = try run(
+                    droverExecutable(),
+                    ["get", "--prefix", "/drover-bench/kept/", "--count-only", "--endpoints", endpoint, "-w", "fields"]
+                )
+                #expect(left.output.contains("\"Count\" : 400"), "\(left.output)")
+                let wrong = try bench(directory, arguments + ["--folder", "a/b"])
+                #expect(wrong.status != 0 && wrong.error.contains("folder's name"))
                 drover.process.stop()
             }
         }

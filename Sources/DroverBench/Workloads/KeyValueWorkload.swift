@@ -9,7 +9,7 @@ struct KeyValueWorkload: Workload {
     func prepare(_ bench: WorkloadBench) async throws {
         if bench.round > 0 { return }
         switch kind {
-        case .get, .mixed, .page, .list, .count: try await bench.fill(bench.keys("k/"), 0..<bench.settings.keys)
+        case .get, .mixed, .page, .list, .count: try await bench.fill(bench.keys("k/"))
         case .put, .txn, .delete: break
         }
     }

@@ -4,28 +4,44 @@ struct WatchFleet: Sendable {
     private let watches: [any BenchWatch]
 
     init(_ bench: WorkloadBench, _ plans: [WatchPlan], isStamped: Bool) async throws {
-        var sinks: [WatchSink] = []
-        var watches: [any BenchWatch] = []
-        for (lane, plan) in plans.enumerated() {
-            let sink = WatchSink(recorder: bench.recorder, lane: lane, isStamped: isStamped)
-            watches.append(try await bench.session.watch(plan, sink))
-            sinks.append(sink)
+        let sinks = plans.indices.map { WatchSink(recorder: bench.recorder, lane: $0, isStamped: isStamped) }
+        var watches = [(any BenchWatch)?](repeating: nil, count: plans.count)
+        try await withThrowingTaskGroup(of: (Int, any BenchWatch).self) { group in
+            var begun = 0
+            func begin() {
+                guard begun < plans.count else { return }
+                let lane = begun
+                begun += 1
+                group.addTask { (lane, try await bench.session.watch(plans[lane], sinks[lane])) }
+            }
+            for _ in 0..<Self.created { begin() }
+            while let (lane, watch) = try await group.next() {
+                watches[lane] = watch
+                begin()
+            }
         }
         self.sinks = sinks
-        self.watches = watches
+        self.watches = watches.map { $0! }
     }
 
-    /// Seconds that the last events may take.
+    /// Watches that are being created at a time: clients that come back do not wait for each other.
+    private static let created = 256
+
+    /// Seconds that a watch waited for may tell nothing.
     private static let patience = 10.0
 
     /// Waits until each watch was told what it should have been, or for as long as is decent, and ends them.
     ///
     /// - Parameter expected: the events of each watch.
     func settle(expected: [Int]) async -> [String: Double] {
-        let deadline = Clock.now() + UInt64(Self.patience * 1e9)
+        let patience = UInt64(Self.patience * 1e9)
+        var deadline = Clock.now() + patience
         for (sink, count) in zip(sinks, expected) {
+            var told = sink.seen.events
             while sink.seen.events < count && sink.seen.failure == nil && Clock.now() < deadline {
                 try? await Task.sleep(nanoseconds: 5_000_000)
+                if sink.seen.events > told { deadline = Clock.now() + patience }
+                told = sink.seen.events
             }
         }
         // What comes too often comes now.

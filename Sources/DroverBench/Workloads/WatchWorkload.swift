@@ -3,25 +3,27 @@ import Synchronization
 /// Watches and writers: many watches of one range, or one watch of each key; or watches that begin in the past.
 struct WatchWorkload: Workload {
     enum Kind: Sendable {
-        case range, keys, catchUp
+        case range, keys, catchUp, catchUpKeys
+
+        var isOfThePast: Bool { self == .catchUp || self == .catchUpKeys }
     }
 
     let kind: Kind
 
-    var isMeasuredOnce: Bool { kind == .catchUp }
+    var isMeasuredOnce: Bool { kind.isOfThePast }
 
     /// Where the history begins is the revision of a key beside it.
     private func mark(_ bench: WorkloadBench) -> [UInt8] { bench.keys("mark/").key(0) }
 
     func prepare(_ bench: WorkloadBench) async throws {
-        guard kind == .catchUp, bench.round == 0 else { return }
+        guard kind.isOfThePast, bench.round == 0 else { return }
         _ = try await bench.session.perform(.put(key: mark(bench), value: [], lease: 0))
         try await bench.writeHistory(bench.keys("w/"))
     }
 
     func run(_ bench: WorkloadBench) async throws -> [String: Double] {
         let keys = bench.keys("w/")
-        if kind == .catchUp { return try await catchUp(bench, keys) }
+        if kind.isOfThePast { return try await catchUp(bench, keys) }
         let watchers = bench.settings.watchers
         let plans = (0..<watchers).map { number in
             kind == .range
@@ -53,13 +55,21 @@ struct WatchWorkload: Workload {
     /// Watches that all begin where the history does, at once.
     private func catchUp(_ bench: WorkloadBench, _ keys: KeyMaker) async throws -> [String: Double] {
         let first = try await bench.session.perform(.get(key: mark(bench))).modRevision + 1
-        let plans = (0..<bench.settings.watchers).map { _ in
-            WatchPlan(key: keys.first, end: keys.end, startRevision: first)
+        let (history, keyCount) = (bench.settings.history, bench.settings.keys)
+        let plans = (0..<bench.settings.watchers).map { number in
+            kind == .catchUp
+                ? WatchPlan(key: keys.first, end: keys.end, startRevision: first)
+                : WatchPlan(key: keys.key(number % keyCount), end: [], startRevision: first)
+        }
+        // The history goes round the keys.
+        let expected = plans.indices.map { number in
+            let place = number % keyCount
+            return kind == .catchUp ? history : place < history ? (history - place - 1) / keyCount + 1 : 0
         }
         bench.begin()
         let start = Clock.now()
         let fleet = try await WatchFleet(bench, plans, isStamped: false)
-        var figures = await fleet.settle(expected: plans.map { _ in bench.settings.history })
+        var figures = await fleet.settle(expected: expected)
         let end = Clock.now()
         bench.recorder.record(.catchUp, lane: 0, began: start, ended: end)
         figures["seconds"] = Double(end - start) / 1e9

@@ -3,7 +3,9 @@ struct WorkloadBench: Sendable {
     let session: any BenchSession
     let target: any BenchTarget
     let settings: BenchSettings
-    /// The prefix of the workload's keys; nobody else's.
+    /// The name of this run, which no other has.
+    let run: String
+    /// The prefix of the workload's keys; nobody else's, unless the settings name a folder.
     let prefix: String
     let round: Int
     let recorder: LoadRecorder
@@ -15,7 +17,9 @@ struct WorkloadBench: Sendable {
     /// The first of the ids that the round's leases have: no other run's, of which some may still live.
     var firstLease: Int64 {
         // FNV-1a; the lowest 28 bits number the leases of up to a hundred rounds.
-        let hash = prefix.utf8.reduce(14_695_981_039_346_656_037 as UInt64) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
+        let hash = (run + prefix).utf8.reduce(14_695_981_039_346_656_037 as UInt64) {
+            ($0 ^ UInt64($1)) &* 1_099_511_628_211
+        }
         return Int64(hash >> 1 & ~0xfff_ffff) + Int64(round * 2_000_000) + 1
     }
 
@@ -47,6 +51,15 @@ struct WorkloadBench: Sendable {
         if let error = recorder.total().errors.first {
             throw OperationFailure(description: "the history could not be written: \(error.key)")
         }
+    }
+
+    /// Fills a folder with as many keys as the settings say, unless an earlier run has left them.
+    func fill(_ keys: KeyMaker) async throws {
+        let count = Int64(settings.keys)
+        if settings.folder != nil, try await session.perform(.count(key: keys.first, end: keys.end)).count == count {
+            return
+        }
+        try await fill(keys, 0..<settings.keys)
     }
 
     /// Fills a folder with keys, a hundred in a transaction or a megabyte.

@@ -28,8 +28,11 @@ public enum WorkloadCatalog {
         Entry(name: "watch-keys", summary: "puts, and --watchers watches of one key each") {
             WatchWorkload(kind: .keys)
         },
-        Entry(name: "catch-up", summary: "--watchers watches that begin --history revisions back") {
+        Entry(name: "catch-up", summary: "--watchers watches of all keys that begin --history revisions back") {
             WatchWorkload(kind: .catchUp)
+        },
+        Entry(name: "catch-up-keys", summary: "the same, of one of --keys keys each") {
+            WatchWorkload(kind: .catchUpKeys)
         },
         Entry(name: "lease", summary: "--leases leases kept alive every ten seconds, and some that expire") {
             LeaseWorkload()

@@ -60,14 +60,17 @@ struct BenchRunCommand: AsyncParsableCommand {
     @Option(help: "Nodes of the cluster that kubernetes plays.")
     var nodes: Int = 100
 
-    @Option(help: "Watches of watch, watch-keys and catch-up.")
+    @Option(help: "Watches of watch, watch-keys, catch-up and catch-up-keys.")
     var watchers: Int = 100
 
     @Option(help: "Leases of lease.")
     var leases: Int = 1_000
 
-    @Option(help: "Revisions that catch-up goes back and compaction takes away.")
+    @Option(help: "Revisions that catch-up and catch-up-keys go back and compaction takes away.")
     var history: Int = 20_000
+
+    @Option(help: "A name under which keys stay, to be found again by the next run that is given it.")
+    var folder: String?
 
     @Option(help: "What random choices begin with.")
     var seed: UInt64 = 1
@@ -124,6 +127,7 @@ struct BenchRunCommand: AsyncParsableCommand {
         settings.watchers = watchers
         settings.leases = leases
         settings.history = history
+        settings.folder = folder
         settings.seed = seed
         var workloads = workload.flatMap { $0.split(separator: ",").map(String.init) }
         if workloads.isEmpty { workloads = ["put", "get", "txn"] }
