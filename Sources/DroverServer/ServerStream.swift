@@ -127,8 +127,11 @@ final class ServerStream {
     }
 
     /// Sends a piece of one long message, whose length its first piece carries.
-    func sendRaw(_ piece: ByteBuffer, promise: EventLoopPromise<Void>) {
-        if ended { return promise.succeed() }
+    func sendRaw(_ piece: ByteBuffer, promise: EventLoopPromise<Void>?) {
+        if ended {
+            promise?.succeed()
+            return
+        }
         if form == .json {
             do {
                 var list = jsonList ?? GatewayListJSON()
@@ -136,12 +139,15 @@ final class ServerStream {
                 jsonList = list
                 sendJSONPart(text, promise: promise)
             } catch {
-                promise.succeed()
+                promise?.succeed()
                 fail(CallStatus(code: 13, message: "drover: the reply could not be put into JSON"))
             }
             return
         }
-        guard case .http2(let connection, let stream) = transport else { return promise.succeed() }
+        guard case .http2(let connection, let stream) = transport else {
+            promise?.succeed()
+            return
+        }
         if !headSent {
             headSent = true
             connection.sendHead(stream)

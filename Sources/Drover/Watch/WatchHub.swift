@@ -10,7 +10,9 @@ final class WatchHub {
     var ready: [Watcher] = []
     var pass: CatchUpPass?
     /// Deliveries of the present round, by target.
-    var outbox: [(target: any WatchTarget, deliveries: [WatchDelivery])] = []
+    private var outbox: [(target: any WatchTarget, deliveries: [WatchDelivery])] = []
+    /// Where in it each target is: of watches through the library each has one of its own.
+    private var outboxPlaces: [ObjectIdentifier: Int] = [:]
     var watcherCount = 0
     /// `meta` as the creates of the present round see it: all of them were queued before it was read.
     private var roundMeta: StoreMeta?
@@ -264,9 +266,13 @@ final class WatchHub {
     func tell(_ consumer: WatchConsumer, _ id: Int64, _ revision: Int64, _ kind: WatchDelivery.Kind) {
         let delivery = WatchDelivery(consumer: consumer, id: id, revision: revision, kind: kind)
         consumer.delivered(delivery.footprint)
-        if let i = outbox.firstIndex(where: { $0.target === consumer.target }) {
-            outbox[i].deliveries.append(delivery)
+        let last = outbox.count - 1
+        if last >= 0 && outbox[last].target === consumer.target {
+            outbox[last].deliveries.append(delivery)
+        } else if let place = outboxPlaces[ObjectIdentifier(consumer.target)] {
+            outbox[place].deliveries.append(delivery)
         } else {
+            outboxPlaces[ObjectIdentifier(consumer.target)] = last + 1
             outbox.append((consumer.target, [delivery]))
         }
     }
@@ -275,5 +281,6 @@ final class WatchHub {
         if outbox.isEmpty { return }
         for (target, deliveries) in outbox { target.deliver(deliveries) }
         outbox.removeAll(keepingCapacity: true)
+        outboxPlaces.removeAll(keepingCapacity: true)
     }
 }

@@ -30,8 +30,12 @@ final class RangeStreamer: @unchecked Sendable {
     private var isFinished = false
     private var hasLeftGate = false
 
+    /// Whether a reply that needs no other form may leave in several buffers. One buffer's memory is doubled as it grows: a page that is a little
+    /// longer than half a megabyte would hold a whole one.
+    private let splits: Bool
+
     private struct Piece: Sendable {
-        var buffer: ByteBuffer
+        var buffers: [ByteBuffer]
         /// Whether the reply is complete with it.
         var isLast: Bool
         /// Whether the whole reply is this one piece.
@@ -44,6 +48,7 @@ final class RangeStreamer: @unchecked Sendable {
         caller = stream.caller
         context = stream.context
         allocator = stream.allocator
+        if case .identity = stream.encoding { splits = stream.form == .wire } else { splits = false }
     }
 
     func start() {
@@ -92,16 +97,23 @@ final class RangeStreamer: @unchecked Sendable {
         case .failure(let error):
             stream.fail(error)
         case .success(let piece):
-            if piece.isOnly { return stream.reply(piece.buffer) }
-            isFinished = piece.isLast
-            let bytes = piece.buffer.readableBytes
-            inFlight += bytes
-            let promise = context.loop.makePromise(of: Void.self)
-            promise.futureResult.whenComplete { _ in
-                self.inFlight -= bytes
-                self.goOn()
+            if piece.isOnly {
+                if piece.buffers.count == 1 { return stream.reply(piece.buffers[0]) }
+                for buffer in piece.buffers { stream.sendRaw(buffer, promise: nil) }
+                return stream.finish()
             }
-            stream.sendRaw(piece.buffer, promise: promise)
+            isFinished = piece.isLast
+            // Counted before the first is sent, which may be at once.
+            inFlight += piece.buffers.reduce(0) { $0 + $1.readableBytes }
+            for buffer in piece.buffers {
+                let bytes = buffer.readableBytes
+                let promise = context.loop.makePromise(of: Void.self)
+                promise.futureResult.whenComplete { _ in
+                    self.inFlight -= bytes
+                    self.goOn()
+                }
+                stream.sendRaw(buffer, promise: promise)
+            }
             goOn()
         }
     }
@@ -131,7 +143,9 @@ final class RangeStreamer: @unchecked Sendable {
         let limit = request.limit > 0 ? request.limit : Int64.max
         let values = !request.keysOnly
 
-        var buffer = MessageBuffer.make(allocator, capacity: 64 << 10)
+        var buffer = MessageBuffer.make(allocator, capacity: 32 << 10)
+        var before: [ByteBuffer] = []
+        var bytesBefore = 0
         ResponseEncoder.appendHeader(context.header, meta.revision, to: &buffer)
         var rows: Int64 = 0
         var more = false
@@ -147,18 +161,28 @@ final class RangeStreamer: @unchecked Sendable {
                     more = true
                     return false
                 }
-                if buffer.readableBytes >= limits.listBufferBytes {
+                if bytesBefore + buffer.readableBytes >= limits.listBufferBytes {
                     full = true
                     return false
                 }
+                if splits && buffer.readableBytes > limits.listChunkBytes / 2 {
+                    let needed = ResponseEncoder.rangeRowSize(row, values: values)
+                    if buffer.writableBytes < needed && buffer.readableBytes + needed > limits.listChunkBytes {
+                        bytesBefore += buffer.readableBytes
+                        before.append(buffer)
+                        buffer = self.allocator.buffer(capacity: 32 << 10)
+                    }
+                }
                 rows += 1
                 ResponseEncoder.appendRangeRow(row, to: &buffer)
-                if rows == limit || buffer.readableBytes >= limits.listBufferBytes { self.lastKey = Bytes(row.key) }
+                if rows == limit || bytesBefore + buffer.readableBytes >= limits.listBufferBytes {
+                    self.lastKey = Bytes(row.key)
+                }
                 return true
             }
         }
         let headerBytes = ResponseEncoder.headerSize(context.header, meta.revision)
-        let firstBytes = buffer.readableBytes - MessageBuffer.prefixBytes - headerBytes
+        let firstBytes = bytesBefore + buffer.readableBytes - MessageBuffer.prefixBytes - headerBytes
         var total = headerBytes + firstBytes
         var measured: Int64 = 0
         if full {
@@ -185,12 +209,12 @@ final class RangeStreamer: @unchecked Sendable {
             rowsLeft = measured
             averageRowBytes = max(16, firstBytes / Int(max(1, rows)))
             if more { left = (count - shown, meta) }
-            MessageBuffer.seal(&buffer, length: total)
-            return Piece(buffer: buffer, isLast: false, isOnly: false)
+        } else {
+            buffer.writeBuffer(&tail)
         }
-        buffer.writeBuffer(&tail)
-        MessageBuffer.seal(&buffer)
-        return Piece(buffer: buffer, isLast: true, isOnly: true)
+        before.append(buffer)
+        MessageBuffer.seal(&before[0], length: total)
+        return Piece(buffers: before, isLast: !full, isOnly: !full)
     }
 
     /// Rows and bytes of the whole list, from a pass over the lengths of what comes after the first rows.
@@ -226,7 +250,8 @@ final class RangeStreamer: @unchecked Sendable {
         let meta = try reader.beginSnapshot()
         try context.store.authorize(meta, reader) { try $0.checkRead(request.range, caller) }
         if revision < meta.compacted { throw DroverError(.compacted) }
-        var buffer = allocator.buffer(capacity: limit + 4_096)
+        var buffer = allocator.buffer(capacity: limit)
+        var isFull = false
         let rest = KeyRange(lower: lastKey.successor, upper: upperBound)
         try reader.scan(
             rest,
@@ -237,7 +262,9 @@ final class RangeStreamer: @unchecked Sendable {
             if rowsLeft == 0 { return false }
             rowsLeft -= 1
             ResponseEncoder.appendRangeRow(row, to: &buffer)
-            if buffer.readableBytes >= limit || rowsLeft == 0 {
+            // The next row would hardly fit.
+            isFull = buffer.readableBytes + averageRowBytes > limit
+            if isFull || rowsLeft == 0 {
                 lastKey = Bytes(row.key)
                 return false
             }
@@ -249,9 +276,9 @@ final class RangeStreamer: @unchecked Sendable {
                 context.store.learnContinuation(request, after: lastKey, meta: left.meta, left: left.count)
             }
         }
-        if rowsLeft > 0 && buffer.readableBytes < limit {
+        if rowsLeft > 0 && !isFull {
             throw DroverError(.internalFault, message: "drover: a list at a revision changed while it was read")
         }
-        return Piece(buffer: buffer, isLast: rowsLeft == 0, isOnly: false)
+        return Piece(buffers: [buffer], isLast: rowsLeft == 0, isOnly: false)
     }
 }
