@@ -23,6 +23,7 @@ public final class SQLiteDriver: Driver, DriverProvider {
     let configuration: SQLiteConfiguration
     let logger: Logger
     let revisions = RevisionMap()
+    let chains = ChainMemory()
     let gate = ReadGate()
     private let lock = Mutex<FileLock?>(nil)
 

@@ -16,7 +16,7 @@ final class SQLiteReader: DriverReader, ForwardingView {
         try connection.execute("PRAGMA query_only = 1")
         try connection.execute("PRAGMA temp_store = MEMORY")
         try connection.execute("PRAGMA cache_size = -\(driver.configuration.readerCacheKiB)")
-        view = try SQLiteView(connection, driver.revisions)
+        view = try SQLiteView(connection, driver)
         gate = driver.gate
         begin = try connection.prepare("BEGIN")
         end = try connection.prepare("COMMIT")

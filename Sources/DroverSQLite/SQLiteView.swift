@@ -3,19 +3,11 @@ import Drover
 
 /// Reading on one connection: what the writer and the readers share.
 final class SQLiteView: DriverView {
-    private struct LongWay: Hashable {
-        let from: Int64
-        let downTo: Int64
-    }
-
-    /// Hops of a chain from which on its end is remembered, and how many ends are.
-    private static let longWay: Int64 = 256
-    private static let longWaysKept = 1_024
-
     private static let metaColumns = "revision, batch, compacted, swept, cluster_id, member_id, system_revision"
 
     let connection: SQLiteConnection
     private let revisions: RevisionMap
+    private let chains: ChainMemory
     private let meta: SQLiteStatement
     private let pointWithValue: SQLiteStatement
     private let pointWithoutValue: SQLiteStatement
@@ -28,15 +20,13 @@ final class SQLiteView: DriverView {
     private let byLease: SQLiteStatement
     private let leaseByID: SQLiteStatement
     private let system: SQLiteStatement
-    /// Where long chains have led to: a page walks its own for its rows, for its count, and with the next page again.
-    /// Events below a revision never change, and those that compaction takes nobody may ask for any more.
-    private var longWays: [LongWay: Int64] = [:]
     // Scans may nest, as when a transaction reads inside a read: a scan in use is not used again.
     private var scans: [String: [SQLiteStatement]] = [:]
 
-    init(_ connection: SQLiteConnection, _ revisions: RevisionMap) throws {
+    init(_ connection: SQLiteConnection, _ driver: SQLiteDriver) throws {
         self.connection = connection
-        self.revisions = revisions
+        revisions = driver.revisions
+        chains = driver.chains
         meta = try connection.prepare("SELECT \(Self.metaColumns) FROM drover_meta")
         pointWithValue = try connection.prepare(
             """
@@ -358,17 +348,15 @@ final class SQLiteView: DriverView {
 
     /// The id of the key's newest event at or below `newest`; 0 when there is none.
     private func follow(_ id: Int64, downTo newest: Int64) throws -> Int64 {
-        let way = LongWay(from: id, downTo: newest)
-        if let found = longWays[way] { return found }
+        let walk = ChainMemory.Walk(from: id, downTo: newest)
+        if let found = chains.end(of: walk) { return found }
         chain.bind(1, id)
         chain.bind(2, newest)
         defer { chain.reset() }
         guard try chain.step() else { return 0 }
-        if chain.integer(1) >= Self.longWay {
-            if longWays.count >= Self.longWaysKept { longWays.removeAll(keepingCapacity: true) }
-            longWays[way] = chain.integer(0)
-        }
-        return chain.integer(0)
+        let end = chain.integer(0)
+        if chain.integer(1) >= ChainMemory.longChain { chains.learn(end, of: walk) }
+        return end
     }
 
     private static func precedes(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {

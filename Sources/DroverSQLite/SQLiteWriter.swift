@@ -64,7 +64,7 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
                 },
                 Unmanaged.passUnretained(frames).toOpaque()
             )
-            view = try SQLiteView(connection, driver.revisions)
+            view = try SQLiteView(connection, driver)
             begin = try connection.prepare("BEGIN IMMEDIATE")
             commit = try connection.prepare("COMMIT")
             rollback = try connection.prepare("ROLLBACK")
