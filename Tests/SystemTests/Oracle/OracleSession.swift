@@ -60,8 +60,12 @@ final class OracleSession {
             var request = range()
             if chance(30) {
                 request.sortTarget = [.version, .create, .mod, .value][pick(4)]
-                // Which of several equal keys a limit leaves out is chance in etcd.
-                if request.sortOrder != .none { request.limit = 0 }
+                // Which of several equal keys a limit leaves out is chance in etcd. Without an order and without filters
+                // the limit comes before the sorting.
+                let isFiltered =
+                    request.minModRevision != 0 || request.maxModRevision != 0 || request.minCreateRevision != 0
+                    || request.maxCreateRevision != 0
+                if request.sortOrder != .none || isFiltered { request.limit = 0 }
             }
             try await call("/etcdserverpb.KV/Range", request, PBRangeResponse.self)
         case 55..<67: try await call("/etcdserverpb.KV/DeleteRange", delete(), PBDeleteRangeResponse.self)
@@ -124,7 +128,7 @@ final class OracleSession {
             (a, b) = (first.answer, second.answer)
             let isHeadMissing = isOld && Reply.self is any LaterHeadedReply.Type
             if a == b && first.shape != second.shape && !isHeadMissing && OracleJSON.hasOneShape(path) {
-                differences.append("\(path) in JSON: \(first.shape.symmetricDifference(second.shape)) for \(request)")
+                differences.append("\(path) in JSON: \(first.shape.symmetricDifference(second.shape)) for \(request.textFormatString())")
             }
         } else {
             let (ours, theirs) = (ours, theirs)
@@ -135,7 +139,9 @@ final class OracleSession {
         compared += 1
         calls[path, default: 0] += 1
         if a != b, differences.count < 1_000 {
-            differences.append("\(path) as \(caller ?? "-")\nrequest: \(request)\nours: \(a)\netcd: \(b)")
+            differences.append(
+                "\(path) as \(caller ?? "-")\nrequest: \(request.textFormatString())\nours: \(a.text)\netcd: \(b.text)"
+            )
         }
         guard case .reply(let theirs) = b else { return nil }
         revision = max(revision, Self.headerRevision(theirs))
@@ -143,9 +149,17 @@ final class OracleSession {
         return nil
     }
 
-    private enum Answer<Reply: Equatable & Sendable>: Equatable, Sendable {
+    private enum Answer<Reply: Message & Equatable>: Equatable, Sendable {
         case reply(Reply)
         case error(ClientError)
+
+        // Optimized, messages describe themselves by nothing but their type.
+        var text: String {
+            switch self {
+            case .reply(let reply): reply.textFormatString()
+            case .error(let error): "\(error)"
+            }
+        }
     }
 
     private static func answer<Reply: Message & Equatable>(
@@ -235,8 +249,11 @@ final class OracleSession {
             let b = other.snapshot()
             if a != b {
                 let at = zip(a.events, b.events).enumerated().first { $0.element.0 != $0.element.1 }
+                let first = at.map {
+                    "\($0.offset): \($0.element.0.textFormatString())\n\($0.element.1.textFormatString())"
+                }
                 differences.append(
-                    "watch \(mine.request)\nours: \(a.events.count) events, \(a.ending)\netcd: \(b.events.count) events, \(b.ending)\nfirst difference: \(String(describing: at))"
+                    "watch \(mine.request.textFormatString())\nours: \(a.events.count) events, \(a.ending)\netcd: \(b.events.count) events, \(b.ending)\nfirst difference: \(first ?? "-")"
                 )
             }
         }
