@@ -128,7 +128,8 @@ final class OracleSession {
             (a, b) = (first.answer, second.answer)
             let isHeadMissing = isOld && Reply.self is any LaterHeadedReply.Type
             if a == b && first.shape != second.shape && !isHeadMissing && OracleJSON.hasOneShape(path) {
-                differences.append("\(path) in JSON: \(first.shape.symmetricDifference(second.shape)) for \(request.textFormatString())")
+                let names = first.shape.symmetricDifference(second.shape)
+                differences.append("\(path) in JSON: \(names) for \(request.textFormatString())")
             }
         } else {
             let (ours, theirs) = (ours, theirs)
