@@ -27,6 +27,9 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
     /// Where a write is a sync of this machine's disk, and there is a core for the loop beside the committer's.
     private let answerWatch: AnswerWatch?
     var listGate: ListGate
+    /// The store's revision as of what a connection is being handed: whatever came in one read was sent before it. Nil
+    /// until something in the read has asked for it.
+    var revisionOfRead: Int64?
     private var connectionsThatSent: Deque<HTTP2Connection> = []
     private var isBeginningLists = false
     private var calls: [WriteCall] = []

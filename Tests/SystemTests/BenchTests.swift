@@ -43,7 +43,7 @@ extension SystemTests {
 
         private static let everything = [
             "put", "get", "txn", "delete", "mixed", "page", "list", "count", "kubernetes", "watch", "watch-keys",
-            "catch-up", "catch-up-keys", "lease", "lock", "compaction", "recover",
+            "watch-beside", "catch-up", "catch-up-keys", "lease", "lock", "compaction", "recover",
         ]
 
         @Test(

@@ -82,6 +82,7 @@ extension WatchHub {
         _ index: WatchIndex,
         from first: Int64
     ) -> [LogPosition: KeyValue]? {
+        if index.previousCount == 0 { return [:] }
         var wanted: [ChangeSet.LogEvent] = []
         for event in events where event.main >= first && event.previousMain != 0 {
             var isWanted = false

@@ -10,6 +10,8 @@ struct WatchIndex {
     private var groups: [KeyRange: Group] = [:]
     private var ranges = IntervalTree<Group>()
     private(set) var count = 0
+    /// How many of them want events with previous values.
+    private(set) var previousCount = 0
 
     var isEmpty: Bool { count == 0 }
 
@@ -30,13 +32,19 @@ struct WatchIndex {
             groups[range] = group
             ranges.insert(range, group)
         }
-        if group.watchers.updateValue(watcher, forKey: ObjectIdentifier(watcher)) == nil { count += 1 }
+        if group.watchers.updateValue(watcher, forKey: ObjectIdentifier(watcher)) == nil {
+            count += 1
+            if watcher.request.wantsPrevious { previousCount += 1 }
+        }
     }
 
     mutating func remove(_ watcher: Watcher) {
         let range = watcher.request.range
         guard let group = range.isSingle ? exact[range.lower] : groups[range] else { return }
-        if group.watchers.removeValue(forKey: ObjectIdentifier(watcher)) != nil { count -= 1 }
+        if group.watchers.removeValue(forKey: ObjectIdentifier(watcher)) != nil {
+            count -= 1
+            if watcher.request.wantsPrevious { previousCount -= 1 }
+        }
         guard group.watchers.isEmpty else { return }
         if range.isSingle {
             exact[range.lower] = nil

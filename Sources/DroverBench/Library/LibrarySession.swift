@@ -55,6 +55,37 @@ final class LibrarySession: BenchSession {
         }
     }
 
+    func keepAlive(_ plan: KeepAlivePlan, clients: Int, recorder: LoadRecorder) async throws -> Int {
+        await withTaskGroup(of: Int.self) { group in
+            for client in 0..<clients {
+                group.addTask { await self.keepAlive(plan, client, clients, recorder) }
+            }
+            return await group.reduce(0, +)
+        }
+    }
+
+    private func keepAlive(_ plan: KeepAlivePlan, _ client: Int, _ clients: Int, _ recorder: LoadRecorder) async -> Int
+    {
+        var gone = 0
+        var due = Clock.now() + UInt64(client) * KeepAlivePlan.burstNanoseconds / UInt64(clients)
+        var burst = 0
+        while due < recorder.end {
+            let now = Clock.now()
+            if due > now { try? await Task.sleep(nanoseconds: due - now) }
+            for lease in plan.due(burst: burst, client: client, of: clients) {
+                do {
+                    if try await store.keepAlive(lease) == nil { gone += 1 }
+                    recorder.record(.keepAlive, lane: client, began: due, ended: Clock.now())
+                } catch {
+                    recorder.fail((error as? DroverError)?.message ?? "\(error)", lane: client)
+                }
+            }
+            burst += 1
+            due += KeepAlivePlan.burstNanoseconds
+        }
+        return gone
+    }
+
     func perform(_ operation: Operation) async throws -> OperationResult {
         var result = OperationResult()
         switch operation {

@@ -3,6 +3,11 @@ protocol BenchSession: Sendable {
     /// Runs the lanes until each has no more to do or the recorder's time is over.
     func run(_ lanes: [LaneScript], pace: Pace, recorder: LoadRecorder) async throws
 
+    /// Renews leases until the recorder's time is over.
+    ///
+    /// - Returns: how often a lease was said to have gone.
+    func keepAlive(_ plan: KeepAlivePlan, clients: Int, recorder: LoadRecorder) async throws -> Int
+
     /// One call, for setting up and looking after.
     func perform(_ operation: Operation) async throws -> OperationResult
 

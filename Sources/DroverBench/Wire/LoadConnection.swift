@@ -138,6 +138,11 @@ final class LoadConnection: ChannelInboundHandler {
         flush()
     }
 
+    /// A further message of a call; it goes out with ``flush()``.
+    func add(_ id: UInt32, _ message: ByteBuffer) {
+        if let stream = streams[id] { send(id, stream, message, ends: false) }
+    }
+
     private func send(_ id: UInt32, _ stream: Stream, _ message: ByteBuffer, ends: Bool) {
         let length = message.readableBytes + 5
         if stream.unsent == nil && length <= min(stream.window, sendWindow, Self.largestFrame) {

@@ -56,6 +56,22 @@ final class WireSession: BenchSession {
         for future in futures { try await future.get() }
     }
 
+    func keepAlive(_ plan: KeepAlivePlan, clients: Int, recorder: LoadRecorder) async throws -> Int {
+        var futures: [EventLoopFuture<Int>] = []
+        for (place, channel) in channels.enumerated() {
+            let count = channels.count
+            let future = try await onLoop(channel) { connection -> EventLoopFuture<Int> in
+                let stream = WireKeepAlive(plan, client: place, of: count, connection, channel.eventLoop, recorder)
+                stream.start()
+                return stream.done.futureResult
+            }
+            futures.append(future)
+        }
+        var gone = 0
+        for future in futures { gone += try await future.get() }
+        return gone
+    }
+
     private static func seconds(until end: UInt64) -> Int64 {
         let now = Clock.now()
         return end == .max || end < now ? 0 : Int64((end - now) / 1_000_000_000)

@@ -3,7 +3,7 @@ import Synchronization
 /// Watches and writers: many watches of one range, or one watch of each key; or watches that begin in the past.
 struct WatchWorkload: Workload {
     enum Kind: Sendable {
-        case range, keys, catchUp, catchUpKeys
+        case range, keys, beside, catchUp, catchUpKeys
 
         var isOfThePast: Bool { self == .catchUp || self == .catchUpKeys }
     }
@@ -25,20 +25,25 @@ struct WatchWorkload: Workload {
         let keys = bench.keys("w/")
         if kind.isOfThePast { return try await catchUp(bench, keys) }
         let watchers = bench.settings.watchers
+        let others = bench.keys("o/")
         let plans = (0..<watchers).map { number in
-            kind == .range
-                ? WatchPlan(key: keys.first, end: keys.end) : WatchPlan(key: keys.key(number), end: [])
+            switch kind {
+            case .range: WatchPlan(key: keys.first, end: keys.end)
+            case .beside: WatchPlan(key: others.key(number), end: [])
+            default: WatchPlan(key: keys.key(number), end: [])
+            }
         }
         let fleet = try await WatchFleet(bench, plans, isStamped: true)
         // Every acknowledged put is one event, for all watches or for the key's own.
-        let puts = Mutex([Int](repeating: 0, count: watchers))
+        let targets = kind == .beside ? bench.settings.keys : watchers
+        let puts = Mutex([Int](repeating: 0, count: targets))
         let values = bench.values()
         let scripts: [LaneScript] = (0..<bench.settings.lanes).map { lane in
             var random = bench.random(lane)
             var last: Int?
             return ClosureScript { result in
                 if let last, result != nil { puts.withLock { $0[last] += 1 } }
-                let number = random.next(below: watchers)
+                let number = random.next(below: targets)
                 last = number
                 return .put(key: keys.key(number), value: values.stamped(&random), lease: 0)
             }
@@ -46,7 +51,12 @@ struct WatchWorkload: Workload {
         bench.begin()
         try await bench.session.run(scripts, pace: bench.pace, recorder: bench.recorder)
         let made = puts.withLock { $0 }
-        let expected = kind == .range ? [Int](repeating: made.reduce(0, +), count: watchers) : made
+        let expected: [Int]
+        switch kind {
+        case .range: expected = [Int](repeating: made.reduce(0, +), count: watchers)
+        case .beside: expected = [Int](repeating: 0, count: watchers)
+        default: expected = made
+        }
         var figures = await fleet.settle(expected: expected)
         figures["events/s"] = figures["events"]! / (bench.settings.warmUpSeconds + bench.settings.seconds)
         return figures

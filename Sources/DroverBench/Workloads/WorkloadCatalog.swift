@@ -28,6 +28,9 @@ public enum WorkloadCatalog {
         Entry(name: "watch-keys", summary: "puts, and --watchers watches of one key each") {
             WatchWorkload(kind: .keys)
         },
+        Entry(name: "watch-beside", summary: "puts of --keys keys beside --watchers watches of one other key each") {
+            WatchWorkload(kind: .beside)
+        },
         Entry(name: "catch-up", summary: "--watchers watches of all keys that begin --history revisions back") {
             WatchWorkload(kind: .catchUp)
         },

@@ -57,6 +57,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        loopContext.revisionOfRead = nil
         switch unwrapInboundIn(data) {
         case .head(let head):
             keepsAlive = head.isKeepAlive
@@ -99,6 +100,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
+        loopContext.revisionOfRead = nil
         loopContext.submit()
         loopContext.flush()
         context.fireChannelReadComplete()

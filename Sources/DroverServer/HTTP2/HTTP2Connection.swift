@@ -144,6 +144,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     // MARK: - Bytes in
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        loopContext.revisionOfRead = nil
         var bytes = unwrapInboundIn(data)
         loopContext.metrics.receivedBytes.add(bytes.readableBytes, ordering: .relaxed)
         if var pending = pendingBytes {
@@ -204,6 +205,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
+        loopContext.revisionOfRead = nil
         topUp()
         loopContext.submit()
         if out.readableBytes > 0 { flush() }

@@ -86,11 +86,13 @@ final class LeaseKeepAliveStream: StreamSession {
         if let reader = context.reader {
             // etcd fills the header before it renews.
             do {
-                let revision = try reader.beginSnapshot().revision
-                reader.endSnapshot()
-                renew(id, revision)
+                // Clients send the renewals of many leases together.
+                if context.revisionOfRead == nil {
+                    defer { reader.endSnapshot() }
+                    context.revisionOfRead = try reader.beginSnapshot().revision
+                }
+                renew(id, context.revisionOfRead!)
             } catch {
-                reader.endSnapshot()
                 stream.fail(error)
             }
             return

@@ -1,0 +1,88 @@
+import NIOCore
+
+/// One client's stream of renewals: an answer for each, in order.
+final class WireKeepAlive: LoadConnection.Receiver {
+    /// How many answers said that the lease had gone.
+    let done: EventLoopPromise<Int>
+    private let plan: KeepAlivePlan
+    private let client: Int
+    private let clients: Int
+    private let connection: LoadConnection
+    private let loop: any EventLoop
+    private let recorder: LoadRecorder
+    private var stream: UInt32?
+    private var burst = 0
+    private var sent = CircularBuffer<(lease: Int64, moment: UInt64)>()
+    private var gone = 0
+    private var isDone = false
+
+    init(
+        _ plan: KeepAlivePlan,
+        client: Int,
+        of clients: Int,
+        _ connection: LoadConnection,
+        _ loop: any EventLoop,
+        _ recorder: LoadRecorder
+    ) {
+        self.plan = plan
+        self.client = client
+        self.clients = clients
+        self.connection = connection
+        self.loop = loop
+        self.recorder = recorder
+        done = loop.makePromise()
+    }
+
+    /// The clients' bursts are spread over the half second.
+    func start() { later(UInt64(client) * KeepAlivePlan.burstNanoseconds / UInt64(clients)) }
+
+    private func later(_ nanoseconds: UInt64) {
+        let own = NIOLoopBound(self, eventLoop: loop)
+        loop.scheduleTask(in: .nanoseconds(Int64(nanoseconds))) { own.value.renew() }
+    }
+
+    private func renew() {
+        if isDone { return }
+        let now = Clock.now()
+        if now >= recorder.end { return finish() }
+        for lease in plan.due(burst: burst, client: client, of: clients) {
+            var message = ByteBuffer()
+            WireForm.write(.keepAlive(id: lease), into: &message)
+            sent.append((lease, now))
+            if let stream {
+                connection.add(stream, message)
+            } else {
+                stream = connection.begin(WireForm.path(.keepAlive(id: lease)), message, ends: false, self)
+            }
+        }
+        connection.flush()
+        burst += 1
+        later(KeepAlivePlan.burstNanoseconds)
+    }
+
+    private func finish() {
+        if isDone { return }
+        isDone = true
+        if let stream { connection.reset(stream) }
+        done.succeed(gone)
+    }
+
+    func receive(_ message: ByteBufferView) {
+        guard let (lease, moment) = sent.popFirst(),
+            let result = try? message.withUnsafeBytes({ try WireForm.read(.keepAlive(id: lease), $0) }),
+            result.lease == lease
+        else {
+            recorder.fail("an answer to a renewal is not of its lease", lane: client)
+            return
+        }
+        if !result.succeeded { gone += 1 }
+        recorder.record(.keepAlive, lane: client, began: moment, ended: Clock.now(), bytes: result.bytes)
+    }
+
+    func end(_ failure: OperationFailure?) {
+        if isDone { return }
+        recorder.fail(failure?.description ?? "the stream of renewals ended", lane: client)
+        isDone = true
+        done.succeed(gone)
+    }
+}
