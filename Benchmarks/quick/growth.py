@@ -63,14 +63,14 @@ def keys(program, place, directory, options):
     sizes = (10_000, options.keys)
     ports = place(), place()
     found = {}
-    calls = ["--workload", "get,page,mixed,count", "--read-ratio", "0", "--duration", "3s", "--warm-up", "1s",
+    calls = ["--workload", "get,pages,mixed,count", "--read-ratio", "0", "--duration", "3s", "--warm-up", "1s",
              "--folder", "growth"]
     for _ in range(options.rounds):
         for port, count in zip(ports, sizes):
             result = bench(program, f"http://127.0.0.1:{port}", directory, calls + ["--keys", str(count)])
             for name, round in result.items():
                 found.setdefault(name, {}).setdefault(count, []).append(rate(round))
-    for name, title in (("get", "get"), ("mixed", "put"), ("page", "page of 500"), ("count", "count")):
+    for name, title in (("get", "get"), ("mixed", "put"), ("pages", "page of 500"), ("count", "count")):
         small, large = (statistics.median(found[name][count]) for count in sizes)
         compared(f"{title}, 10,000 to {options.keys:,} keys", small, large)
     events(program, ports, directory, options, f"event, 10,000 to {options.keys:,} keys")
@@ -183,10 +183,11 @@ def large(program, place, directory, options):
     url = f"http://127.0.0.1:{port}"
     common = ["--folder", "large", "--connections", "64", "--streams", "1", "--warm-up", "1s", "--duration", "10s"]
     for count in (10_000, 300_000):
-        result = bench(program, url, directory, ["--workload", "page", "--keys", str(count), *common])["page"]
-        series = result["series"]["page"]
-        print(f"  pages of 500 of {count:,} keys, 64 callers: {series['rate'] * 500:,.0f} keys/s, "
-              f"median {series['percentiles'][8] / 1e3:,.0f} ms", flush=True)
+        for workload, title in (("pages", "one after the other"), ("page", "from random keys on")):
+            result = bench(program, url, directory, ["--workload", workload, "--keys", str(count), *common])[workload]
+            series = result["series"]["page"]
+            print(f"  pages of 500 of {count:,} keys, 64 callers, {title}: {series['rate'] * 500:,.0f} keys/s, "
+                  f"median {series['percentiles'][8] / 1e3:,.0f} ms", flush=True)
     before = resident(process)
     begun = time.monotonic()
     path, _ = CALLS["whole list"]

@@ -42,7 +42,8 @@ extension SystemTests {
         }
 
         private static let everything = [
-            "put", "get", "txn", "delete", "mixed", "page", "list", "count", "kubernetes", "watch", "watch-keys",
+            "put", "get", "txn", "delete", "mixed", "page", "pages", "list", "count", "kubernetes", "watch",
+            "watch-keys",
             "watch-beside", "catch-up", "catch-up-keys", "lease", "lock", "compaction", "recover",
         ]
 

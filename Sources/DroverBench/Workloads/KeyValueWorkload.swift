@@ -1,7 +1,7 @@
 /// Calls on single keys, pages and lists, all of one kind or reads and writes mixed.
 struct KeyValueWorkload: Workload {
     enum Kind: Sendable {
-        case put, get, txn, delete, mixed, page, list, count
+        case put, get, txn, delete, mixed, page, pages, list, count
     }
 
     let kind: Kind
@@ -9,7 +9,7 @@ struct KeyValueWorkload: Workload {
     func prepare(_ bench: WorkloadBench) async throws {
         if bench.round > 0 { return }
         switch kind {
-        case .get, .mixed, .page, .list, .count: try await bench.fill(bench.keys("k/"))
+        case .get, .mixed, .page, .pages, .list, .count: try await bench.fill(bench.keys("k/"))
         case .put, .txn, .delete: break
         }
     }
@@ -44,6 +44,9 @@ struct KeyValueWorkload: Workload {
                     let last = max(1, settings.keys - 500)
                     return .list(key: keys.key(random.next(below: last)), end: keys.end, limit: 500, revision: 0)
                 }
+            case .pages:
+                // Lanes are spread over the keys: they do not all ask for the same page.
+                return PageWalk(keys, from: keys.key(lane * settings.keys / lanes))
             case .list: return ClosureScript { _ in .list(key: keys.first, end: keys.end, limit: 0, revision: 0) }
             case .count: return ClosureScript { _ in .count(key: keys.first, end: keys.end) }
             }
@@ -51,6 +54,23 @@ struct KeyValueWorkload: Workload {
         bench.begin()
         try await bench.session.run(scripts, pace: bench.pace, recorder: bench.recorder)
         return [:]
+    }
+}
+
+/// Walks through all keys in pages of 500, as Kubernetes lists, over and over.
+private final class PageWalk: LaneScript, @unchecked Sendable {
+    private let keys: KeyMaker
+    private let start: [UInt8]
+
+    init(_ keys: KeyMaker, from start: [UInt8]) {
+        self.keys = keys
+        self.start = start
+    }
+
+    override func next(after result: OperationResult?) -> Operation? {
+        var from = start
+        if let result { from = result.more ? result.lastKey + [0] : keys.first }
+        return .list(key: from, end: keys.end, limit: 500, revision: 0)
     }
 }
 

@@ -17,6 +17,9 @@ public enum WorkloadCatalog {
         },
         Entry(name: "mixed", summary: "reads and puts, by --read-ratio") { KeyValueWorkload(kind: .mixed) },
         Entry(name: "page", summary: "pages of 500 keys from a random key on") { KeyValueWorkload(kind: .page) },
+        Entry(name: "pages", summary: "all keys, page by page of 500, each from where the last ended") {
+            KeyValueWorkload(kind: .pages)
+        },
         Entry(name: "list", summary: "whole lists of --keys keys") { KeyValueWorkload(kind: .list) },
         Entry(name: "count", summary: "counts of --keys keys") { KeyValueWorkload(kind: .count) },
         Entry(name: "kubernetes", summary: "what the apiserver of a cluster of --nodes nodes sends") {
