@@ -32,6 +32,8 @@ final class LoadConnection: ChannelInboundHandler {
 
     private static let streamWindow = 64 << 20
     private static let connectionWindow = 1 << 30
+    /// What one read brings at most, about.
+    private static let readBytes = 64 << 10
     private static let largestFrame = 16_384
 
     private var headers: HeaderTable
@@ -220,7 +222,14 @@ final class LoadConnection: ChannelInboundHandler {
             let payload = input.readSlice(length: length)!
             receive(kind, flags, id, payload)
         }
-        if input.readableBytes == 0 { input.clear() }
+        guard input.readableBytes > 0 else {
+            input = ByteBuffer()
+            return
+        }
+        // Messages that are not whole yet share the buffer's memory: writing to it would copy all that was ever in it.
+        var rest = context.channel.allocator.buffer(capacity: input.readableBytes + Self.readBytes)
+        rest.writeBuffer(&input)
+        input = rest
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {

@@ -44,9 +44,7 @@ struct KeyValueWorkload: Workload {
                     let last = max(1, settings.keys - 500)
                     return .list(key: keys.key(random.next(below: last)), end: keys.end, limit: 500, revision: 0)
                 }
-            case .pages:
-                // Lanes are spread over the keys: they do not all ask for the same page.
-                return PageWalk(keys, from: keys.key(lane * settings.keys / lanes))
+            case .pages: return PageWalk(keys)
             case .list: return ClosureScript { _ in .list(key: keys.first, end: keys.end, limit: 0, revision: 0) }
             case .count: return ClosureScript { _ in .count(key: keys.first, end: keys.end) }
             }
@@ -60,16 +58,11 @@ struct KeyValueWorkload: Workload {
 /// Walks through all keys in pages of 500, as Kubernetes lists, over and over.
 private final class PageWalk: LaneScript, @unchecked Sendable {
     private let keys: KeyMaker
-    private let start: [UInt8]
 
-    init(_ keys: KeyMaker, from start: [UInt8]) {
-        self.keys = keys
-        self.start = start
-    }
+    init(_ keys: KeyMaker) { self.keys = keys }
 
     override func next(after result: OperationResult?) -> Operation? {
-        var from = start
-        if let result { from = result.more ? result.lastKey + [0] : keys.first }
+        let from = result.map { $0.more ? $0.lastKey + [0] : keys.first } ?? keys.first
         return .list(key: from, end: keys.end, limit: 500, revision: 0)
     }
 }
