@@ -143,6 +143,10 @@ extension OracleSession {
         case 8:
             let request = PBMoveLeaderRequest.with { $0.targetID = UInt64(1 + pick(9)) }
             try await call("/etcdserverpb.Maintenance/MoveLeader", request, PBMoveLeaderResponse.self)
+            if chance(10) {
+                let defragment = PBDefragmentRequest()
+                try await call("/etcdserverpb.Maintenance/Defragment", defragment, PBDefragmentResponse.self)
+            }
         default:
             let request = PBHealthCheckRequest.with { $0.service = chance(80) ? "" : "nobody" }
             try await call("/grpc.health.v1.Health/Check", request, PBHealthCheckResponse.self)
