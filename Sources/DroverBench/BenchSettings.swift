@@ -24,7 +24,7 @@ public struct BenchSettings: Sendable, Codable {
     public var readRatio = 0.9
     /// Nodes of the cluster that `kubernetes` plays. Default 100.
     public var nodes = 100
-    /// Watches of `watch` and `watch-keys`; watches that resume in `catch-up` and `catch-up-keys`. Default 100.
+    /// Watches of `watch`, `watch-keys` and `watch-beside`; watches that resume in `catch-up` and `catch-up-keys`. Default 100.
     public var watchers = 100
     /// Leases of `lease`. Default 1,000.
     public var leases = 1_000

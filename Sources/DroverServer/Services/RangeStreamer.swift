@@ -30,8 +30,8 @@ final class RangeStreamer: @unchecked Sendable {
     private var isFinished = false
     private var hasLeftGate = false
 
-    /// Whether a reply that needs no other form may leave in several buffers. One buffer's memory is doubled as it grows: a page that is a little
-    /// longer than half a megabyte would hold a whole one.
+    /// Whether a reply that needs no other form may leave in several buffers. One buffer's memory is doubled as it grows:
+    /// a page that is a little longer than half a megabyte would hold a whole one.
     private let splits: Bool
 
     private struct Piece: Sendable {

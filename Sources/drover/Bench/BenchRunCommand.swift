@@ -60,7 +60,7 @@ struct BenchRunCommand: AsyncParsableCommand {
     @Option(help: "Nodes of the cluster that kubernetes plays.")
     var nodes: Int = 100
 
-    @Option(help: "Watches of watch, watch-keys, catch-up and catch-up-keys.")
+    @Option(help: "Watches of watch, watch-keys, watch-beside, catch-up and catch-up-keys.")
     var watchers: Int = 100
 
     @Option(help: "Leases of lease.")
