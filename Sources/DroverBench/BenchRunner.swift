@@ -121,11 +121,13 @@ public struct BenchRunner: Sendable {
         try check(settings.watchers, 1...most.watchers, "watchers")
         try check(settings.leases, 1...most.leases, "leases")
         try check(settings.history, 1...most.history, "the history")
-        let isFolder = settings.folder?.utf8.allSatisfy { (33...126).contains($0) && $0 != UInt8(ascii: "/") } ?? true
-        try check(
-            isFolder && (settings.folder.map { (1...100).contains($0.utf8.count) } ?? true),
-            "the folder's name must be 1 to 100 visible ASCII characters without /"
-        )
+        if let folder = settings.folder?.utf8 {
+            let isVisible = folder.allSatisfy { (33...126).contains($0) && $0 != UInt8(ascii: "/") }
+            try check(
+                isVisible && (1...100).contains(folder.count),
+                "the folder's name must be 1 to 100 visible ASCII characters without /"
+            )
+        }
         try check(KeyOrder(rawValue: settings.keyOrder) != nil, "the key order must be random, sequential or zipf")
         for size in [settings.keySize, settings.valueSize] where SizeDistribution(size) == nil {
             throw BenchError("a size must be BYTES, uniform:LOW-HIGH or zipf:LOW-HIGH")
@@ -149,11 +151,12 @@ public struct BenchRunner: Sendable {
             var measurements = targets.map {
                 BenchReport.Measurement(workload: name, target: $0.name, rounds: [], skipped: nil)
             }
-            let prefix = "/drover-bench/\(settings.folder ?? "\(run)/\(name)")/"
+            let folder = workload.findsKeys ? settings.folder : nil
+            let prefix = "/drover-bench/\(folder ?? "\(run)/\(name)")/"
             for round in 0..<settings.rounds {
                 for (place, target) in targets.enumerated() where measurements[place].skipped == nil {
                     do {
-                        let result = try await self.round(workload, name, target, run, prefix, round)
+                        let result = try await self.round(workload, name, target, prefix, round)
                         measurements[place].rounds.append(result)
                         progress(
                             .finished(
@@ -170,7 +173,7 @@ public struct BenchRunner: Sendable {
                     }
                 }
             }
-            for target in targets where settings.folder == nil {
+            for target in targets where folder == nil {
                 let session = try await target.open(connections: 1)
                 let keys = KeyMaker(prefix: prefix, size: .fixed(0), seed: 0)
                 _ = try await session.perform(.delete(key: keys.first, end: keys.end))
@@ -185,7 +188,6 @@ public struct BenchRunner: Sendable {
         _ workload: any Workload,
         _ name: String,
         _ target: any BenchTarget,
-        _ run: String,
         _ prefix: String,
         _ round: Int
     ) async throws -> BenchReport.Round {
@@ -198,7 +200,6 @@ public struct BenchRunner: Sendable {
             session: session,
             target: target,
             settings: settings,
-            run: run,
             prefix: prefix,
             round: round,
             recorder: recorder

@@ -24,14 +24,15 @@ public struct BenchSettings: Sendable, Codable {
     public var readRatio = 0.9
     /// Nodes of the cluster that `kubernetes` plays. Default 100.
     public var nodes = 100
-    /// Watches of `watch`, `watch-keys` and `watch-beside`; watches that resume in `catch-up` and `catch-up-keys`. Default 100.
+    /// Watches of `watch`, `watch-keys` and `watch-beside`; watches that resume in `catch-up` and `catch-up-keys`.
+    /// Default 100.
     public var watchers = 100
     /// Leases of `lease`. Default 1,000.
     public var leases = 1_000
     /// Revisions that `catch-up` and `catch-up-keys` go back, and that `compaction` takes away. Default 20,000.
     public var history = 20_000
-    /// A name under which keys are written and stay, to be found again by the next run that is given it; nil, the
-    /// default, takes them away at the end.
+    /// A name under which the keys of `get`, `mixed`, `page`, `pages`, `list` and `count` stay, to be found again by the
+    /// next run that is given it; nil, the default, takes them away at the end.
     public var folder: String?
     /// What random choices begin with. Default 1.
     public var seed: UInt64 = 1

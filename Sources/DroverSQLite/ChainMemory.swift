@@ -14,16 +14,18 @@ final class ChainMemory: Sendable {
 
     /// Events of a chain from which on its end is remembered.
     static let longChain: Int64 = 256
-    /// Ends that are remembered; then it begins anew.
-    private static let most = 1_024
 
+    /// Ends that are remembered; then it begins anew.
+    private let most: Int
     private let ends = Mutex<[Walk: Int64]>([:])
+
+    init(most: Int) { self.most = most }
 
     func end(of walk: Walk) -> Int64? { ends.withLock { $0[walk] } }
 
     func learn(_ end: Int64, of walk: Walk) {
         ends.withLock { ends in
-            if ends.count >= Self.most { ends.removeAll(keepingCapacity: true) }
+            if ends.count >= most { ends.removeAll(keepingCapacity: true) }
             ends[walk] = end
         }
     }

@@ -6,12 +6,15 @@ struct KeyValueWorkload: Workload {
 
     let kind: Kind
 
-    func prepare(_ bench: WorkloadBench) async throws {
-        if bench.round > 0 { return }
+    var findsKeys: Bool {
         switch kind {
-        case .get, .mixed, .page, .pages, .list, .count: try await bench.fill(bench.keys("k/"))
-        case .put, .txn, .delete: break
+        case .get, .mixed, .page, .pages, .list, .count: true
+        case .put, .txn, .delete: false
         }
+    }
+
+    func prepare(_ bench: WorkloadBench) async throws {
+        if findsKeys && bench.round == 0 { try await bench.fill(bench.keys("k/")) }
     }
 
     func run(_ bench: WorkloadBench) async throws -> [String: Double] {

@@ -3,6 +3,9 @@ protocol Workload: Sendable {
     /// Whether a round lasts as long as what it measures, and not for a time.
     var isMeasuredOnce: Bool { get }
 
+    /// Whether it works on keys that an earlier run may have left in a folder.
+    var findsKeys: Bool { get }
+
     /// What the store must hold before a round; what it need hold once alone is for the first one.
     func prepare(_ bench: WorkloadBench) async throws
 
@@ -14,6 +17,7 @@ protocol Workload: Sendable {
 
 extension Workload {
     var isMeasuredOnce: Bool { false }
+    var findsKeys: Bool { false }
 
     func prepare(_ bench: WorkloadBench) async throws {}
 }

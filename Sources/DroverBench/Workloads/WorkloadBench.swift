@@ -3,9 +3,7 @@ struct WorkloadBench: Sendable {
     let session: any BenchSession
     let target: any BenchTarget
     let settings: BenchSettings
-    /// The name of this run, which no other has.
-    let run: String
-    /// The prefix of the workload's keys; nobody else's, unless the settings name a folder.
+    /// The prefix of the workload's keys; nobody else's, unless it finds them in a folder that the settings name.
     let prefix: String
     let round: Int
     let recorder: LoadRecorder
@@ -17,9 +15,7 @@ struct WorkloadBench: Sendable {
     /// The first of the ids that the round's leases have: no other run's, of which some may still live.
     var firstLease: Int64 {
         // FNV-1a; the lowest 28 bits number the leases of up to a hundred rounds.
-        let hash = (run + prefix).utf8.reduce(14_695_981_039_346_656_037 as UInt64) {
-            ($0 ^ UInt64($1)) &* 1_099_511_628_211
-        }
+        let hash = prefix.utf8.reduce(14_695_981_039_346_656_037 as UInt64) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
         return Int64(hash >> 1 & ~0xfff_ffff) + Int64(round * 2_000_000) + 1
     }
 

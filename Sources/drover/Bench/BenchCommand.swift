@@ -13,8 +13,8 @@ struct BenchCommand: AsyncParsableCommand {
             \(WorkloadCatalog.descriptions.map { "  \($0.name): \($0.summary)" }.joined(separator: "\n"))
 
             Targets take turns, round by round. Every workload writes under /drover-bench/ and takes its keys away \
-            at the end, unless --folder names a place for them; it does not compact the history. Stores named by a database's URL are opened in this process: \
-            what the load costs is in their figures.
+            at the end, unless --folder names a place for them; it does not compact the history. Stores named by a \
+            database's URL are opened in this process: what the load costs is in their figures.
             """,
         subcommands: [BenchRunCommand.self, BenchCompareCommand.self],
         defaultSubcommand: BenchRunCommand.self

@@ -69,7 +69,7 @@ struct BenchRunCommand: AsyncParsableCommand {
     @Option(help: "Revisions that catch-up and catch-up-keys go back and compaction takes away.")
     var history: Int = 20_000
 
-    @Option(help: "A name under which keys stay, to be found again by the next run that is given it.")
+    @Option(help: "A name under which the keys of get, mixed, page, pages, list and count stay for the next run.")
     var folder: String?
 
     @Option(help: "What random choices begin with.")
