@@ -93,6 +93,16 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
+        .target(
+            name: "DroverBackends",
+            dependencies: [
+                "Drover",
+                .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
+                .target(name: "DroverPostgreSQL", condition: .when(traits: ["PostgreSQL"])),
+                .target(name: "DroverMySQL", condition: .when(traits: ["MySQL"])),
+            ],
+            swiftSettings: swiftSettings
+        ),
         .systemLibrary(
             name: "CZlib",
             pkgConfig: "zlib",
@@ -153,10 +163,8 @@ let package = Package(
         .executableTarget(
             name: "drover",
             dependencies: [
-                "Drover", "DroverServer", "DroverClient", "DroverBench", "EtcdAPI",
+                "Drover", "DroverBackends", "DroverServer", "DroverClient", "DroverBench", "EtcdAPI",
                 .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
-                .target(name: "DroverPostgreSQL", condition: .when(traits: ["PostgreSQL"])),
-                .target(name: "DroverMySQL", condition: .when(traits: ["MySQL"])),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -178,10 +186,8 @@ let package = Package(
         .target(
             name: "Kernels",
             dependencies: [
-                "Drover", "EtcdAPI", "DroverServer",
+                "Drover", "DroverBackends", "EtcdAPI", "DroverServer",
                 .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
-                .target(name: "DroverPostgreSQL", condition: .when(traits: ["PostgreSQL"])),
-                .target(name: "DroverMySQL", condition: .when(traits: ["MySQL"])),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "Logging", package: "swift-log"),

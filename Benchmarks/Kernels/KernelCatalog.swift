@@ -1,17 +1,5 @@
 import Drover
 
-#if SQLite
-    import DroverSQLite
-#endif
-
-#if PostgreSQL
-    import DroverPostgreSQL
-#endif
-
-#if MySQL
-    import DroverMySQL
-#endif
-
 /// All kernels.
 package enum KernelCatalog {
     /// Those that need nothing but a directory for temporary files, and those of each endpoint given.
@@ -24,19 +12,5 @@ package enum KernelCatalog {
         #endif
         for endpoint in endpoints { kernels += DriverKernels.all(.endpoint(endpoint)) }
         return kernels
-    }
-
-    static var drivers: [any DriverProvider.Type] {
-        var drivers: [any DriverProvider.Type] = []
-        #if SQLite
-            drivers.append(SQLiteDriver.self)
-        #endif
-        #if PostgreSQL
-            drivers.append(PostgreSQLDriver.self)
-        #endif
-        #if MySQL
-            drivers.append(MySQLDriver.self)
-        #endif
-        return drivers
     }
 }

@@ -1,4 +1,5 @@
 import Drover
+import DroverBackends
 import Foundation
 import Logging
 
@@ -32,7 +33,7 @@ enum KernelPlace: Sendable {
         switch self {
         case .endpoint(let text):
             let options = DriverOptions(logger: Self.logger)
-            return (try Store.driver(text, using: KernelCatalog.drivers, options: options), {})
+            return (try Store.driver(text, using: Backends.all, options: options), {})
         case .temporary:
             #if SQLite
                 let name = "drover-\(UUID().uuidString)"

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Drover
+import DroverBackends
 import Logging
 
 /// What the commands share that work on a database while no server does.

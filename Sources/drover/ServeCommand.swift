@@ -1,5 +1,6 @@
 import ArgumentParser
 import Drover
+import DroverBackends
 import DroverServer
 import Logging
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Drover
+import DroverBackends
 import DroverBench
 import DroverClient
 

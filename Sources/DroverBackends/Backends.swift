@@ -1,4 +1,4 @@
-import Drover
+package import Drover
 
 #if SQLite
     import DroverSQLite
@@ -12,9 +12,10 @@ import Drover
     import DroverMySQL
 #endif
 
-/// The backends this executable was built with. A new one is registered here.
-enum Backends {
-    static var all: [any DriverProvider.Type] {
+/// The backends that the programs of this package were built with. A new one is registered here.
+package enum Backends {
+    /// Each of them, in the order in which they are asked whether an endpoint is theirs.
+    package static var all: [any DriverProvider.Type] {
         var providers: [any DriverProvider.Type] = []
         #if SQLite
             providers.append(SQLiteDriver.self)
