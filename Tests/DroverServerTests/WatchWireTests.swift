@@ -173,7 +173,22 @@ struct WatchWireTests {
             try await stream.send { $0.progressRequest = PBWatchProgressRequest() }
             #expect(try await stream.next().events.count == 1)
             #expect(try await stream.next().header.revision == last)
+            // Also when the feed learns of a commit and of the request at the same time.
+            let writers = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<16 {
+                    group.addTask { for _ in 0..<200 { _ = try await self.put(writers, "elsewhere") } }
+                }
+                for _ in 0..<200 {
+                    last = try await put(connection, "p")
+                    try await stream.send { $0.progressRequest = PBWatchProgressRequest() }
+                    #expect(try await stream.next().events.map(\.kv.modRevision) == [last])
+                    #expect(try await stream.next().header.revision >= last)
+                }
+                try await group.waitForAll()
+            }
             await connection.close()
+            await writers.close()
         }
     }
 

@@ -44,24 +44,37 @@ final class WatchHub {
             case .work(let commands, let batches, let position, let missed):
                 roundMeta = nil
                 skipUnwatched(to: position)
-                for command in commands { carryOut(command) }
-                if synced.isEmpty {
-                    dispatched = max(dispatched, position)
-                } else if missed {
-                    readMissed(upTo: position)
-                } else {
-                    for batch in batches where batch.lastRevision > dispatched {
-                        dispatch(batch.events[...], to: synced, from: dispatched + 1, through: batch.lastRevision)
-                        dispatched = batch.lastRevision
+                var isDispatched = false
+                for command in commands {
+                    // What was committed before progress was asked for is told first, and the answer is of after it.
+                    if case .progress = command, !isDispatched {
+                        dispatch(batches, upTo: position, missed: missed)
+                        isDispatched = true
                     }
-                    if synced.isEmpty { dispatched = max(dispatched, position) }
+                    carryOut(command)
                 }
+                if !isDispatched { dispatch(batches, upTo: position, missed: missed) }
                 flush()
                 stepPass()
                 flush()
                 feed.position = watcherCount == 0 ? .max : dispatched
                 notifyProgress()
             }
+        }
+    }
+
+    /// Hands what the feed has brought to the watches in step.
+    private func dispatch(_ batches: [FeedBatch], upTo position: Int64, missed: Bool) {
+        if synced.isEmpty {
+            dispatched = max(dispatched, position)
+        } else if missed {
+            readMissed(upTo: position)
+        } else {
+            for batch in batches where batch.lastRevision > dispatched {
+                dispatch(batch.events[...], to: synced, from: dispatched + 1, through: batch.lastRevision)
+                dispatched = batch.lastRevision
+            }
+            if synced.isEmpty { dispatched = max(dispatched, position) }
         }
     }
 
