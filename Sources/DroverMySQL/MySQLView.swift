@@ -270,6 +270,17 @@ final class MySQLView: DriverView {
         return result.next() ? result.integer(0) : 0
     }
 
+    func key(in range: KeyRange, after count: Int) throws -> Bytes? {
+        var text = SQLText()
+        text.append("SELECT k FROM drover_current FORCE INDEX (PRIMARY) WHERE ")
+        appendRange(range, from: range.lower, &text)
+        text.append(" ORDER BY k LIMIT 1 OFFSET ")
+        text.append(Int64(count))
+        text.end()
+        let result = try connection.land(text)[0]!
+        return result.next() ? Bytes(result.bytes(0)) : nil
+    }
+
     // MARK: - The log
 
     func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {

@@ -84,6 +84,13 @@ enum PGStatements {
         )
     }
 
+    static func key(bounded: Bool) -> PGStatement {
+        PGStatement(
+            "d_key_\(bounded)",
+            "SELECT key FROM drover_current WHERE key >= $1\(bounded ? " AND key < $3" : "") ORDER BY key OFFSET $2 LIMIT 1"
+        )
+    }
+
     /// Keys as they were at revision $4, with every key that was looked at: those that did not exist then have no
     /// version. A chain is followed back as long as its event is too new.
     static func history(bounded: Bool, values: Bool) -> PGStatement {

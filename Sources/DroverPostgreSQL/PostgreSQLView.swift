@@ -188,6 +188,17 @@ final class PostgreSQLView: DriverView {
         return try connection.land()[0].integer(0, 0)
     }
 
+    func key(in range: KeyRange, after count: Int) throws -> Bytes? {
+        let end = end(range)
+        var parameters = PGParameters()
+        parameters.add(range.lower)
+        parameters.add(Int64(count))
+        if let end { parameters.add(end) }
+        try connection.send(PGStatements.key(bounded: end != nil), parameters)
+        let result = try connection.land()[0]
+        return result.rows > 0 ? Bytes(result.bytes(0, 0)) : nil
+    }
+
     // MARK: - The log
 
     func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {

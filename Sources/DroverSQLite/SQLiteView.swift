@@ -382,4 +382,16 @@ final class SQLiteView: DriverView {
         }
         return count
     }
+
+    func key(in range: KeyRange, after count: Int) throws -> Bytes? {
+        var key: Bytes?
+        let sql =
+            "SELECT c.key FROM drover_current c WHERE \(Self.condition(range, "c")) ORDER BY c.key LIMIT 1 OFFSET ?3"
+        try withScan(sql) { statement in
+            bind(range, statement)
+            statement.bind(3, Int64(count))
+            if try statement.step() { key = Bytes(statement.bytes(0)) }
+        }
+        return key
+    }
 }

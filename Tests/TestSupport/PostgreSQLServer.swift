@@ -127,7 +127,7 @@ public final class PostgreSQLServer: DatabaseServer, @unchecked Sendable {
         let file = "\(data)/postgresql.auto.conf"
         try ((try String(contentsOfFile: file, encoding: .utf8)) + settings)
             .write(toFile: file, atomically: false, encoding: .utf8)
-        FileManager.default.createFile(atPath: "\(data)/standby.signal", contents: nil)
+        _ = FileManager.default.createFile(atPath: "\(data)/standby.signal", contents: nil)
         try ServerUser.own(user, data)
     }
 

@@ -28,7 +28,9 @@ public final class ChildProcess: @unchecked Sendable {
     /// Starts a program whose output goes to `log`.
     public init(_ path: String, _ arguments: [String], environment: [String: String] = [:], log: String) throws {
         logPath = log
-        if !FileManager.default.fileExists(atPath: log) { FileManager.default.createFile(atPath: log, contents: nil) }
+        if !FileManager.default.fileExists(atPath: log) {
+            _ = FileManager.default.createFile(atPath: log, contents: nil)
+        }
         let handle = FileHandle(forWritingAtPath: log)!
         handle.seekToEndOfFile()
         process.executableURL = URL(fileURLWithPath: path)
@@ -99,7 +101,7 @@ public func run(
     defer { try? FileManager.default.removeItem(atPath: directory) }
     func handle(_ name: String, _ contents: String = "") -> FileHandle {
         let path = "\(directory)/\(name)"
-        FileManager.default.createFile(atPath: path, contents: Data(contents.utf8))
+        _ = FileManager.default.createFile(atPath: path, contents: Data(contents.utf8))
         return name == "in" ? FileHandle(forReadingAtPath: path)! : FileHandle(forWritingAtPath: path)!
     }
     process.standardInput = handle("in", input ?? "")

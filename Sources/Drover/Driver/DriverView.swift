@@ -24,6 +24,9 @@ public protocol DriverView: AnyObject {
     /// The number of keys in `range`, at a revision as in ``scan(_:at:values:_:)``.
     func count(_ range: KeyRange, at revision: Int64?) throws -> Int64
 
+    /// The key of `range` that `count` others of it precede, in the newest state; nil when it has no more than those.
+    func key(in range: KeyRange, after count: Int) throws -> Bytes?
+
     /// Lends the event at (`main`, `sub`) of the log; false when it is not there.
     func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool
 

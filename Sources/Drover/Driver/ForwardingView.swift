@@ -23,6 +23,10 @@ extension ForwardingView {
         try readingView().count(range, at: revision)
     }
 
+    public func key(in range: KeyRange, after count: Int) throws -> Bytes? {
+        try readingView().key(in: range, after: count)
+    }
+
     public func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
         try readingView().event(main: main, sub: sub, body)
     }

@@ -46,6 +46,12 @@ public struct Limits: Sendable {
     public var countedRanges = 256
     /// The most creations and deletions that are kept to move the counts by.
     public var countDeltas = 65_536
+    /// The keys of a block that counts are put together from; more as blocks would become too many.
+    public var countBlockKeys = 512
+    /// The most blocks of keys that counts are put together from.
+    public var countBlocks = 16_384
+    /// The most bytes that the keys between those blocks take.
+    public var countBlockBytes = 4 << 20
     /// The most leases of the store.
     public var leases = 10_000_000
     /// Leases revoked for expiry in one round of 500 ms. etcd: 1,000 revokes a second.

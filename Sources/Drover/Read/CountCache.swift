@@ -3,18 +3,13 @@ import Synchronization
 
 /// Counts of ranges, exact for the revision they are asked for, without walking the range for every page.
 ///
-/// Two sources: a page in key order leaves the count of its continuation behind, and a range counted lately is moved
-/// along by the creations and deletions that were committed since. A count is used only for the very revision it holds
-/// for. This instance's own commits are recorded as they happen; what others commit to a shared database is read from
-/// the log, without values, by the first count that needs it.
+/// Three sources: a page in key order leaves the count of its continuation behind, a range counted lately is moved along
+/// by the creations and deletions that were committed since, and of any other only the ends are walked, between which the
+/// blocks of ``CountIndex`` are counted. A count is used only for the very revision it holds for. This instance's own
+/// commits are recorded as they happen; what others commit to a shared database is read from the log, without values, by
+/// the first count that needs it.
 final class CountCache: Sendable {
-    private struct Delta {
-        var revision: Int64
-        var key: Bytes
-        var change: Int64
-    }
-
-    private struct Entry {
+    struct Entry {
         var count: Int64
         var revision: Int64
         var used: UInt64
@@ -22,26 +17,30 @@ final class CountCache: Sendable {
         var isRest = false
     }
 
-    private struct Continuation: Hashable {
+    struct Continuation: Hashable {
         var range: KeyRange
         var revision: Int64
     }
 
-    private struct State {
+    struct State {
         var measures: [ListMeasure.Subject: ListMeasure] = [:]
         var measureOrder: Deque<ListMeasure.Subject> = []
         var entries: [KeyRange: Entry] = [:]
         var continuations: [Continuation: Int64] = [:]
         var continuationOrder: Deque<Continuation> = []
-        var deltas: Deque<Delta> = []
+        var deltas: Deque<CountDelta> = []
         /// Every creation and deletion after this revision, through the other, is in `deltas`.
         var completeAfter: Int64
         var completeThrough: Int64
         var clock: UInt64 = 0
+        var index: CountIndex
+        var isSurveying = false
+        /// By the monotonic clock; none begins before.
+        var nextSurvey: Int64 = 0
     }
 
-    private let state: Mutex<State>
-    private let limits: Limits
+    let state: Mutex<State>
+    let limits: Limits
     private let walks = Atomic<Int>(0)
 
     /// Ranges that were counted key by key.
@@ -52,15 +51,19 @@ final class CountCache: Sendable {
 
     init(limits: Limits, revision: Int64) {
         self.limits = limits
-        self.state = Mutex(State(completeAfter: revision, completeThrough: revision))
+        let index = CountIndex(revision: revision, limits: limits)
+        self.state = Mutex(State(completeAfter: revision, completeThrough: revision, index: index))
     }
 
     /// A batch of this instance was committed. What is not known between it and what is known stays a gap.
-    func didCommit(_ changes: ChangeSet) {
+    ///
+    /// - Returns: whether keys are to be surveyed.
+    func didCommit(_ changes: ChangeSet) -> Bool {
         state.withLock { state in
-            guard changes.base.revision == state.completeThrough else { return }
+            guard changes.base.revision == state.completeThrough else { return false }
             for event in changes.events { Self.add(event.key, event.main, event.version, &state) }
             finish(&state, through: changes.revision)
+            return state.index.isUneven && !state.isSurveying
         }
     }
 
@@ -68,8 +71,9 @@ final class CountCache: Sendable {
     /// known; nil when they would not help.
     func gap(before revision: Int64, of range: KeyRange) -> Int64? {
         state.withLock { state in
-            guard state.completeThrough < revision, let entry = state.entries[range] else { return nil }
-            return entry.revision >= state.completeAfter ? state.completeThrough + 1 : nil
+            guard state.completeThrough < revision else { return nil }
+            let isCounted = state.entries[range].map { $0.revision >= state.completeAfter } ?? false
+            return isCounted || state.index.parts(of: range) != nil ? state.completeThrough + 1 : nil
         }
     }
 
@@ -82,6 +86,7 @@ final class CountCache: Sendable {
                 state.deltas.removeAll()
                 state.completeAfter = last
                 state.completeThrough = last
+                loseBlocks(&state)
                 return
             }
             for change in changes { Self.add(change.key, change.main, change.version, &state) }
@@ -89,12 +94,36 @@ final class CountCache: Sendable {
         }
     }
 
+    /// Reads what others have committed since the counts were last moved along, from the snapshot that `meta` is of.
+    func fill(from first: Int64, _ meta: StoreMeta, _ reader: any DriverReader) throws {
+        // Beyond so many a fresh count over `current` is the cheaper way.
+        let most = 10_000
+        var changes: [(key: Bytes, main: Int64, version: Int64)]? = []
+        if first < meta.purged || meta.revision - first > most {
+            changes = nil
+        } else {
+            var rows = 0
+            try reader.log(from: first, values: false) { row in
+                if row.main > meta.revision { return false }
+                rows += 1
+                if rows > most {
+                    changes = nil
+                    return false
+                }
+                if row.version <= 1 { changes?.append((Bytes(row.key), row.main, row.version)) }
+                return true
+            }
+        }
+        fill(from: first, through: meta.revision, changes)
+    }
+
     private static func add(_ key: Bytes, _ main: Int64, _ version: Int64, _ state: inout State) {
-        if version <= 1 { state.deltas.append(Delta(revision: main, key: key, change: version == 1 ? 1 : -1)) }
+        if version <= 1 { state.deltas.append(CountDelta(revision: main, key: key, change: version == 1 ? 1 : -1)) }
     }
 
     private func finish(_ state: inout State, through revision: Int64) {
         state.completeThrough = revision
+        moveBlocks(&state)
         while state.deltas.count > limits.countDeltas {
             let dropped = state.deltas.removeFirst()
             state.completeAfter = max(state.completeAfter, dropped.revision)
@@ -130,7 +159,7 @@ final class CountCache: Sendable {
         }
     }
 
-    private static func firstDelta(after revision: Int64, _ deltas: Deque<Delta>) -> Int {
+    static func firstDelta(after revision: Int64, _ deltas: Deque<CountDelta>) -> Int {
         var low = 0
         var high = deltas.count
         while low < high {

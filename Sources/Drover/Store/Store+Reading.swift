@@ -131,43 +131,36 @@ extension Store {
         meta: StoreMeta,
         _ reader: any DriverReader
     ) throws -> Int64 {
-        guard let revision else {
-            if let known = counts.count(range, at: meta.revision) { return known }
-            if let first = counts.gap(before: meta.revision, of: range) {
-                try fillCounts(from: first, meta, reader)
-                if let known = counts.count(range, at: meta.revision) { return known }
+        if let revision {
+            if let known = counts.continuation(range, at: revision) ?? counts.count(range, at: revision) {
+                return known
             }
-            if !range.isSingle { counts.willWalk() }
-            let count = try reader.count(range, at: nil)
-            if !range.isSingle { counts.learn(range, at: meta.revision, count: count) }
-            return count
+            return try walk(range, at: revision, newest: false, reader)
         }
-        if let known = counts.continuation(range, at: revision) ?? counts.count(range, at: revision) { return known }
-        if !range.isSingle { counts.willWalk() }
-        return try reader.count(range, at: revision)
+        if let known = counts.count(range, at: meta.revision) { return known }
+        if let first = counts.gap(before: meta.revision, of: range) {
+            try counts.fill(from: first, meta, reader)
+            if let known = counts.count(range, at: meta.revision) { return known }
+        }
+        let count = try walk(range, at: meta.revision, newest: true, reader)
+        if !range.isSingle { counts.learn(range, at: meta.revision, count: count) }
+        return count
     }
 
-    /// Reads what others have committed since the counts were last moved along.
-    private func fillCounts(from first: Int64, _ meta: StoreMeta, _ reader: any DriverReader) throws {
-        // Beyond so many a fresh count over `current` is the cheaper way.
-        let most = 10_000
-        var changes: [(key: Bytes, main: Int64, version: Int64)]? = []
-        if first < meta.purged || meta.revision - first > most {
-            changes = nil
-        } else {
-            var rows = 0
-            try reader.log(from: first, values: false) { row in
-                if row.main > meta.revision { return false }
-                rows += 1
-                if rows > most {
-                    changes = nil
-                    return false
-                }
-                if row.version <= 1 { changes?.append((Bytes(row.key), row.main, row.version)) }
-                return true
-            }
+    /// Counts the keys that no block of the index has counted.
+    private func walk(
+        _ range: KeyRange,
+        at revision: Int64,
+        newest: Bool,
+        _ reader: any DriverReader
+    ) throws -> Int64 {
+        if range.isSingle { return try reader.count(range, at: newest ? nil : revision) }
+        defer { surveyor.start() }
+        guard let parts = counts.parts(of: range, at: revision) else {
+            counts.willWalk()
+            return try reader.count(range, at: newest ? nil : revision)
         }
-        counts.fill(from: first, through: meta.revision, changes)
+        return try parts.walks.reduce(parts.counted) { try $0 + reader.count($1, at: newest ? nil : revision) }
     }
 
     /// Remembers the count of what is left after a page. For servers.

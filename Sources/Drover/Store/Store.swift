@@ -28,6 +28,7 @@ public final class Store: Sendable {
     let points: PointReader?
     let link: InstanceLink?
     let counts: CountCache
+    let surveyor: CountSurveyor
     let committer: Committer
     let housekeeper: Housekeeper?
     let system: SystemCache
@@ -84,6 +85,8 @@ public final class Store: Sendable {
         lessor?.arm(try feedReader.leases().map { LeaseRecord(id: $0.id, grantedTTL: $0.state.grantedTTL) })
         let clock = ClockGuard()
         let counts = CountCache(limits: limits, revision: meta.revision)
+        let surveyor = CountSurveyor(counts, readers)
+        self.surveyor = surveyor
         let interval = Int64(min(max(0.1, configuration.progressInterval), 1e9) * 1e9)
         let feed = Feed(
             revision: meta.revision,
@@ -107,7 +110,7 @@ public final class Store: Sendable {
                 willCommit: { feed.expect($0) },
                 didCommit: { changes in
                     lessor?.apply(changes)
-                    counts.didCommit(changes)
+                    if counts.didCommit(changes) { surveyor.start() }
                     feed.publish(changes)
                 },
                 didNotCommit: { _ in feed.expectNothing() },
@@ -156,6 +159,7 @@ public final class Store: Sendable {
         writerThread = WorkerThread(name: "drover-commit") { committer.run(writer) }
         feedThread = WorkerThread(name: "drover-feed") { feed.run(feedReader) }
         if meta.swept < meta.compacted { queue.requestSweep() }
+        surveyor.start()
     }
 
     /// Tries again for a while what meets other writers.
