@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""What this machine's disk, loopback and memory allow, for the limits in docs/performance.md.
+
+usage: limits.py [DIRECTORY]
+
+Medians of repeated measurements, without any of Drover's code. DIRECTORY is where data would be; . by default.
+"""
+
+import os
+import socket
+import statistics
+import sys
+import tempfile
+import threading
+import time
+
+
+def median(times, call):
+    """Seconds of one call in the median."""
+    taken = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - begun)
+    return statistics.median(taken)
+
+
+def syncs(directory):
+    """Appends to a file that was written out in advance, each synced, as the write-ahead log is."""
+    with tempfile.NamedTemporaryFile(dir=directory) as file:
+        handle = file.fileno()
+        os.write(handle, bytes(256 << 20))
+        os.fsync(handle)
+        for size, times in ((4 << 10, 500), (16 << 10, 500), (256 << 10, 200), (1 << 20, 100), (4 << 20, 40)):
+            data = os.urandom(size)
+            os.lseek(handle, 0, os.SEEK_SET)
+
+            def append():
+                os.write(handle, data)
+                os.fdatasync(handle)
+
+            seconds = median(times, append)
+            print(f"  write and sync of {size >> 10:>5} KiB: {seconds * 1e6:>8,.0f} us, {size / seconds / 1e6:>6,.0f} MB/s")
+
+
+def pair():
+    listener = socket.create_server(("127.0.0.1", 0))
+    client = socket.create_connection(listener.getsockname())
+    server, _ = listener.accept()
+    for end in (client, server):
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client, server
+
+
+def loopback():
+    client, server = pair()
+
+    def echo():
+        while data := server.recv(65_536):
+            server.sendall(data)
+
+    threading.Thread(target=echo, daemon=True).start()
+
+    def ask():
+        client.sendall(b"x")
+        client.recv(1)
+
+    print(f"  round trip of a byte: {median(5_000, ask) * 1e6:,.0f} us, the interpreter's share in it")
+    client.close()
+    for size in (1 << 10, 64 << 10):
+        client, server = pair()
+        total = (512 << 20) if size > 1 << 10 else 64 << 20
+        taken = threading.Event()
+
+        def take():
+            left = total
+            while left > 0:
+                left -= len(server.recv(1 << 20))
+            taken.set()
+
+        threading.Thread(target=take, daemon=True).start()
+        data = bytes(size)
+        begun = time.perf_counter()
+        for _ in range(total // size):
+            client.sendall(data)
+        taken.wait()
+        seconds = time.perf_counter() - begun
+        print(f"  writes of {size >> 10:>2} KiB: {seconds / (total / size) * 1e6:>6.1f} us each, {total / seconds / 1e9:.1f} GB/s")
+
+
+def memory():
+    source = bytearray(64 << 20)
+    target = bytearray(64 << 20)
+
+    def copy():
+        target[:] = source
+
+    print(f"  copy of 64 MiB: {len(source) / median(20, copy) / 1e9:.1f} GB/s")
+
+
+def main():
+    print("disk")
+    syncs(sys.argv[1] if len(sys.argv) > 1 else ".")
+    print("loopback")
+    loopback()
+    print("memory")
+    memory()
+
+
+if __name__ == "__main__":
+    main()
