@@ -54,7 +54,7 @@ enum WatchKernels {
             var count = 0
             for delivery in deliveries {
                 switch delivery.kind {
-                case .events(let events, _): count += events.count
+                case .events(let list, _): count += list.events.count
                 case .created: count += 1
                 default: break
                 }

@@ -18,6 +18,9 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
     private var inBatch = false
     /// Where the sweep is inside a revision; not stored, since doing a revision again is harmless.
     private var sweepCursor: Int64 = 0
+    private var sweepGrace = SweepGrace()
+    /// The compaction mark up to which rows are being deleted.
+    private var sweepBegan: Int64 = 0
     private var reserve: WALReserve
 
     /// A connection with its statements.
@@ -279,7 +282,16 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
         let meta = try open.view.readMeta()
         if meta.swept >= meta.compacted {
             rollback()
+            sweepGrace.end()
             return .finished
+        }
+        // Watches in step may still want what their events point back to.
+        if sweepBegan < meta.compacted {
+            if sweepGrace.isNeeded(before: meta.compacted, position: position, others: []) {
+                rollback()
+                return .waiting
+            }
+            sweepBegan = meta.compacted
         }
         // Deletions at exactly the last mark were spared then and go now.
         let first = max(sweepCursor, revisions.id(meta.swept, 0))

@@ -35,6 +35,23 @@ struct WatchTests {
         }
     }
 
+    @Test("a compaction right behind an event leaves a watch in step its previous values", arguments: Backend.selected)
+    func previousBeforeCompaction(backend: Backend) async throws {
+        try await backend.withStore { store in
+            try await store.put("k", "0")
+            let live = try await store.watch(prefix: "k", wantsPrevious: true)
+            let rounds = 100
+            for round in 1...rounds {
+                async let put = store.put("k", "\(round)")
+                // In the same group commit, or the next.
+                try? await store.compact(to: Int64(round + 2))
+                _ = try await put
+            }
+            let seen = try await take(rounds, from: live)
+            #expect(seen.map { $0.previous?.valueString } == (0..<rounds).map(String.init))
+        }
+    }
+
     @Test("a future start waits, filters filter, a compacted start fails", arguments: Backend.selected)
     func starts(backend: Backend) async throws {
         try await backend.withStore { store in

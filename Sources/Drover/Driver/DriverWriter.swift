@@ -30,7 +30,7 @@ public enum SweepStep: Sendable, Hashable {
     case more
     /// Nothing is left to do.
     case finished
-    /// Another instance's watches still read what would be removed.
+    /// Watches still read what would be removed.
     case waiting
 }
 

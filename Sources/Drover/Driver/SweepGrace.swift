@@ -1,4 +1,4 @@
-/// How long a sweep waits for the watches of other instances, for drivers of shared databases.
+/// How long a sweep waits for watches, those of other instances too.
 public struct SweepGrace: Sendable {
     /// Nanoseconds after which it waits no longer.
     private static let longest: Int64 = 10_000_000_000

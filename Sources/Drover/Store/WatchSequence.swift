@@ -108,8 +108,8 @@ final class WatchSubscription: Sendable {
                     resume = { starting?.resume(throwing: DroverError(code, message: reason)) }
                 case .events, .progress:
                     var batch = WatchBatch(revision: delivery.revision, events: [])
-                    if case .events(let events, let withPrevious) = delivery.kind {
-                        batch.events = events.map { shared in
+                    if case .events(let list, let withPrevious) = delivery.kind {
+                        batch.events = list.events.map { shared in
                             var event = shared.event
                             if !withPrevious { event.previous = nil }
                             return event

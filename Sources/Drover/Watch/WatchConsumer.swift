@@ -67,7 +67,7 @@ final class Watcher {
     /// The first revision that was not delivered yet. Of a watch that is in step with the feed it is a lower bound.
     var next: Int64
     var place = Place.synced
-    /// Events found for it in the present dispatch.
+    /// Events found for it in the present dispatch, where they are not those of all watches of its range.
     var pending: [SharedEvent] = []
     /// Whether it was told anything since the last round of progress notifications.
     var wasTold = false

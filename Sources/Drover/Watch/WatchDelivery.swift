@@ -7,7 +7,7 @@ public struct WatchDelivery: Sendable {
         /// The watch was refused; `id` is -1.
         case refused(reason: String)
         /// Events, whole revisions in order.
-        case events([SharedEvent], withPrevious: Bool)
+        case events(EventList, withPrevious: Bool)
         /// Every event up to `revision` has been delivered. `id` is -1 when that holds for the whole stream.
         case progress
         /// The watch has ended. `compactRevision` is set when the revisions it wanted are gone.
@@ -25,8 +25,8 @@ public struct WatchDelivery: Sendable {
 
     /// Bytes that count against the consumer's backlog until ``WatchConsumer/consumed(_:)`` is told of them.
     public var footprint: Int {
-        guard case .events(let events, _) = kind else { return 64 }
-        return events.reduce(64) { $0 + $1.footprint }
+        guard case .events(let list, _) = kind else { return 64 }
+        return 64 + list.footprint
     }
 }
 

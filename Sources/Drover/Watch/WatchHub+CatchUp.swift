@@ -57,7 +57,7 @@ extension WatchHub {
         if !batches.isEmpty {
             for batch in batches {
                 guard let index = pass?.index, batch.lastRevision <= dispatched else { break }
-                dispatch(batch.events[...], to: index, from: pass!.next, through: batch.lastRevision)
+                dispatch(batch.events[...], to: index, inStep: false, from: pass!.next, through: batch.lastRevision)
                 pass!.next = batch.lastRevision + 1
             }
             // Batches beyond `dispatched` are for the next round of live events.
@@ -75,7 +75,7 @@ extension WatchHub {
         }
         let through = min(chunk.through, dispatched)
         let end = chunk.events.firstIndex { $0.main > through } ?? chunk.events.count
-        dispatch(chunk.events[..<end], to: current.index, from: current.next, through: through)
+        dispatch(chunk.events[..<end], to: current.index, inStep: false, from: current.next, through: through)
         pass?.next = through + 1
     }
 

@@ -9,48 +9,61 @@
 extension WatchHub {
     /// Hands events to the watches of `index` that want them. A watch whose consumer has no room falls behind at the
     /// first revision it would have missed; it never gets a part of a revision.
+    ///
+    /// - Parameter inStep: whether these are the watches in step with the feed.
     func dispatch(
         _ events: ArraySlice<ChangeSet.LogEvent>,
         to index: WatchIndex,
+        inStep: Bool,
         from first: Int64,
         through last: Int64
     ) {
         if index.isEmpty { return }
-        let previous = previousValues(of: events, index, from: first)
-        var touched: [Watcher] = []
+        let previous = previousValues(of: events, index, inStep: inStep, from: first)
+        var touched: [WatchIndex.Group] = []
         for event in events where event.main >= first {
             var shared: SharedEvent?
-            index.forEach(watching: event.key) { watcher in
-                if event.main < watcher.next { return }
-                if event.version == 0 ? watcher.request.skipsDeletions : watcher.request.skipsPuts { return }
+            index.forEachGroup(watching: event.key) { group in
+                if !group.isInDispatch {
+                    group.begin(from: first)
+                    touched.append(group)
+                }
                 let one = shared ?? makeShared(event, previous?[LogPosition(main: event.main, sub: event.sub)])
                 shared = one
-                if watcher.pending.isEmpty { touched.append(watcher) }
-                watcher.pending.append(one)
+                if !group.alike.isEmpty { group.pending.append(one) }
+                for watcher in group.others where event.main >= watcher.next {
+                    if event.version == 0 ? watcher.request.skipsDeletions : watcher.request.skipsPuts { continue }
+                    watcher.pending.append(one)
+                }
             }
         }
-        for watcher in touched {
-            let pending = watcher.pending
-            watcher.pending = []
-            // Without the values that were asked for nothing is handed on: the watch comes to it again.
-            let lacksPrevious =
-                previous == nil && watcher.request.wantsPrevious
-                && pending.contains { $0.event.kv.version != 1 }
-            guard !lacksPrevious && watcher.consumer.hasRoom() else {
-                let place = watcher.place
-                if place == .synced { synced.remove(watcher) } else { pass?.index.remove(watcher) }
-                fallBehind(watcher, at: pending[0].event.kv.modRevision)
-                continue
+        for group in touched {
+            if !group.alike.isEmpty {
+                let list = EventList(group.pending, isShared: group.alike.count > 1)
+                for watcher in group.alike { hand(list, to: watcher, through: last, lacksPrevious: previous == nil) }
             }
-            watcher.wasTold = true
-            feed.counters.events.add(pending.count, ordering: .relaxed)
-            tell(
-                watcher.consumer,
-                watcher.id,
-                last,
-                .events(pending, withPrevious: watcher.request.wantsPrevious)
-            )
+            for watcher in group.others where !watcher.pending.isEmpty {
+                let list = EventList(watcher.pending, isShared: false)
+                watcher.pending = []
+                hand(list, to: watcher, through: last, lacksPrevious: previous == nil)
+            }
+            group.end()
         }
+    }
+
+    /// Tells a watch what was found for it, or lets it come to that again when it cannot be told now.
+    private func hand(_ list: EventList, to watcher: Watcher, through last: Int64, lacksPrevious: Bool) {
+        // Without the values that were asked for nothing is handed on.
+        let isIncomplete =
+            lacksPrevious && watcher.request.wantsPrevious && list.events.contains { $0.event.kv.version != 1 }
+        guard !isIncomplete && watcher.consumer.hasRoom() else {
+            if watcher.place == .synced { synced.remove(watcher) } else { pass?.index.remove(watcher) }
+            fallBehind(watcher, at: list.events[0].event.kv.modRevision)
+            return
+        }
+        watcher.wasTold = true
+        feed.counters.events.add(list.events.count, ordering: .relaxed)
+        tell(watcher.consumer, watcher.id, last, .events(list, withPrevious: watcher.request.wantsPrevious))
     }
 
     private func makeShared(_ event: ChangeSet.LogEvent, _ previous: KeyValue?) -> SharedEvent {
@@ -75,19 +88,25 @@ extension WatchHub {
         )
     }
 
-    /// The keys before the events that some watch wants them with, by the events' places, read together; absent when
-    /// compaction has passed the revision before, as in etcd. Nil when the database could not be read.
+    /// The keys before the events that some watch wants them with, by the events' places, read together. Nil when the
+    /// database could not be read.
+    ///
+    /// Of watches that were behind they are absent when compaction has passed the revision before, as in etcd. Watches
+    /// in step see a compaction after the events that it came after, and the sweep waits for them.
     private func previousValues(
         of events: ArraySlice<ChangeSet.LogEvent>,
         _ index: WatchIndex,
+        inStep: Bool,
         from first: Int64
     ) -> [LogPosition: KeyValue]? {
         if index.previousCount == 0 { return [:] }
         var wanted: [ChangeSet.LogEvent] = []
         for event in events where event.main >= first && event.previousMain != 0 {
             var isWanted = false
-            index.forEach(watching: event.key) {
-                isWanted = isWanted || ($0.request.wantsPrevious && event.main >= $0.next)
+            index.forEachGroup(watching: event.key) { group in
+                isWanted =
+                    isWanted
+                    || group.watchers.values.contains { $0.request.wantsPrevious && event.main >= $0.next }
             }
             if isWanted { wanted.append(event) }
         }
@@ -96,7 +115,7 @@ extension WatchHub {
         do {
             let meta = try reader.beginSnapshot()
             defer { reader.endSnapshot() }
-            wanted.removeAll { $0.main - 1 < meta.compacted }
+            if !inStep { wanted.removeAll { $0.main - 1 < meta.compacted } }
             var deeper: [(event: ChangeSet.LogEvent, position: LogPosition)] = []
             let positions = wanted.map { LogPosition(main: $0.previousMain, sub: $0.previousSub) }
             try reader.events(positions) { place, row in
@@ -145,7 +164,7 @@ extension WatchHub {
                 dispatched = position
                 return
             }
-            dispatch(chunk.events[...], to: synced, from: dispatched + 1, through: chunk.through)
+            dispatch(chunk.events[...], to: synced, inStep: true, from: dispatched + 1, through: chunk.through)
             dispatched = chunk.through
             flush()
         }

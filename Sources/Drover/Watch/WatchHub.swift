@@ -71,7 +71,13 @@ final class WatchHub {
             readMissed(upTo: position)
         } else {
             for batch in batches where batch.lastRevision > dispatched {
-                dispatch(batch.events[...], to: synced, from: dispatched + 1, through: batch.lastRevision)
+                dispatch(
+                    batch.events[...],
+                    to: synced,
+                    inStep: true,
+                    from: dispatched + 1,
+                    through: batch.lastRevision
+                )
                 dispatched = batch.lastRevision
             }
             if synced.isEmpty { dispatched = max(dispatched, position) }

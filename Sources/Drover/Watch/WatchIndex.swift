@@ -2,8 +2,33 @@
 ///
 /// Watches on the same range share one node, so that a thousand watches of one prefix cost one lookup.
 struct WatchIndex {
+    /// The watches of one range.
     final class Group {
         var watchers: [ObjectIdentifier: Watcher] = [:]
+        /// Events found in the present dispatch, for all of `alike`.
+        var pending: [SharedEvent] = []
+        /// The watches that want every event of the present dispatch.
+        private(set) var alike: [Watcher] = []
+        /// Those that want some of them.
+        private(set) var others: [Watcher] = []
+        private(set) var isInDispatch = false
+
+        /// A dispatch of what there is from revision `first` on has come to one of the keys.
+        func begin(from first: Int64) {
+            isInDispatch = true
+            for watcher in watchers.values {
+                let request = watcher.request
+                let wantsAll = watcher.next <= first && !request.skipsDeletions && !request.skipsPuts
+                if wantsAll { alike.append(watcher) } else { others.append(watcher) }
+            }
+        }
+
+        func end() {
+            isInDispatch = false
+            pending = []
+            alike.removeAll(keepingCapacity: true)
+            others.removeAll(keepingCapacity: true)
+        }
     }
 
     private var exact: [Bytes: Group] = [:]
@@ -54,16 +79,10 @@ struct WatchIndex {
         }
     }
 
-    /// Calls `body` with every watch whose range holds `key`.
-    func forEach(watching key: Bytes, _ body: (Watcher) -> Void) {
-        if let group = exact[key] {
-            for watcher in group.watchers.values { body(watcher) }
-        }
-        if !ranges.isEmpty {
-            ranges.forEach(containing: key) { group in
-                for watcher in group.watchers.values { body(watcher) }
-            }
-        }
+    /// Calls `body` with the watches of every range that holds `key`.
+    func forEachGroup(watching key: Bytes, _ body: (Group) -> Void) {
+        if let group = exact[key] { body(group) }
+        if !ranges.isEmpty { ranges.forEach(containing: key, body) }
     }
 
     /// All watches, in no order.

@@ -4,6 +4,8 @@ import NIOCore
 
 /// `etcdserverpb.Watch`: one stream with any number of watches.
 final class WatchStream: StreamSession {
+    private static let splitBytes = 8 << 10
+
     private unowned let stream: ServerStream
     private let context: LoopContext
     private var consumer: WatchConsumer!
@@ -85,25 +87,58 @@ final class WatchStream: StreamSession {
                 reason: reason,
                 to: &buffer
             )
-        case .events(let events, let withPrevious):
-            send(events, withPrevious, delivery)
+        case .events(let list, let withPrevious):
+            send(list, withPrevious, delivery)
             return
         }
         send(&buffer, footprint: delivery.footprint)
     }
 
-    private func send(_ buffer: inout ByteBuffer, footprint: Int) {
-        MessageBuffer.seal(&buffer)
+    /// The promise of what is sent last of a delivery.
+    private func consuming(_ footprint: Int) -> EventLoopPromise<Void> {
         let promise = context.loop.makePromise(of: Void.self)
         let consumer = consumer!
         promise.futureResult.whenComplete { _ in consumer.consumed(footprint) }
-        stream.send(buffer, promise: promise)
+        return promise
     }
 
-    private func send(_ events: [SharedEvent], _ withPrevious: Bool, _ delivery: WatchDelivery) {
+    private func send(_ buffer: inout ByteBuffer, footprint: Int) {
+        MessageBuffer.seal(&buffer)
+        stream.send(buffer, promise: consuming(footprint))
+    }
+
+    private func send(_ list: EventList, _ withPrevious: Bool, _ delivery: WatchDelivery) {
+        if fragmenting.contains(delivery.id) { return sendFragments(list.events, withPrevious, delivery) }
+        let allocator = stream.allocator
+        var events = list.encoded(withPrevious: withPrevious) { events in
+            var buffer = allocator.buffer(capacity: list.footprint)
+            if events.count == 1 {
+                buffer.writeBytes(events[0].encoded(withPrevious: withPrevious, ResponseEncoder.watchEvent))
+            } else {
+                for shared in events {
+                    ResponseEncoder.appendWatchEvent(shared.event, withPrevious: withPrevious, to: &buffer)
+                }
+            }
+            return buffer
+        }
+        let length = events.readableBytes
+        // What many watches are told is sent from one buffer; a copy of a short one is cheaper than a frame more.
+        let isSplit = length >= Self.splitBytes && stream.sendsPieces
+        var buffer = MessageBuffer.make(allocator, capacity: isSplit ? 64 : length + 64)
+        ResponseEncoder.appendWatch(context.header, revision: delivery.revision, id: delivery.id, to: &buffer)
+        if isSplit {
+            MessageBuffer.seal(&buffer, length: buffer.readableBytes - MessageBuffer.prefixBytes + length)
+            stream.sendRaw(buffer, promise: nil)
+            stream.sendRaw(events, promise: consuming(delivery.footprint))
+        } else {
+            buffer.writeBuffer(&events)
+            send(&buffer, footprint: delivery.footprint)
+        }
+    }
+
+    private func sendFragments(_ events: [SharedEvent], _ withPrevious: Bool, _ delivery: WatchDelivery) {
         let encoded = events.map { $0.encoded(withPrevious: withPrevious, ResponseEncoder.watchEvent) }
-        let limit =
-            fragmenting.contains(delivery.id) ? context.configuration.limits.watchFragmentBytes : Int.max
+        let limit = context.configuration.limits.watchFragmentBytes
         var start = 0
         while start < encoded.count {
             var end = start

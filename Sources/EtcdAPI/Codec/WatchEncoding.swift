@@ -4,18 +4,31 @@ public import NIOCore
 extension ResponseEncoder {
     /// An event as an entry of `WatchResponse.events`, tag and length included, to be shared by all watches.
     public static func watchEvent(_ event: Event, withPrevious: Bool) -> Bytes {
-        let kvSize = size(event.kv)
+        let size = entrySize(event, withPrevious)
+        return Bytes(unsafeUninitializedCapacity: WireSize.message(size)) { memory, count in
+            var writer = WireWriter(UnsafeMutableRawPointer(memory.baseAddress!))
+            write(event, withPrevious, size, &writer)
+            count = WireSize.message(size)
+        }
+    }
+
+    /// Appends an event as an entry of `WatchResponse.events`.
+    public static func appendWatchEvent(_ event: Event, withPrevious: Bool, to buffer: inout ByteBuffer) {
+        let size = entrySize(event, withPrevious)
+        buffer.writeWire(WireSize.message(size)) { write(event, withPrevious, size, &$0) }
+    }
+
+    private static func entrySize(_ event: Event, _ withPrevious: Bool) -> Int {
         let previous = withPrevious ? event.previous : nil
         let previousSize = previous.map { WireSize.message(size($0)) } ?? 0
-        let inner = (event.kind == .delete ? 2 : 0) + WireSize.message(kvSize) + previousSize
-        return Bytes(unsafeUninitializedCapacity: WireSize.message(inner)) { memory, count in
-            var writer = WireWriter(UnsafeMutableRawPointer(memory.baseAddress!))
-            writer.header(11, inner)
-            writer.field(1, event.kind == .delete)
-            write(event.kv, field: 2, &writer)
-            if let previous { write(previous, field: 3, &writer) }
-            count = WireSize.message(inner)
-        }
+        return (event.kind == .delete ? 2 : 0) + WireSize.message(size(event.kv)) + previousSize
+    }
+
+    private static func write(_ event: Event, _ withPrevious: Bool, _ size: Int, _ writer: inout WireWriter) {
+        writer.header(11, size)
+        writer.field(1, event.kind == .delete)
+        write(event.kv, field: 2, &writer)
+        if withPrevious, let previous = event.previous { write(previous, field: 3, &writer) }
     }
 
     /// Appends a `WatchResponse` with everything but its events.
