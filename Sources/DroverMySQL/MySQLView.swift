@@ -79,11 +79,10 @@ final class MySQLView: DriverView {
     }
 
     private static func logRow(_ result: MySQLResult, values: Bool) -> RowView {
-        let value = values ? result.bytes(8) : nothing
-        return RowView(
+        RowView(
             key: result.bytes(0),
-            value: value,
-            valueLength: value.count,
+            value: values ? result.bytes(9) : nothing,
+            valueLength: Int(result.integer(8)),
             main: result.integer(1),
             sub: result.integer(2),
             createRevision: result.integer(3),
@@ -94,7 +93,37 @@ final class MySQLView: DriverView {
         )
     }
 
+    /// Lends a row; its value, where it was too long to come with others, is fetched by itself.
+    private func lend<R>(_ row: RowView, lacksValue: Bool, _ body: (RowView) throws -> R) throws -> R {
+        if !lacksValue { return try body(row) }
+        let result = try connection.query(
+            "SELECT v FROM drover_log FORCE INDEX (PRIMARY) WHERE main = \(row.main) AND sub = \(row.sub)"
+        )[0]!
+        guard result.next() else {
+            throw DriverFailure(.corrupt, "an event has gone from drover_log; restore the database from a backup")
+        }
+        var whole = row
+        whole.value = result.bytes(0)
+        return try body(whole)
+    }
+
     // MARK: - Statements in parts
+
+    /// The value, when it is no longer than `longest`; NULL otherwise.
+    private static func appendValue(
+        _ longest: Int,
+        _ length: StaticString,
+        _ value: StaticString,
+        _ text: inout SQLText
+    ) {
+        text.append(", CASE WHEN ")
+        text.append(length)
+        text.append(" <= ")
+        text.append(Int64(longest))
+        text.append(" THEN ")
+        text.append(value)
+        text.append(" END")
+    }
 
     private static func appendStates(_ keys: [Bytes], _ text: inout SQLText) {
         text.append(
@@ -162,11 +191,17 @@ final class MySQLView: DriverView {
 
     /// Values are joined row by row in the order of the keys: with the keys in a derived table it would be written out
     /// first and what was joined to it sorted, values and all.
-    private func appendScan(_ range: KeyRange, from start: Bytes, values: Bool, limit: Int, _ text: inout SQLText) {
+    private func appendScan(
+        _ range: KeyRange,
+        from start: Bytes,
+        longest: Int?,
+        limit: Int,
+        _ text: inout SQLText
+    ) {
         text.append("SELECT c.k, c.main, c.sub, c.created, c.version, c.lease, c.length")
-        if values { text.append(", l.v") }
+        if let longest { Self.appendValue(longest, "c.length", "l.v", &text) }
         text.append(" FROM drover_current c FORCE INDEX (PRIMARY)")
-        if values {
+        if longest != nil {
             text.append(
                 " STRAIGHT_JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub"
             )
@@ -183,7 +218,7 @@ final class MySQLView: DriverView {
         _ range: KeyRange,
         from start: Bytes,
         at revision: Int64,
-        values: Bool,
+        longest: Int?,
         limit: Int,
         _ text: inout SQLText
     ) {
@@ -205,7 +240,7 @@ final class MySQLView: DriverView {
         )
         text.append(revision)
         text.append(") SELECT c.k, c.main, c.sub, l.created, l.version, l.lease, length(l.v)")
-        if values { text.append(", l.v") }
+        if let longest { Self.appendValue(longest, "length(l.v)", "l.v", &text) }
         text.append(
             " FROM chain c LEFT JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub WHERE c.main <= "
         )
@@ -230,25 +265,28 @@ final class MySQLView: DriverView {
         var start = range.lower
         while true {
             let limit = window.next()
+            let longest = values ? window.longest : nil
             var text = SQLText()
             if let revision {
-                appendHistory(range, from: start, at: revision, values: values, limit: limit, &text)
+                appendHistory(range, from: start, at: revision, longest: longest, limit: limit, &text)
             } else {
-                appendScan(range, from: start, values: values, limit: limit, &text)
+                appendScan(range, from: start, longest: longest, limit: limit, &text)
             }
             let result = try connection.land(text)[0]!
             var bytes = 0
+            var taken = 0
             while result.next() {
+                taken += 1
                 start = result.rows == limit ? Bytes(result.bytes(0)) : start
                 // A key that did not exist at the revision has no row in the log, or one of its deletion.
                 if revision != nil && (result.isNull(4) || result.integer(4) == 0) { continue }
                 let row = Self.row(result, values: values)
-                bytes += row.value.count
-                if try !body(row) { return }
+                bytes += row.valueLength
+                if values { averageValueBytes = max(1, bytes / taken) }
+                if try !lend(row, lacksValue: values && result.isNull(7), body) { return }
             }
             if result.rows < limit || range.isSingle { return }
             window.took(rows: result.rows, bytes: values ? bytes : 0)
-            if values { averageValueBytes = max(1, bytes / result.rows) }
             start = start.successor
         }
     }
@@ -283,6 +321,9 @@ final class MySQLView: DriverView {
 
     // MARK: - The log
 
+    /// The longest value that comes with those of 63 other events.
+    private static let longestOfMany = 128 << 10
+
     func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
         var found = false
         try events([LogPosition(main: main, sub: sub)]) { _, row in
@@ -298,16 +339,21 @@ final class MySQLView: DriverView {
             let slice = positions[start..<min(positions.count, start + 64)]
             var places: [LogPosition: [Int]] = [:]
             for (place, position) in slice.enumerated() { places[position, default: []].append(start + place) }
+            // One is fetched whatever its size.
+            let longest = slice.count == 1 ? Int.max : Self.longestOfMany
             var text = SQLText()
             Self.grouped(Array(places.keys)) { condition in
-                text.append(text: "SELECT \(Self.logColumns), v FROM drover_log FORCE INDEX (PRIMARY) WHERE ")
+                text.append(text: "SELECT \(Self.logColumns), length(v)")
+                Self.appendValue(longest, "length(v)", "v", &text)
+                text.append(" FROM drover_log FORCE INDEX (PRIMARY) WHERE ")
                 condition(&text)
                 text.end()
             }
             for case let result? in try connection.land(text) {
                 while result.next() {
-                    let row = Self.logRow(result, values: true)
-                    for place in places[LogPosition(main: row.main, sub: row.sub)] ?? [] { try body(place, row) }
+                    try lend(Self.logRow(result, values: true), lacksValue: result.isNull(9)) { row in
+                        for place in places[LogPosition(main: row.main, sub: row.sub)] ?? [] { try body(place, row) }
+                    }
                 }
             }
             start += slice.count
@@ -341,9 +387,9 @@ final class MySQLView: DriverView {
         while true {
             let limit = window.next()
             var text = SQLText()
-            text.append(
-                text: "SELECT \(Self.logColumns)\(values ? ", v" : "") FROM drover_log FORCE INDEX (PRIMARY) WHERE "
-            )
+            text.append(text: "SELECT \(Self.logColumns), \(values ? "length(v)" : "0")")
+            if values { Self.appendValue(window.longest, "length(v)", "v", &text) }
+            text.append(" FROM drover_log FORCE INDEX (PRIMARY) WHERE ")
             Self.appendAfter(last, &text)
             text.append(" ORDER BY main, sub LIMIT ")
             text.append(Int64(limit))
@@ -352,9 +398,9 @@ final class MySQLView: DriverView {
             var bytes = 0
             while result.next() {
                 let row = Self.logRow(result, values: values)
-                bytes += row.value.count
+                bytes += row.valueLength
                 last = LogPosition(main: row.main, sub: row.sub)
-                if try !body(row) { return }
+                if try !lend(row, lacksValue: values && result.isNull(9), body) { return }
             }
             if result.rows < limit { return }
             window.took(rows: result.rows, bytes: values ? bytes : 0)

@@ -69,7 +69,8 @@ enum PGStatements {
         return PGStatement(
             "d_scan_values_\(bounded)",
             """
-            SELECT c.key, c.main, c.sub, c.created, c.version, c.lease, c.length, l.value
+            SELECT c.key, c.main, c.sub, c.created, c.version, c.lease, c.length,
+                CASE WHEN c.length <= \(bounded ? "$4" : "$3")::int8 THEN l.value END
             FROM (\(rows)) c
             CROSS JOIN LATERAL (SELECT value FROM drover_log WHERE main = c.main AND sub = c.sub OFFSET 0) l
             ORDER BY c.key
@@ -92,10 +93,11 @@ enum PGStatements {
     }
 
     /// Keys as they were at revision $4, with every key that was looked at: those that did not exist then have no
-    /// version. A chain is followed back as long as its event is too new.
+    /// version. A chain is followed back as long as its event is too new. Values longer than $5 are left out.
     static func history(bounded: Bool, values: Bool) -> PGStatement {
         let end = bounded ? " AND key < $3" : ""
         let at = bounded ? "$4" : "$3"
+        let value = ", CASE WHEN length(l.value) <= \(bounded ? "$5" : "$4")::int8 THEN l.value END"
         return PGStatement(
             "d_history_\(bounded)_\(values)",
             """
@@ -114,7 +116,7 @@ enum PGStatements {
                 ) l ON true
                 WHERE c.main > \(at)::int8
             )
-            SELECT c.key, c.main, c.sub, l.created, l.version, l.lease, length(l.value)\(values ? ", l.value" : "")
+            SELECT c.key, c.main, c.sub, l.created, l.version, l.lease, length(l.value)\(values ? value : "")
             FROM chain c LEFT JOIN LATERAL (
                 SELECT * FROM drover_log WHERE main = c.main AND sub = c.sub OFFSET 0
             ) l ON true
@@ -126,21 +128,25 @@ enum PGStatements {
     static let events = PGStatement(
         "d_events",
         """
-        SELECT u.place, l.key, l.main, l.sub, l.created, l.version, l.lease, l.previous_main, l.previous_sub, l.value
+        SELECT u.place, l.key, l.main, l.sub, l.created, l.version, l.lease, l.previous_main, l.previous_sub,
+            length(l.value), CASE WHEN length(l.value) <= $3::int8 THEN l.value END
         FROM unnest($1::int8[], $2::int8[]) WITH ORDINALITY AS u (main, sub, place)
         CROSS JOIN LATERAL (SELECT * FROM drover_log WHERE main = u.main AND sub = u.sub OFFSET 0) l
         """
     )
 
     static func log(values: Bool) -> PGStatement {
-        PGStatement(
+        let value = values ? ", CASE WHEN length(value) <= $4::int8 THEN value END" : ""
+        return PGStatement(
             "d_log_\(values)",
             """
-            SELECT key, main, sub, created, version, lease, previous_main, previous_sub\(values ? ", value" : "")
+            SELECT key, main, sub, created, version, lease, previous_main, previous_sub, length(value)\(value)
             FROM drover_log WHERE (main, sub) > ($1::int8, $2::int8) ORDER BY main, sub LIMIT $3
             """
         )
     }
+
+    static let value = PGStatement("d_value", "SELECT value FROM drover_log WHERE main = $1::int8 AND sub = $2::int8")
 
     static let leasesByID = PGStatement(
         "d_leases_by_id",

@@ -96,13 +96,13 @@ final class PostgreSQLView: DriverView {
         )
     }
 
-    /// A row of the log: key, main, sub, created, version, lease, the previous event's place and, if asked for, value.
+    /// A row of the log: key, main, sub, created, version, lease, the previous event's place, the value's length and, if
+    /// asked for, value.
     private func logRow(_ result: PGResult, _ row: Int, from column: Int, values: Bool) -> RowView {
-        let value = values ? result.bytes(row, column + 8) : Self.nothing
-        return RowView(
+        RowView(
             key: result.bytes(row, column),
-            value: value,
-            valueLength: value.count,
+            value: values ? result.bytes(row, column + 9) : Self.nothing,
+            valueLength: Int(result.integer(row, column + 8)),
             main: result.integer(row, column + 1),
             sub: result.integer(row, column + 2),
             createRevision: result.integer(row, column + 3),
@@ -111,6 +111,22 @@ final class PostgreSQLView: DriverView {
             previousMain: result.integer(row, column + 6),
             previousSub: result.integer(row, column + 7)
         )
+    }
+
+    /// Lends a row; its value, where it was too long to come with others, is fetched by itself.
+    private func lend<R>(_ row: RowView, lacksValue: Bool, _ body: (RowView) throws -> R) throws -> R {
+        if !lacksValue { return try body(row) }
+        var parameters = PGParameters()
+        parameters.add(row.main)
+        parameters.add(row.sub)
+        try connection.send(PGStatements.value, parameters)
+        let result = try connection.land()[0]
+        guard result.rows > 0 else {
+            throw DriverFailure(.corrupt, "an event has gone from drover_log; restore the database from a backup")
+        }
+        var whole = row
+        whole.value = result.bytes(0, 0)
+        return try body(whole)
     }
 
     func systemState() throws -> Bytes {
@@ -154,6 +170,7 @@ final class PostgreSQLView: DriverView {
             parameters.add(Int64(limit))
             if let end { parameters.add(end) }
             if let revision { parameters.add(revision) }
+            if values { parameters.add(Int64(window.longest)) }
             try connection.send(statement, parameters)
             let result = try connection.land()[0]
             var bytes = 0
@@ -161,12 +178,12 @@ final class PostgreSQLView: DriverView {
                 // A key that did not exist at the revision has no row in the log, or one of its deletion.
                 if revision != nil && (result.isNull(i, 4) || result.integer(i, 4) == 0) { continue }
                 let row = row(result, i, values: values)
-                bytes += row.value.count
-                if try !body(row) { return }
+                bytes += row.valueLength
+                if values { averageValueBytes = max(1, bytes / (i + 1)) }
+                if try !lend(row, lacksValue: values && result.isNull(i, 7), body) { return }
             }
             if result.rows < limit || range.isSingle { return }
             window.took(rows: result.rows, bytes: values ? bytes : 0)
-            if values { averageValueBytes = max(1, bytes / result.rows) }
             start = Bytes(result.bytes(result.rows - 1, 0)).successor
         }
     }
@@ -201,6 +218,9 @@ final class PostgreSQLView: DriverView {
 
     // MARK: - The log
 
+    /// The longest value that comes with those of 63 other events.
+    private static let longestOfMany: Int64 = 128 << 10
+
     func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
         var found = false
         try events([LogPosition(main: main, sub: sub)]) { _, row in
@@ -218,10 +238,14 @@ final class PostgreSQLView: DriverView {
             var parameters = PGParameters()
             parameters.add(slice.map(\.main))
             parameters.add(slice.map(\.sub))
+            // One is fetched whatever its size.
+            parameters.add(slice.count == 1 ? .max : Self.longestOfMany)
             try connection.send(PGStatements.events, parameters)
             let result = try connection.land()[0]
-            for row in 0..<result.rows {
-                try body(start + Int(result.integer(row, 0)) - 1, logRow(result, row, from: 1, values: true))
+            for i in 0..<result.rows {
+                try lend(logRow(result, i, from: 1, values: true), lacksValue: result.isNull(i, 10)) { row in
+                    try body(start + Int(result.integer(i, 0)) - 1, row)
+                }
             }
             start += slice.count
         }
@@ -236,14 +260,15 @@ final class PostgreSQLView: DriverView {
             parameters.add(last.main)
             parameters.add(last.sub)
             parameters.add(Int64(limit))
+            if values { parameters.add(Int64(window.longest)) }
             try connection.send(PGStatements.log(values: values), parameters)
             let result = try connection.land()[0]
             var bytes = 0
             for i in 0..<result.rows {
                 let row = logRow(result, i, from: 0, values: values)
-                bytes += row.value.count
+                bytes += row.valueLength
                 last = LogPosition(main: row.main, sub: row.sub)
-                if try !body(row) { return }
+                if try !lend(row, lacksValue: values && result.isNull(i, 9), body) { return }
             }
             if result.rows < limit { return }
             window.took(rows: result.rows, bytes: values ? bytes : 0)

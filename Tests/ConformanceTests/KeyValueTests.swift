@@ -222,4 +222,38 @@ struct KeyValueTests {
             #expect(try await store.get([2])?.value == large)
         }
     }
+
+    @Test("long values among short ones, in lists, history and watches", arguments: Backend.selected)
+    func longValues(backend: Backend) async throws {
+        try await backend.withStore { store in
+            // Lists that begin with short values know nothing of the long ones behind them.
+            let lengths = (0..<300).map { $0 % 50 == 49 ? 1_300_000 : $0 % 7 == 6 ? 40_000 : 10 }
+            func value(_ number: Int, _ round: UInt8) -> Bytes {
+                [round] + Bytes(repeating: UInt8(number % 251), count: lengths[number])
+            }
+            for number in 0..<300 {
+                try await store.put(PutRequest(key: Bytes("l/\(1_000 + number)".utf8), value: value(number, 1)))
+            }
+            let before = try await store.revision()
+            for number in 0..<300 {
+                try await store.put(PutRequest(key: Bytes("l/\(1_000 + number)".utf8), value: value(number, 2)))
+            }
+            for (revision, round) in [(Int64(0), UInt8(2)), (before, 1)] {
+                let list = try await store.list(prefix: "l/", revision: revision)
+                #expect(list.kvs.map(\.value) == (0..<300).map { value($0, round) })
+                let page = try await store.list(prefix: "l/", limit: 60, revision: revision)
+                #expect(page.kvs.map(\.value) == (0..<60).map { value($0, round) })
+            }
+            let watch = try await store.watch(
+                WatchRequest(KeyRange(prefix: Bytes("l/".utf8)), startRevision: before + 1, wantsPrevious: true)
+            )
+            var seen: [Event] = []
+            for try await batch in watch {
+                seen += batch.events
+                if seen.count >= 300 { break }
+            }
+            #expect(seen.map(\.kv.value) == (0..<300).map { value($0, 2) })
+            #expect(seen.map { $0.previous?.value } == (0..<300).map { value($0, 1) })
+        }
+    }
 }

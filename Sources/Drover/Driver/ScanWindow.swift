@@ -5,11 +5,14 @@ public struct ScanWindow: Sendable {
     private static let largest = 2_048
     /// Bytes of one fetch, about.
     private static let bytes = 1 << 20
+    /// Bytes of one fetch of values that are longer than was known.
+    private static let mostBytes = 16 << 20
 
     private var expecting: Int
     /// Rows whose values' size is not known yet.
     private var isFirst = true
     private var averageBytes: Int
+    private var rows = 1
 
     /// A window for a scan of which about so many rows will be taken.
     ///
@@ -27,8 +30,13 @@ public struct ScanWindow: Sendable {
         // Where nothing is known, a long scan begins with a small step.
         if isFirst && averageBytes == 0 { rows = min(rows, 512) }
         isFirst = false
+        self.rows = rows
         return rows
     }
+
+    /// The longest value that comes with its row in the next fetch; longer ones are fetched by themselves, so that memory
+    /// is bounded before it is known what values come to.
+    public var longest: Int { max(Self.mostBytes / rows, 4 * averageBytes) }
 
     /// What the last fetch came to.
     public mutating func took(rows: Int, bytes: Int) {

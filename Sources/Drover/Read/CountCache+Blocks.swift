@@ -35,8 +35,8 @@ extension CountCache {
         state.nextSurvey = MonotonicClock.nanoseconds() + Self.surveyPause
     }
 
-    /// What the index knows of a range's count at a revision, and what is to be walked at that revision besides; nil when
-    /// it knows nothing.
+    /// What the index knows of a range's count at the newest revision of a snapshot, and what is to be walked in it
+    /// besides; nil when it knows nothing.
     func parts(of range: KeyRange, at revision: Int64) -> CountIndex.Parts? {
         state.withLock { state -> CountIndex.Parts? in
             guard revision >= state.completeAfter, revision <= state.completeThrough else { return nil }
@@ -65,6 +65,21 @@ extension CountCache {
     /// The survey that was begun is done, or given up.
     func endSurvey() {
         state.withLock { $0.isSurveying = false }
+    }
+
+    /// Whether every creation and deletion after `revision` is known, as far as any has been seen.
+    func knows(after revision: Int64) -> Bool {
+        state.withLock { $0.completeAfter <= revision }
+    }
+
+    /// How many keys of a range more were created than deleted after a revision, through another; nil when that is not
+    /// known.
+    func change(of range: KeyRange, after first: Int64, through last: Int64) -> Int64? {
+        state.withLock { state -> Int64? in
+            guard first >= state.completeAfter, last <= state.completeThrough else { return nil }
+            let deltas = Self.firstDelta(after: first, state.deltas)..<Self.firstDelta(after: last, state.deltas)
+            return state.deltas[deltas].reduce(0) { $0 + (range.contains($1.key) ? $1.change : 0) }
+        }
     }
 
     /// The first revision whose changes are not known, when it is not after `revision`.

@@ -131,36 +131,33 @@ extension Store {
         meta: StoreMeta,
         _ reader: any DriverReader
     ) throws -> Int64 {
-        if let revision {
-            if let known = counts.continuation(range, at: revision) ?? counts.count(range, at: revision) {
-                return known
+        guard let revision, revision < meta.revision else { return try newestCount(range, meta, reader) }
+        if let known = counts.continuation(range, at: revision) ?? counts.count(range, at: revision) { return known }
+        if range.isSingle { return try reader.count(range, at: revision) }
+        // Keys as they are now are counted without following what each was before.
+        if counts.knows(after: revision) {
+            if let first = counts.unseen(before: meta.revision) { try counts.fill(from: first, meta, reader) }
+            if let change = counts.change(of: range, after: revision, through: meta.revision) {
+                return try newestCount(range, meta, reader) - change
             }
-            return try walk(range, at: revision, newest: false, reader)
         }
+        counts.willWalk()
+        return try reader.count(range, at: revision)
+    }
+
+    private func newestCount(_ range: KeyRange, _ meta: StoreMeta, _ reader: any DriverReader) throws -> Int64 {
+        if range.isSingle { return try reader.count(range, at: nil) }
         if let known = counts.count(range, at: meta.revision) { return known }
         if let first = counts.gap(before: meta.revision, of: range) {
             try counts.fill(from: first, meta, reader)
             if let known = counts.count(range, at: meta.revision) { return known }
         }
-        let count = try walk(range, at: meta.revision, newest: true, reader)
-        if !range.isSingle { counts.learn(range, at: meta.revision, count: count) }
+        let parts = counts.parts(of: range, at: meta.revision)
+        if parts == nil { counts.willWalk() }
+        let count = try (parts?.walks ?? [range]).reduce(parts?.counted ?? 0) { try $0 + reader.count($1, at: nil) }
+        counts.learn(range, at: meta.revision, count: count)
+        surveyor.start()
         return count
-    }
-
-    /// Counts the keys that no block of the index has counted.
-    private func walk(
-        _ range: KeyRange,
-        at revision: Int64,
-        newest: Bool,
-        _ reader: any DriverReader
-    ) throws -> Int64 {
-        if range.isSingle { return try reader.count(range, at: newest ? nil : revision) }
-        defer { surveyor.start() }
-        guard let parts = counts.parts(of: range, at: revision) else {
-            counts.willWalk()
-            return try reader.count(range, at: newest ? nil : revision)
-        }
-        return try parts.walks.reduce(parts.counted) { try $0 + reader.count($1, at: newest ? nil : revision) }
     }
 
     /// Remembers the count of what is left after a page. For servers.
