@@ -4,8 +4,6 @@ import NIOCore
 
 /// `etcdserverpb.Watch`: one stream with any number of watches.
 final class WatchStream: StreamSession {
-    private static let splitBytes = 8 << 10
-
     private unowned let stream: ServerStream
     private let context: LoopContext
     private var consumer: WatchConsumer!
@@ -94,17 +92,12 @@ final class WatchStream: StreamSession {
         send(&buffer, footprint: delivery.footprint)
     }
 
-    /// The promise of what is sent last of a delivery.
-    private func consuming(_ footprint: Int) -> EventLoopPromise<Void> {
+    private func send(_ buffer: inout ByteBuffer, footprint: Int) {
+        MessageBuffer.seal(&buffer)
         let promise = context.loop.makePromise(of: Void.self)
         let consumer = consumer!
         promise.futureResult.whenComplete { _ in consumer.consumed(footprint) }
-        return promise
-    }
-
-    private func send(_ buffer: inout ByteBuffer, footprint: Int) {
-        MessageBuffer.seal(&buffer)
-        stream.send(buffer, promise: consuming(footprint))
+        stream.send(buffer, promise: promise)
     }
 
     private func send(_ list: EventList, _ withPrevious: Bool, _ delivery: WatchDelivery) {
@@ -121,19 +114,10 @@ final class WatchStream: StreamSession {
             }
             return buffer
         }
-        let length = events.readableBytes
-        // What many watches are told is sent from one buffer; a copy of a short one is cheaper than a frame more.
-        let isSplit = length >= Self.splitBytes && stream.sendsPieces
-        var buffer = MessageBuffer.make(allocator, capacity: isSplit ? 64 : length + 64)
+        var buffer = MessageBuffer.make(allocator, capacity: events.readableBytes + 64)
         ResponseEncoder.appendWatch(context.header, revision: delivery.revision, id: delivery.id, to: &buffer)
-        if isSplit {
-            MessageBuffer.seal(&buffer, length: buffer.readableBytes - MessageBuffer.prefixBytes + length)
-            stream.sendRaw(buffer, promise: nil)
-            stream.sendRaw(events, promise: consuming(delivery.footprint))
-        } else {
-            buffer.writeBuffer(&events)
-            send(&buffer, footprint: delivery.footprint)
-        }
+        buffer.writeBuffer(&events)
+        send(&buffer, footprint: delivery.footprint)
     }
 
     private func sendFragments(_ events: [SharedEvent], _ withPrevious: Bool, _ delivery: WatchDelivery) {
