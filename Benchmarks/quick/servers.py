@@ -106,7 +106,7 @@ class Servers:
         subprocess.run(as_user("postgres", [f"{programs[-1]}/initdb", "-D", f"{data}/data", "-A", "trust", "-U", "postgres",
                                             "-E", "UTF8", "--locale=C"]), check=True, **QUIET)
         self.start(as_user("postgres", [f"{programs[-1]}/postgres", "-D", f"{data}/data", "-p", str(port), "-k", data,
-                                        "-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=3GB",
+                                        "-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=256MB",
                                         "-c", "max_wal_size=4GB"]), port)
         time.sleep(1)
         return f"postgres://postgres@127.0.0.1:{port}/bench?sslmode=disable"
@@ -120,6 +120,6 @@ class Servers:
                                          "--auth-root-authentication-method=normal"]), check=True, **QUIET)
         self.start(as_user("mysql", [program, "--no-defaults", f"--datadir={data}/data", f"--port={port}",
                                      "--bind-address=127.0.0.1", f"--socket={data}/socket", "--skip-name-resolve",
-                                     "--innodb-buffer-pool-size=3G", "--innodb-flush-log-at-trx-commit=1",
+                                     "--innodb-buffer-pool-size=1G", "--innodb-flush-log-at-trx-commit=1",
                                      "--innodb-log-file-size=512M"]), port)
         return f"mysql://root@127.0.0.1:{port}/bench"
