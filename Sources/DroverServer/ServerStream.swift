@@ -126,11 +126,6 @@ final class ServerStream {
         }
     }
 
-    /// Whether a message may be sent in pieces that are the bytes of its wire form.
-    var sendsPieces: Bool {
-        if case .identity = encoding { form == .wire } else { false }
-    }
-
     /// Sends a piece of one long message, whose length its first piece carries.
     func sendRaw(_ piece: ByteBuffer, promise: EventLoopPromise<Void>?) {
         if ended {

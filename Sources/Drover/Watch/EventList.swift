@@ -6,20 +6,19 @@ public final class EventList: Sendable {
     public let events: [SharedEvent]
     /// Roughly the bytes they take.
     public let footprint: Int
-    private let isShared: Bool
+    /// Whether several watches are told these events, so that their encoded form is worth keeping.
+    public let isShared: Bool
     private let encoded = Mutex<(plain: (any Sendable)?, full: (any Sendable)?)>((nil, nil))
 
-    /// - Parameter isShared: whether several watches are told these events, so that their encoded form is worth keeping.
     init(_ events: [SharedEvent], isShared: Bool) {
         self.events = events
         self.isShared = isShared
         footprint = events.reduce(0) { $0 + $1.footprint }
     }
 
-    /// The encoded form of the events, made by `encode` the first time it is asked for, always of the same type.
+    /// The encoded form of the events, kept when `encode` has made it; always of the same type.
     public func encoded<Form: Sendable>(withPrevious: Bool, _ encode: ([SharedEvent]) -> Form) -> Form {
-        if !isShared { return encode(events) }
-        return encoded.withLock { cache in
+        encoded.withLock { cache in
             if let known = (withPrevious ? cache.full : cache.plain) as? Form { return known }
             let made = encode(events)
             if withPrevious { cache.full = made } else { cache.plain = made }

@@ -48,7 +48,7 @@ final class RangeStreamer: @unchecked Sendable {
         caller = stream.caller
         context = stream.context
         allocator = stream.allocator
-        splits = stream.sendsPieces
+        if case .identity = stream.encoding { splits = stream.form == .wire } else { splits = false }
     }
 
     func start() {

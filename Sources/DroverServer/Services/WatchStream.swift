@@ -102,21 +102,24 @@ final class WatchStream: StreamSession {
 
     private func send(_ list: EventList, _ withPrevious: Bool, _ delivery: WatchDelivery) {
         if fragmenting.contains(delivery.id) { return sendFragments(list.events, withPrevious, delivery) }
-        let allocator = stream.allocator
-        var events = list.encoded(withPrevious: withPrevious) { events in
-            var buffer = allocator.buffer(capacity: list.footprint)
-            if events.count == 1 {
-                buffer.writeBytes(events[0].encoded(withPrevious: withPrevious, ResponseEncoder.watchEvent))
-            } else {
-                for shared in events {
-                    ResponseEncoder.appendWatchEvent(shared.event, withPrevious: withPrevious, to: &buffer)
-                }
+        func append(_ events: [SharedEvent], to buffer: inout ByteBuffer) {
+            for shared in events {
+                ResponseEncoder.appendWatchEvent(shared.event, withPrevious: withPrevious, to: &buffer)
             }
-            return buffer
         }
-        var buffer = MessageBuffer.make(allocator, capacity: events.readableBytes + 64)
+        let allocator = stream.allocator
+        var buffer = MessageBuffer.make(allocator, capacity: list.footprint + 64)
         ResponseEncoder.appendWatch(context.header, revision: delivery.revision, id: delivery.id, to: &buffer)
-        buffer.writeBuffer(&events)
+        if list.isShared {
+            var encoded = list.encoded(withPrevious: withPrevious) { events in
+                var encoded = allocator.buffer(capacity: list.footprint)
+                append(events, to: &encoded)
+                return encoded
+            }
+            buffer.writeBuffer(&encoded)
+        } else {
+            append(list.events, to: &buffer)
+        }
         send(&buffer, footprint: delivery.footprint)
     }
 
