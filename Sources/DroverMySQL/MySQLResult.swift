@@ -23,6 +23,9 @@ final class MySQLResult {
         return true
     }
 
+    /// Goes back to before the first row.
+    func rewind() { if let handle { mysql_data_seek(handle, 0) } }
+
     @inline(__always)
     func isNull(_ column: Int) -> Bool { row![column] == nil }
 

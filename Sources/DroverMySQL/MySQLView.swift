@@ -110,7 +110,7 @@ final class MySQLView: DriverView {
     // MARK: - Statements in parts
 
     /// The value, when it is no longer than `longest`; NULL otherwise.
-    private static func appendValue(
+    static func appendValue(
         _ longest: Int,
         _ length: StaticString,
         _ value: StaticString,
@@ -167,7 +167,7 @@ final class MySQLView: DriverView {
         return result.next() ? Bytes(result.bytes(0)) : []
     }
 
-    private func appendRange(
+    func appendRange(
         _ range: KeyRange,
         from start: Bytes,
         of column: StaticString = "k",
@@ -213,42 +213,6 @@ final class MySQLView: DriverView {
         text.end()
     }
 
-    /// Keys as they were at a revision, with every key that was looked at: those that did not exist then have no version.
-    private func appendHistory(
-        _ range: KeyRange,
-        from start: Bytes,
-        at revision: Int64,
-        longest: Int?,
-        limit: Int,
-        _ text: inout SQLText
-    ) {
-        text.append("WITH RECURSIVE chain (k, main, sub) AS (SELECT k, main, sub FROM (")
-        text.append("(SELECT k, main, sub FROM drover_current FORCE INDEX (PRIMARY) WHERE ")
-        appendRange(range, from: start, &text)
-        text.append(" ORDER BY k LIMIT ")
-        text.append(Int64(limit))
-        text.append(") UNION ALL (SELECT k, main, sub FROM drover_tombstone FORCE INDEX (PRIMARY) WHERE ")
-        appendRange(range, from: start, &text)
-        text.append(" AND main > ")
-        text.append(revision)
-        text.append(" ORDER BY k LIMIT ")
-        text.append(Int64(limit))
-        text.append(") ORDER BY k LIMIT ")
-        text.append(Int64(limit))
-        text.append(
-            ") heads UNION ALL SELECT c.k, coalesce(l.previous_main, 0), coalesce(l.previous_sub, 0) FROM chain c LEFT JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub WHERE c.main > "
-        )
-        text.append(revision)
-        text.append(") SELECT c.k, c.main, c.sub, l.created, l.version, l.lease, length(l.v)")
-        if let longest { Self.appendValue(longest, "length(l.v)", "l.v", &text) }
-        text.append(
-            " FROM chain c LEFT JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub WHERE c.main <= "
-        )
-        text.append(revision)
-        text.append(" ORDER BY c.k")
-        text.end()
-    }
-
     // MARK: - Ranges
 
     func scan(
@@ -273,17 +237,29 @@ final class MySQLView: DriverView {
                 appendScan(range, from: start, longest: longest, limit: limit, &text)
             }
             let result = try connection.land(text)[0]!
+            let older = try revision.map { try olderPlaces(result, at: $0) } ?? [:]
             var bytes = 0
             var taken = 0
             while result.next() {
                 taken += 1
                 start = result.rows == limit ? Bytes(result.bytes(0)) : start
-                // A key that did not exist at the revision has no row in the log, or one of its deletion.
-                if revision != nil && (result.isNull(4) || result.integer(4) == 0) { continue }
-                let row = Self.row(result, values: values)
-                bytes += row.valueLength
-                if values { averageValueBytes = max(1, bytes / taken) }
-                if try !lend(row, lacksValue: values && result.isNull(7), body) { return }
+                var goesOn = true
+                if let revision, result.integer(1) > revision {
+                    if let place = older[Bytes(result.bytes(0))] {
+                        _ = try event(main: place.main, sub: place.sub) { row in
+                            var row = row
+                            if !values { row.value = Self.nothing }
+                            if row.version != 0 { goesOn = try body(row) }
+                        }
+                    }
+                } else if revision == nil || !result.isNull(4) && result.integer(4) != 0 {
+                    // A key that did not exist at the revision has no row in the log, or one of its deletion.
+                    let row = Self.row(result, values: values)
+                    bytes += row.valueLength
+                    if values { averageValueBytes = max(1, bytes / taken) }
+                    goesOn = try lend(row, lacksValue: values && result.isNull(7), body)
+                }
+                if !goesOn { return }
             }
             if result.rows < limit || range.isSingle { return }
             window.took(rows: result.rows, bytes: values ? bytes : 0)

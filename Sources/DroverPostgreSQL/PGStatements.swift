@@ -92,39 +92,6 @@ enum PGStatements {
         )
     }
 
-    /// Keys as they were at revision $4, with every key that was looked at: those that did not exist then have no
-    /// version. A chain is followed back as long as its event is too new. Values longer than $5 are left out.
-    static func history(bounded: Bool, values: Bool) -> PGStatement {
-        let end = bounded ? " AND key < $3" : ""
-        let at = bounded ? "$4" : "$3"
-        let value = ", CASE WHEN length(l.value) <= \(bounded ? "$5" : "$4")::int8 THEN l.value END"
-        return PGStatement(
-            "d_history_\(bounded)_\(values)",
-            """
-            WITH RECURSIVE chain (key, main, sub) AS (
-                SELECT key, main, sub FROM (
-                    (SELECT key, main, sub FROM drover_current WHERE key >= $1\(end) ORDER BY key LIMIT $2)
-                    UNION ALL
-                    (SELECT key, main, sub FROM drover_tombstone WHERE key >= $1\(end) AND main > \(at)::int8
-                        ORDER BY key LIMIT $2)
-                    ORDER BY key LIMIT $2
-                ) heads
-                UNION ALL
-                SELECT c.key, coalesce(l.previous_main, 0), coalesce(l.previous_sub, 0)
-                FROM chain c LEFT JOIN LATERAL (
-                    SELECT * FROM drover_log WHERE main = c.main AND sub = c.sub OFFSET 0
-                ) l ON true
-                WHERE c.main > \(at)::int8
-            )
-            SELECT c.key, c.main, c.sub, l.created, l.version, l.lease, length(l.value)\(values ? value : "")
-            FROM chain c LEFT JOIN LATERAL (
-                SELECT * FROM drover_log WHERE main = c.main AND sub = c.sub OFFSET 0
-            ) l ON true
-            WHERE c.main <= \(at)::int8 ORDER BY c.key
-            """
-        )
-    }
-
     static let events = PGStatement(
         "d_events",
         """

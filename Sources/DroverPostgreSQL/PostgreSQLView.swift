@@ -173,14 +173,26 @@ final class PostgreSQLView: DriverView {
             if values { parameters.add(Int64(window.longest)) }
             try connection.send(statement, parameters)
             let result = try connection.land()[0]
+            let older = try revision.map { try olderPlaces(result, at: $0) } ?? [:]
             var bytes = 0
             for i in 0..<result.rows {
-                // A key that did not exist at the revision has no row in the log, or one of its deletion.
-                if revision != nil && (result.isNull(i, 4) || result.integer(i, 4) == 0) { continue }
-                let row = row(result, i, values: values)
-                bytes += row.valueLength
-                if values { averageValueBytes = max(1, bytes / (i + 1)) }
-                if try !lend(row, lacksValue: values && result.isNull(i, 7), body) { return }
+                var goesOn = true
+                if let revision, result.integer(i, 1) > revision {
+                    if let place = older[Bytes(result.bytes(i, 0))] {
+                        _ = try event(main: place.main, sub: place.sub) { row in
+                            var row = row
+                            if !values { row.value = Self.nothing }
+                            if row.version != 0 { goesOn = try body(row) }
+                        }
+                    }
+                } else if revision == nil || !result.isNull(i, 4) && result.integer(i, 4) != 0 {
+                    // A key that did not exist at the revision has no row in the log, or one of its deletion.
+                    let row = row(result, i, values: values)
+                    bytes += row.valueLength
+                    if values { averageValueBytes = max(1, bytes / (i + 1)) }
+                    goesOn = try lend(row, lacksValue: values && result.isNull(i, 7), body)
+                }
+                if !goesOn { return }
             }
             if result.rows < limit || range.isSingle { return }
             window.took(rows: result.rows, bytes: values ? bytes : 0)

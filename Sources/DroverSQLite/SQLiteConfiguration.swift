@@ -6,8 +6,6 @@ public struct SQLiteConfiguration: Sendable {
     public var writerCacheKiB = 16 << 10
     /// The page cache of each reading connection in KiB. Default 4 MiB.
     public var readerCacheKiB = 4 << 10
-    /// Long chains of a key's events whose ends are remembered, for reads at old revisions. Default 1,024.
-    public var rememberedChains = 1_024
     /// Bytes of the write-ahead log above which it is checkpointed. Default 40 MiB.
     public var checkpointBytes: Int64 = 40 << 20
     /// Bytes of the write-ahead log's file that are written out in advance, while there is nothing else to do: a commit

@@ -23,7 +23,6 @@ public final class SQLiteDriver: Driver, DriverProvider {
     let configuration: SQLiteConfiguration
     let logger: Logger
     let revisions = RevisionMap()
-    let chains: ChainMemory
     let gate = ReadGate()
     private let lock = Mutex<FileLock?>(nil)
 
@@ -31,7 +30,6 @@ public final class SQLiteDriver: Driver, DriverProvider {
     public init(_ configuration: SQLiteConfiguration, logger: Logger = Logger(label: "drover.sqlite")) {
         self.configuration = configuration
         self.logger = logger
-        chains = ChainMemory(most: configuration.rememberedChains)
     }
 
     public static func makeDriver(endpoint: String, options: DriverOptions) throws -> any Driver {

@@ -6,8 +6,7 @@ final class SQLiteView: DriverView {
     private static let metaColumns = "revision, batch, compacted, swept, cluster_id, member_id, system_revision"
 
     let connection: SQLiteConnection
-    private let revisions: RevisionMap
-    private let chains: ChainMemory
+    let revisions: RevisionMap
     private let meta: SQLiteStatement
     private let pointWithValue: SQLiteStatement
     private let pointWithoutValue: SQLiteStatement
@@ -16,7 +15,10 @@ final class SQLiteView: DriverView {
     private let logByID: SQLiteStatement
     /// The same without the value, of which the length alone is read.
     private let logHeadByID: SQLiteStatement
-    private let chain: SQLiteStatement
+    /// Where an event's key was before it, and when it was created.
+    let previousByID: SQLiteStatement
+    /// What came before the creation of a key in a revision.
+    let creation: SQLiteStatement
     private let byLease: SQLiteStatement
     private let leaseByID: SQLiteStatement
     private let system: SQLiteStatement
@@ -26,7 +28,6 @@ final class SQLiteView: DriverView {
     init(_ connection: SQLiteConnection, _ driver: SQLiteDriver) throws {
         self.connection = connection
         revisions = driver.revisions
-        chains = driver.chains
         meta = try connection.prepare("SELECT \(Self.metaColumns) FROM drover_meta")
         pointWithValue = try connection.prepare(
             """
@@ -51,17 +52,9 @@ final class SQLiteView: DriverView {
         logHeadByID = try connection.prepare(
             "SELECT key, length(value), created, version, lease, previous FROM drover_log WHERE id = ?1"
         )
-        // Follows the previous events of one key down to the first that is old enough, in one statement.
-        chain = try connection.prepare(
-            """
-            WITH RECURSIVE chain (id, previous, hops) AS (
-                SELECT id, previous, 0 FROM drover_log WHERE id = ?1
-                UNION ALL
-                SELECT l.id, l.previous, hops + 1 FROM chain JOIN drover_log l ON l.id = chain.previous
-                    WHERE chain.id > ?2
-            )
-            SELECT id, hops FROM chain WHERE id <= ?2 LIMIT 1
-            """
+        previousByID = try connection.prepare("SELECT previous, created FROM drover_log WHERE id = ?1")
+        creation = try connection.prepare(
+            "SELECT previous FROM drover_log WHERE id >= ?1 AND id < ?2 AND key = ?3 AND version = 1"
         )
         system = try connection.prepare("SELECT state FROM drover_system")
         leaseByID = try connection.prepare("SELECT ttl FROM drover_lease WHERE id = ?1")
@@ -157,7 +150,7 @@ final class SQLiteView: DriverView {
         try event(id: revisions.id(main, sub), body)
     }
 
-    private func event(id: Int64, values: Bool = true, _ body: (RowView) throws -> Void) throws -> Bool {
+    func event(id: Int64, values: Bool = true, _ body: (RowView) throws -> Void) throws -> Bool {
         let logByID = values ? logByID : logHeadByID
         logByID.bind(1, id)
         defer { logByID.reset() }
@@ -248,7 +241,7 @@ final class SQLiteView: DriverView {
     // MARK: - Ranges
 
     /// The condition on `key` for a range; its bounds are parameters 1 and 2.
-    private static func condition(_ range: KeyRange, _ table: String) -> String {
+    static func condition(_ range: KeyRange, _ table: String) -> String {
         switch range.upper {
         case .single: "\(table).key = ?1"
         case .before: "\(table).key >= ?1 AND \(table).key < ?2"
@@ -256,7 +249,7 @@ final class SQLiteView: DriverView {
         }
     }
 
-    private func withScan(_ sql: String, _ body: (SQLiteStatement) throws -> Void) throws {
+    func withScan(_ sql: String, _ body: (SQLiteStatement) throws -> Void) throws {
         let statement = try scans[sql]?.popLast() ?? connection.prepare(sql)
         defer {
             statement.reset()
@@ -265,7 +258,7 @@ final class SQLiteView: DriverView {
         try body(statement)
     }
 
-    private func bind(_ range: KeyRange, _ statement: SQLiteStatement) {
+    func bind(_ range: KeyRange, _ statement: SQLiteStatement) {
         statement.bind(1, copying: range.lower)
         if case .before(let end) = range.upper { statement.bind(2, copying: end) }
     }
@@ -302,67 +295,6 @@ final class SQLiteView: DriverView {
                 if !goesOn { return }
             }
         }
-    }
-
-    /// Walks live and deleted keys side by side; a key whose newest event is too new is followed back.
-    private func scanHistory(
-        _ range: KeyRange,
-        at revision: Int64,
-        values: Bool,
-        _ body: (RowView) throws -> Bool
-    ) throws {
-        let newest = revisions.id(revision + 1, 0) - 1
-        let live = "SELECT c.key, c.id FROM drover_current c WHERE \(Self.condition(range, "c")) ORDER BY c.key"
-        // A key deleted at or before the revision did not exist then.
-        let dead = """
-            SELECT t.key, t.id FROM drover_tombstone t WHERE \(Self.condition(range, "t")) AND t.id > ?3 ORDER BY t.key
-            """
-        try withScan(live) { live in
-            try withScan(dead) { dead in
-                bind(range, live)
-                bind(range, dead)
-                dead.bind(3, newest)
-                var hasLive = try live.step()
-                var hasDead = try dead.step()
-                while hasLive || hasDead {
-                    let takesLive: Bool
-                    if hasLive && hasDead {
-                        takesLive = Self.precedes(live.bytes(0), dead.bytes(0))
-                    } else {
-                        takesLive = hasLive
-                    }
-                    var id = takesLive ? live.integer(1) : dead.integer(1)
-                    if id > newest { id = try follow(id, downTo: newest) }
-                    if id != 0 {
-                        var goesOn = true
-                        _ = try event(id: id, values: values) { row in
-                            if row.version != 0 { goesOn = try body(row) }
-                        }
-                        if !goesOn { return }
-                    }
-                    if takesLive { hasLive = try live.step() } else { hasDead = try dead.step() }
-                }
-            }
-        }
-    }
-
-    /// The id of the key's newest event at or below `newest`; 0 when there is none.
-    private func follow(_ id: Int64, downTo newest: Int64) throws -> Int64 {
-        let walk = ChainMemory.Walk(from: id, downTo: newest)
-        if let found = chains.end(of: walk) { return found }
-        chain.bind(1, id)
-        chain.bind(2, newest)
-        defer { chain.reset() }
-        guard try chain.step() else { return 0 }
-        let end = chain.integer(0)
-        if chain.integer(1) >= ChainMemory.longChain { chains.learn(end, of: walk) }
-        return end
-    }
-
-    private static func precedes(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
-        let common = min(a.count, b.count)
-        for i in 0..<common where a[i] != b[i] { return a[i] < b[i] }
-        return a.count < b.count
     }
 
     func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 {

@@ -1,0 +1,148 @@
+import Drover
+
+/// Keys as they were at a revision.
+extension MySQLView {
+    /// Joins to a chain's `c` its row of the log, `l`, and in `j` what comes before its creation, where the key was created
+    /// after the revision: the events between are all too new.
+    private static func appendPrevious(at revision: Int64, _ text: inout SQLText) {
+        text.append(
+            " LEFT JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub LEFT JOIN drover_log j FORCE INDEX (PRIMARY) ON j.main = CASE WHEN l.version > 1 AND l.created > "
+        )
+        text.append(revision)
+        text.append(" THEN l.created END AND j.k = l.k")
+    }
+
+    /// Every key that is looked at comes with its event: those that did not exist then have no version, and those whose
+    /// chain was not followed to its end, which is left to ``olderPlaces(_:at:)``, have one newer than the revision.
+    func appendHistory(
+        _ range: KeyRange,
+        from start: Bytes,
+        at revision: Int64,
+        longest: Int?,
+        limit: Int,
+        _ text: inout SQLText
+    ) {
+        text.append("WITH RECURSIVE chain (k, main, sub, hops) AS (SELECT k, main, sub, 0 FROM (")
+        text.append("(SELECT k, main, sub FROM drover_current FORCE INDEX (PRIMARY) WHERE ")
+        appendRange(range, from: start, &text)
+        text.append(" ORDER BY k LIMIT ")
+        text.append(Int64(limit))
+        text.append(") UNION ALL (SELECT k, main, sub FROM drover_tombstone FORCE INDEX (PRIMARY) WHERE ")
+        appendRange(range, from: start, &text)
+        text.append(" AND main > ")
+        text.append(revision)
+        text.append(" ORDER BY k LIMIT ")
+        text.append(Int64(limit))
+        text.append(") ORDER BY k LIMIT ")
+        text.append(Int64(limit))
+        text.append(
+            ") heads UNION ALL SELECT c.k, coalesce(j.previous_main, l.previous_main, 0), coalesce(j.previous_sub, l.previous_sub, 0), c.hops + 1 FROM chain c"
+        )
+        Self.appendPrevious(at: revision, &text)
+        text.append(" WHERE c.main > ")
+        text.append(revision)
+        text.append(" AND c.hops < ")
+        text.append(Int64(ChainSearch.firstHops))
+        text.append(") SELECT c.k, c.main, c.sub, l.created, l.version, l.lease, length(l.v)")
+        if let longest { Self.appendValue(longest, "length(l.v)", "l.v", &text) }
+        text.append(
+            " FROM chain c LEFT JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub WHERE c.main <= "
+        )
+        text.append(revision)
+        text.append(" OR c.hops = ")
+        text.append(Int64(ChainSearch.firstHops))
+        text.append(" ORDER BY c.k")
+        text.end()
+    }
+
+    /// Where the keys of a statement of ``appendHistory(_:from:at:longest:limit:_:)`` whose chain was not followed to its
+    /// end were at the revision; those that had no event then are not among them.
+    func olderPlaces(_ result: MySQLResult, at revision: Int64) throws -> [Bytes: LogPosition] {
+        var open: [Bytes: LogPosition] = [:]
+        while result.next() {
+            if result.integer(1) > revision {
+                open[Bytes(result.bytes(0))] = LogPosition(main: result.integer(1), sub: result.integer(2))
+            }
+        }
+        result.rewind()
+        return try ChainSearch.positions(of: open, at: revision) { chains, hops in
+            try follow(chains.map(\.from), downTo: revision, hops: hops)
+        } readBack: { keys, rows in
+            try readBack(keys, from: revision, rows: rows)
+        }
+    }
+
+    private func follow(_ places: [LogPosition], downTo revision: Int64, hops: Int) throws -> [LogPosition] {
+        var text = SQLText()
+        text.append("WITH RECURSIVE chain (place, main, sub, hops) AS (")
+        for (i, place) in places.enumerated() {
+            if i > 0 { text.append(" UNION ALL ") }
+            // The columns' types are those of the first row.
+            text.append("SELECT CAST(")
+            text.append(Int64(i))
+            text.append(" AS SIGNED), CAST(")
+            text.append(place.main)
+            text.append(" AS SIGNED), CAST(")
+            text.append(place.sub)
+            text.append(" AS SIGNED), CAST(0 AS SIGNED)")
+        }
+        text.append(
+            " UNION ALL SELECT c.place, coalesce(j.previous_main, l.previous_main, 0), coalesce(j.previous_sub, l.previous_sub, 0), c.hops + 1 FROM chain c"
+        )
+        Self.appendPrevious(at: revision, &text)
+        text.append(" WHERE c.main > ")
+        text.append(revision)
+        text.append(" AND c.hops < ")
+        text.append(Int64(hops))
+        text.append(") SELECT place, main, sub FROM chain WHERE main <= ")
+        text.append(revision)
+        text.append(" OR hops = ")
+        text.append(Int64(hops))
+        text.end()
+        let result = try connection.land(text)[0]!
+        var ends = places
+        while result.next() {
+            ends[Int(result.integer(0))] = LogPosition(main: result.integer(1), sub: result.integer(2))
+        }
+        return ends
+    }
+
+    private func readBack(
+        _ keys: [Bytes],
+        from revision: Int64,
+        rows: Int
+    ) throws -> (found: [Bytes: LogPosition], isWhole: Bool) {
+        // In one pass: a table expression that is named twice is read twice.
+        var text = SQLText()
+        text.append("SELECT CASE WHEN k IN ")
+        text.append(list: keys)
+        text.append(
+            " THEN k END AS found, max(main), count(*) FROM (SELECT k, main FROM drover_log FORCE INDEX (PRIMARY) WHERE main <= "
+        )
+        text.append(revision)
+        text.append(" ORDER BY main DESC, sub DESC LIMIT ")
+        text.append(Int64(rows))
+        text.append(") back GROUP BY found")
+        text.end()
+        let newest = try connection.land(text)[0]!
+        var read: Int64 = 0
+        var places = SQLText()
+        while newest.next() {
+            read += newest.integer(2)
+            if newest.isNull(0) { continue }
+            // A key has one event in a revision.
+            places.append("SELECT k, main, sub FROM drover_log FORCE INDEX (PRIMARY) WHERE main = ")
+            places.append(newest.integer(1))
+            places.append(" AND k = ")
+            places.append(Bytes(newest.bytes(0)))
+            places.end()
+        }
+        var found: [Bytes: LogPosition] = [:]
+        if places.statements > 0 {
+            for case let place? in try connection.land(places) where place.next() {
+                found[Bytes(place.bytes(0))] = LogPosition(main: place.integer(1), sub: place.integer(2))
+            }
+        }
+        return (found, read < Int64(rows))
+    }
+}
