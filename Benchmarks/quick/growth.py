@@ -251,6 +251,7 @@ def main():
     parser.add_argument("drover")
     parser.add_argument("--backends", default="sqlite,postgres,mysql")
     parser.add_argument("--etcd")
+    parser.add_argument("--buffers", type=int, help="the database servers' memory for pages in MiB")
     parser.add_argument("--keys", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default=",".join(PARTS))
@@ -261,7 +262,7 @@ def main():
         for part in options.only.split(","):
             # Servers of their own for each part: what one leaves behind is nothing to another.
             directory = tempfile.mkdtemp(prefix="drover-growth-")
-            servers = Servers(directory)
+            servers = Servers(directory, options.buffers)
             shared = getattr(servers, name)() if name in ("postgres", "mysql") else None
             place = Place(name, servers, directory, shared, options)
             try:

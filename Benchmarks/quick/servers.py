@@ -60,9 +60,11 @@ def processes(root):
 class Servers:
     """What was started, to be stopped together."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, buffers=None):
+        """`buffers` is the database servers' memory for pages in MiB: 256 for PostgreSQL, 1,024 for MariaDB by default."""
         os.chmod(directory, 0o755)
         self.directory = directory
+        self.buffers = buffers
         self.started = []
 
     def start(self, command, port):
@@ -106,7 +108,7 @@ class Servers:
         subprocess.run(as_user("postgres", [f"{programs[-1]}/initdb", "-D", f"{data}/data", "-A", "trust", "-U", "postgres",
                                             "-E", "UTF8", "--locale=C"]), check=True, **QUIET)
         self.start(as_user("postgres", [f"{programs[-1]}/postgres", "-D", f"{data}/data", "-p", str(port), "-k", data,
-                                        "-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=256MB",
+                                        "-c", "listen_addresses=127.0.0.1", "-c", f"shared_buffers={self.buffers or 256}MB",
                                         "-c", "max_wal_size=4GB"]), port)
         time.sleep(1)
         return f"postgres://postgres@127.0.0.1:{port}/bench?sslmode=disable"
@@ -120,6 +122,6 @@ class Servers:
                                          "--auth-root-authentication-method=normal"]), check=True, **QUIET)
         self.start(as_user("mysql", [program, "--no-defaults", f"--datadir={data}/data", f"--port={port}",
                                      "--bind-address=127.0.0.1", f"--socket={data}/socket", "--skip-name-resolve",
-                                     "--innodb-buffer-pool-size=1G", "--innodb-flush-log-at-trx-commit=1",
+                                     f"--innodb-buffer-pool-size={self.buffers or 1024}M", "--innodb-flush-log-at-trx-commit=1",
                                      "--innodb-log-file-size=512M"]), port)
         return f"mysql://root@127.0.0.1:{port}/bench"

@@ -78,21 +78,19 @@ final class MySQLReader: DriverReader, ForwardingView {
     }
 
     func point(_ key: Bytes, values: Bool, longest: Int, _ body: (RowView) throws -> Void) throws -> StoreMeta {
-        try points([key]) { _, row in
-            var row = row
-            if !values || row.valueLength > longest { row.value = UnsafeRawBufferPointer(start: nil, count: 0) }
-            try body(row)
-        }
+        try points([key], longest: values ? longest : -1) { try body($1) }
     }
 
-    func points(_ keys: [Bytes], _ body: (Int, RowView) throws -> Void) throws -> StoreMeta {
+    func points(_ keys: [Bytes], longest: Int, _ body: (Int, RowView) throws -> Void) throws -> StoreMeta {
         try beginning { view in
             let floor = try driver.history.floor()
             var text = SQLText()
             // One statement, and so one snapshot.
+            text.append("SELECT c.k, c.main, c.sub, c.created, c.version, c.lease, c.length")
+            MySQLView.appendValue(longest, "c.length", "l.v", &text)
             text.append(
                 text:
-                    "SELECT c.k, c.main, c.sub, c.created, c.version, c.lease, c.length, l.v, \(MySQLView.metaColumns) FROM drover_meta m LEFT JOIN (drover_current c FORCE INDEX (PRIMARY) STRAIGHT_JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub) ON c.k IN "
+                    ", \(MySQLView.metaColumns) FROM drover_meta m LEFT JOIN (drover_current c FORCE INDEX (PRIMARY) STRAIGHT_JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub) ON c.k IN "
             )
             text.append(list: keys)
             text.append(" WHERE m.id = 1")

@@ -32,6 +32,10 @@ final class PGConnection {
     private var partBytes = 0
     private var parts = 0
     private static let mostPartBytes = 4_096
+    /// Reads of the socket after which an answer is taken for a long one.
+    private static let readsOfShortResult = 3
+    /// How long the reader of a long answer does not look at the socket.
+    private static let napMicroseconds: UInt32 = 100
     /// Statements of the present flight, whose answers will be read.
     private var sent = 0
     /// Whether the connection is of no more use.
@@ -283,16 +287,23 @@ final class PGConnection {
         }
     }
 
+    /// Lets one read of the socket bring more: libpq's buffer has 16 KiB until a row was longer, and stays as large.
+    func widenInput() throws { _ = try query("SELECT repeat('x', 100000)") }
+
     private func silent() -> DriverFailure {
         isBroken = true
         return DriverFailure(.unavailable, "PostgreSQL has not answered for \(answerMilliseconds / 1_000) seconds")
     }
 
     private func nextResult() throws -> PGResult? {
+        var reads = 0
         while PQisBusy(handle) != 0 {
             var poll = pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0)
+            // The server sends 8 KiB at a time. To be woken for each of them costs both sides more than the bytes do.
+            if reads >= Self.readsOfShortResult && pollOne(&poll, 0) == 0 { usleep(Self.napMicroseconds) }
             if pollOne(&poll, answerMilliseconds) == 0 { throw silent() }
             if PQconsumeInput(handle) == 0 { throw lost() }
+            reads += 1
         }
         return PQgetResult(handle).map(PGResult.init)
     }

@@ -49,7 +49,8 @@ enum PGStatements {
         "d_points",
         """
         SELECT m.revision, m.batch, m.compacted, m.swept, m.purged, m.cluster_id, m.generation_start,
-            m.system_revision, u.place, c.main, c.sub, c.created, c.version, c.lease, l.value
+            m.system_revision, u.place, c.main, c.sub, c.created, c.version, c.lease, c.length,
+            CASE WHEN c.length <= $2::int8 THEN l.value END
         FROM (SELECT * FROM drover_meta WHERE id = 1) m
         LEFT JOIN (
             unnest($1::bytea[]) WITH ORDINALITY AS u (key, place)
@@ -66,11 +67,13 @@ enum PGStatements {
             WHERE key >= $1\(end) ORDER BY key LIMIT $2
             """
         if !values { return PGStatement("d_scan_\(bounded)", rows) }
+        let longest = bounded ? "$4::int8" : "$3::int8"
+        // What is 0 for most rows, or known from the value, is NULL: a number costs the server a twentieth of a row.
         return PGStatement(
             "d_scan_values_\(bounded)",
             """
-            SELECT c.key, c.main, c.sub, c.created, c.version, c.lease, c.length,
-                CASE WHEN c.length <= \(bounded ? "$4" : "$3")::int8 THEN l.value END
+            SELECT c.key, c.main, nullif(c.sub, 0), c.created, c.version, nullif(c.lease, 0),
+                CASE WHEN c.length > \(longest) THEN c.length END, CASE WHEN c.length <= \(longest) THEN l.value END
             FROM (\(rows)) c
             CROSS JOIN LATERAL (SELECT value FROM drover_log WHERE main = c.main AND sub = c.sub OFFSET 0) l
             ORDER BY c.key

@@ -14,6 +14,7 @@ final class PostgreSQLReader: DriverReader, ForwardingView {
     private func connect() throws -> PostgreSQLView {
         let connection = try driver.connect()
         try connection.prepare(PGStatements.ofReader)
+        try connection.widenInput()
         return PostgreSQLView(driver, connection)
     }
 
@@ -87,32 +88,28 @@ final class PostgreSQLReader: DriverReader, ForwardingView {
     }
 
     func point(_ key: Bytes, values: Bool, longest: Int, _ body: (RowView) throws -> Void) throws -> StoreMeta {
-        try points([key]) { _, row in
-            var row = row
-            if !values || row.valueLength > longest { row.value = UnsafeRawBufferPointer(start: nil, count: 0) }
-            try body(row)
-        }
+        try points([key], longest: values ? longest : -1) { try body($1) }
     }
 
-    func points(_ keys: [Bytes], _ body: (Int, RowView) throws -> Void) throws -> StoreMeta {
+    func points(_ keys: [Bytes], longest: Int, _ body: (Int, RowView) throws -> Void) throws -> StoreMeta {
         try beginning { view in
             let floor = try driver.history.floor()
             var parameters = PGParameters()
             parameters.add(keys)
+            parameters.add(Int64(longest))
             try view.connection.send(PGStatements.points, parameters)
             let result = try view.connection.land()[0]
             let meta = try view.meta(result)
             try view.check(meta, since: floor)
             for row in 0..<result.rows where !result.isNull(row, 8) {
                 let place = Int(result.integer(row, 8)) - 1
-                let value = result.bytes(row, 14)
                 try keys[place].withUnsafeBytes { key in
                     try body(
                         place,
                         RowView(
                             key: key,
-                            value: value,
-                            valueLength: value.count,
+                            value: result.bytes(row, 15),
+                            valueLength: Int(result.integer(row, 14)),
                             main: result.integer(row, 9),
                             sub: result.integer(row, 10),
                             createRevision: result.integer(row, 11),

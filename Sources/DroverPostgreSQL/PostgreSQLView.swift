@@ -82,12 +82,14 @@ final class PostgreSQLView: DriverView {
 
     private static var nothing: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
 
-    /// A row of `current` or of history: key, main, sub, created, version, lease, length and, if asked for, value.
+    /// A row of `current` or of history: key, main, sub, created, version, lease, length and, if asked for, value. The
+    /// length may be NULL where the value is there.
     private func row(_ result: PGResult, _ row: Int, values: Bool) -> RowView {
-        RowView(
+        let value = values ? result.bytes(row, 7) : Self.nothing
+        return RowView(
             key: result.bytes(row, 0),
-            value: values ? result.bytes(row, 7) : Self.nothing,
-            valueLength: Int(result.integer(row, 6)),
+            value: value,
+            valueLength: result.isNull(row, 6) ? value.count : Int(result.integer(row, 6)),
             main: result.integer(row, 1),
             sub: result.integer(row, 2),
             createRevision: result.integer(row, 3),

@@ -51,11 +51,11 @@ final class SQLiteReader: DriverReader, ForwardingView {
         return try view.point(key, values: values, longest: longest, body)
     }
 
-    func points(_ keys: [Bytes], _ body: (Int, RowView) throws -> Void) throws -> StoreMeta {
+    func points(_ keys: [Bytes], longest: Int, _ body: (Int, RowView) throws -> Void) throws -> StoreMeta {
         defer { endSnapshot() }
         let meta = try beginSnapshot()
         for (place, key) in keys.enumerated() {
-            _ = try view.point(key, values: true, longest: .max) { try body(place, $0) }
+            _ = try view.point(key, values: true, longest: longest) { try body(place, $0) }
         }
         return meta
     }

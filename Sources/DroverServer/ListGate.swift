@@ -1,17 +1,26 @@
 import DequeModule
+import NIOCore
 
 /// Lets lists begin as clients take them: what is read faster than it is taken would only fill memory. One for each event
 /// loop, used on it alone.
 ///
-/// A connection that has no list on its way may always begin one, so that clients who stop reading keep nobody else
-/// waiting.
+/// What clients do not take, since they have stopped reading or read slowly, keeps nobody else waiting for longer than two
+/// looks at it: it is not counted any more where a connection has no list on its way yet.
 struct ListGate {
     /// What a list is taken for until its first piece is there.
     private static let expectedBytes = 512 << 10
+    /// How often it is looked at what is taken while a list waits.
+    static let looks = TimeAmount.milliseconds(20)
+    /// The part of what may be on its way that clients who read take at least between two looks.
+    private static let taken = 64
 
     private let limits: ServerLimits
     /// Replies of all connections that have not been taken yet.
     private var queuedBytes = 0
+    /// Those of them that seem to be stuck.
+    private var stuckBytes = 0
+    /// What was taken since the last look.
+    private var takenBytes = 0
     /// Lists whose first piece is being read.
     private var reading = 0
     /// Connections with lists that wait, in turn.
@@ -26,13 +35,28 @@ struct ListGate {
         self.limits = limits
     }
 
-    mutating func queuedBytesChanged(by difference: Int) { queuedBytes += difference }
+    mutating func queuedBytesChanged(by difference: Int) {
+        queuedBytes += difference
+        if difference < 0 {
+            takenBytes -= difference
+            stuckBytes = min(stuckBytes, queuedBytes)
+        }
+    }
+
+    /// Where little was taken meanwhile, those who wait need not go on waiting for it.
+    mutating func look() {
+        if takenBytes < limits.listsPerLoopBytes / Self.taken { stuckBytes = queuedBytes }
+        takenBytes = 0
+    }
+
+    private var expectedBytes: Int { queuedBytes + reading * Self.expectedBytes }
+
+    private var hasRoom: Bool { expectedBytes - stuckBytes < limits.listsPerLoopBytes }
 
     private func admits(_ connection: HTTP2Connection) -> Bool {
         let own = connection.queuedBytes + connection.listsReading * Self.expectedBytes
-        if own == 0 { return true }
-        return own < limits.connectionListBytes
-            && queuedBytes + reading * Self.expectedBytes < limits.listsPerLoopBytes
+        if own == 0 { return hasRoom }
+        return own < limits.connectionListBytes && expectedBytes < limits.listsPerLoopBytes
     }
 
     /// Whether the list may begin now; it is kept and begun later if not.
@@ -67,14 +91,16 @@ struct ListGate {
         turns.append(connection)
     }
 
-    /// The list that may begin now that `connection` has sent something or read a piece.
-    mutating func next(_ connection: HTTP2Connection) -> RangeStreamer? {
-        if let list = take(connection) { return list }
-        while queuedBytes + reading * Self.expectedBytes < limits.listsPerLoopBytes, let other = turns.popFirst() {
+    /// The list that may begin now: of the connections that have one waiting, in turn.
+    ///
+    /// - Parameter connection: one that has sent something or read a piece.
+    mutating func next(_ connection: HTTP2Connection?) -> RangeStreamer? {
+        if let connection, !connection.waitingLists.isEmpty { takeTurn(connection) }
+        while hasRoom, let other = turns.popFirst() {
             other.hasListTurn = false
             // One that has enough on its way comes back when it has sent it.
             if let list = take(other) {
-                takeTurn(other)
+                if !other.waitingLists.isEmpty { takeTurn(other) }
                 return list
             }
         }

@@ -32,6 +32,7 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
     var revisionOfRead: Int64?
     private var connectionsThatSent: Deque<HTTP2Connection> = []
     private var isBeginningLists = false
+    private var isLookingAtLists = false
     private var calls: [WriteCall] = []
     private var pointCalls: [PointCall] = []
     private var pointsWaiting: [PointWaiter?] = []
@@ -154,12 +155,34 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
     func beginWaitingLists(_ connection: HTTP2Connection) {
         if !listGate.hasWaiting { return }
         connectionsThatSent.append(connection)
+        beginWaitingLists()
+    }
+
+    /// Begins a list, or sees to it that it begins in its turn.
+    func begin(_ list: RangeStreamer, _ connection: HTTP2Connection) {
+        if listGate.begin(list, connection) { list.begin() } else { lookAtLists() }
+    }
+
+    private func lookAtLists() {
+        if isLookingAtLists || !listGate.hasWaiting { return }
+        isLookingAtLists = true
+        loop.scheduleTask(in: ListGate.looks) {
+            self.isLookingAtLists = false
+            self.listGate.look()
+            self.beginWaitingLists()
+            self.flush()
+            self.lookAtLists()
+        }
+    }
+
+    private func beginWaitingLists() {
         // A list that fails at once brings the next one here: a loop, not a recursion.
         if isBeginningLists { return }
         isBeginningLists = true
-        while let next = connectionsThatSent.popFirst() {
-            while let list = listGate.next(next) { list.begin() }
-        }
+        repeat {
+            let sender = connectionsThatSent.popFirst()
+            while let list = listGate.next(sender) { list.begin() }
+        } while !connectionsThatSent.isEmpty
         isBeginningLists = false
     }
 

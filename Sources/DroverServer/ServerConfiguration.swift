@@ -101,10 +101,9 @@ public struct ServerLimits: Sendable {
     public var headerBytes = 64 << 10
     /// Bytes of a streamed list that may be on their way to one client.
     public var listInFlightBytes = 1 << 20
-    /// Bytes of replies on their way to the clients of one event loop, above which no further list is begun for a
-    /// connection that has one.
-    public var listsPerLoopBytes = 8 << 20
-    /// The same for one connection.
+    /// Bytes of replies on their way to the clients of one event loop, above which no further list is begun.
+    public var listsPerLoopBytes = 5 << 20
+    /// The same for one connection that has a list on its way.
     public var connectionListBytes = 4 << 20
     /// Bytes of a value that is read on the event loop.
     public var inlineValueBytes = 64 << 10

@@ -223,9 +223,11 @@ struct KeyValueTests {
         }
     }
 
-    @Test("long values among short ones, in lists, history and watches", arguments: Backend.selected)
+    @Test("long values among short ones, in lists, history, watches and many gets at once", arguments: Backend.selected)
     func longValues(backend: Backend) async throws {
-        try await backend.withStore { store in
+        var limits = Limits()
+        limits.pointBytes = 2 << 20
+        try await backend.withStore(limits: limits) { store in
             // Lists that begin with short values know nothing of the long ones behind them.
             let lengths = (0..<300).map { $0 % 50 == 49 ? 1_300_000 : $0 % 7 == 6 ? 40_000 : 10 }
             func value(_ number: Int, _ round: UInt8) -> Bytes {
@@ -244,6 +246,13 @@ struct KeyValueTests {
                 let page = try await store.list(prefix: "l/", limit: 60, revision: revision)
                 #expect(page.kvs.map(\.value) == (0..<60).map { value($0, round) })
             }
+            let gets = try await withThrowingTaskGroup(of: (Int, KeyValue?).self) { group in
+                for number in 0..<302 {
+                    group.addTask { (number, try await store.get(Bytes("l/\(1_000 + number)".utf8))) }
+                }
+                return try await group.reduce(into: [Int: KeyValue]()) { $0[$1.0] = $1.1 }
+            }
+            #expect((0..<300).allSatisfy { gets[$0]?.value == value($0, 2) } && gets.count == 300)
             let watch = try await store.watch(
                 WatchRequest(KeyRange(prefix: Bytes("l/".utf8)), startRevision: before + 1, wantsPrevious: true)
             )

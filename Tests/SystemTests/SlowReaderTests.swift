@@ -81,6 +81,48 @@ extension SystemTests {
             }
         }
 
+        @Test("lists that nobody reads, on many connections, keep no other connection's lists waiting")
+        func stalledBesideOthers() async throws {
+            try await withTemporaryDirectory { directory in
+                let server = try await TestServer.drover(directory: directory)
+                let connection = try await server.connect()
+                for i in 0..<2_000 {
+                    var put = PBPutRequest()
+                    put.key = Data("p/\(i)".utf8)
+                    put.value = Data(repeating: UInt8(i & 255), count: 4_000)
+                    let _: PBPutResponse = try await connection.unary("/etcdserverpb.KV/Put", put)
+                }
+                // Half a megabyte each, of which the socket takes a part; together more than lists may have on their way.
+                let page: [UInt8] = [0x0a, 1, 0, 0x12, 1, 0, 0x18, 0x7d]
+                var stalled: [RawConnection] = []
+                for _ in 0..<60 {
+                    let raw = try RawConnection(port: server.port)
+                    raw.send(Frames.preface + Frames.frame(4, 0, 0, []))
+                    // Windows of 64 KiB that are never opened again.
+                    for call in 0..<4 { raw.send(Frames.call(UInt32(2 * call + 1), "/etcdserverpb.KV/Range", page)) }
+                    stalled.append(raw)
+                }
+                try await Task.sleep(for: .milliseconds(500))
+                var times: [Double] = []
+                for _ in 0..<100 {
+                    var range = PBRangeRequest()
+                    range.key = Data("p/".utf8)
+                    range.rangeEnd = Data("p0".utf8)
+                    range.limit = 500
+                    let start = Date()
+                    let reply: PBRangeResponse = try await connection.unary("/etcdserverpb.KV/Range", range)
+                    times.append(Date().timeIntervalSince(start))
+                    #expect(reply.kvs.count == 500)
+                }
+                times.sort()
+                #expect(times[50] < 0.05, "the median is \(times[50]) s")
+                #expect(times[99] < 0.5, "the longest is \(times[99]) s")
+                withExtendedLifetime(stalled) {}
+                await connection.close()
+                server.process.stop()
+            }
+        }
+
         private func resident(_ process: Int32) -> Int {
             let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
             let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS") }

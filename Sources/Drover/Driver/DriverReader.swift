@@ -18,7 +18,9 @@ public protocol DriverReader: DriverView {
     ) throws -> StoreMeta
     /// Reads many keys with `meta`, in one snapshot of its own and one round trip. `body` is given the place of a key
     /// in `keys` and its row, for each that exists, in any order.
-    func points(_ keys: [Bytes], _ body: (Int, RowView) throws -> Void) throws -> StoreMeta
+    ///
+    /// - Parameter longest: a value of more bytes is not loaded: the row's value is then empty and its length is not.
+    func points(_ keys: [Bytes], longest: Int, _ body: (Int, RowView) throws -> Void) throws -> StoreMeta
     /// All leases, those that expire first in front. In a shared database `now` and `deadline` are its clock's.
     func leases() throws -> [(id: Int64, state: LeaseState)]
     /// The instances that live. One, this one, of an embedded database.

@@ -19,6 +19,8 @@ public struct Limits: Sendable {
     public var pointThreads = 2
     /// The most point reads of one statement.
     public var pointBatch = 512
+    /// The most bytes of values that one statement of point reads brings, beyond its first.
+    public var pointBytes = 16 << 20
     /// Seconds that a call waits for a database that is away before it fails with etcd's "request timed out". etcd: five
     /// seconds and two election timeouts.
     public var databaseWaitSeconds: Double = 7
@@ -31,7 +33,7 @@ public struct Limits: Sendable {
     /// The most events that the feed keeps in memory for watches to resume from.
     public var feedEvents = 65_536
     /// The most bytes of keys and values that the feed keeps in memory.
-    public var feedBytes = 16 << 20
+    public var feedBytes = 12 << 20
     /// The most bytes that may wait at one watch consumer before its watches fall back to the log.
     public var watchBacklogBytes = 2 << 20
     /// The most rows that one pass over the log reads before live events get their turn.

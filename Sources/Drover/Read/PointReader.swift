@@ -94,11 +94,33 @@ final class PointReader: Sendable {
                 return state.stopping ? [] : nil
             }
             if taken.isEmpty { return }
-            answer(taken, reader)
+            answerAll(taken, reader)
         }
     }
 
-    private func answer(_ calls: [PointCall], _ reader: any DriverReader) {
+    /// Answers calls that go together in one statement; those whose values are too long for that in further ones.
+    private func answerAll(_ calls: [PointCall], _ reader: any DriverReader) {
+        let share = calls.count == 1 ? Int.max : limits.pointBytes / calls.count
+        var group: [PointCall] = []
+        var bytes = 0
+        for (call, length) in answer(calls, longest: share, reader) {
+            if !group.isEmpty && bytes + length > limits.pointBytes {
+                _ = answer(group, longest: .max, reader)
+                group = []
+                bytes = 0
+            }
+            group.append(call)
+            bytes += length
+        }
+        if !group.isEmpty { _ = answer(group, longest: .max, reader) }
+    }
+
+    /// - Returns: the calls whose value is longer than `longest`, with its length: they are not answered.
+    private func answer(
+        _ calls: [PointCall],
+        longest: Int,
+        _ reader: any DriverReader
+    ) -> [(call: PointCall, length: Int)] {
         var places: [Bytes: Int] = [:]
         var keys: [Bytes] = []
         let indices = calls.map { call in
@@ -108,18 +130,31 @@ final class PointReader: Sendable {
             return keys.count - 1
         }
         var found = [KeyValue?](repeating: nil, count: keys.count)
+        var lengths: [Int: Int] = [:]
         let result: Result<Int64, DroverError>
         var system: LoadedSystem?
         do {
-            let meta = try reader.points(keys) { place, row in found[place] = row.keyValue() }
+            let meta = try reader.points(keys, longest: longest) { place, row in
+                if row.valueLength > row.value.count {
+                    lengths[place] = row.valueLength
+                } else {
+                    found[place] = row.keyValue()
+                }
+            }
             noticed(meta)
             system = try self.system(meta, reader)
             result = .success(meta.revision)
         } catch {
+            lengths = [:]
             result = .failure((error as? DriverFailure)?.asDroverError ?? DroverError(.internalFault, cause: error))
         }
+        var left: [(call: PointCall, length: Int)] = []
         var groups: [(sink: any PointSink, answers: [PointAnswer])] = []
         for (call, place) in zip(calls, indices) {
+            if let length = lengths[place] {
+                left.append((call, length))
+                continue
+            }
             var answer = PointAnswer(token: call.token, result: result.map { ($0, found[place]) })
             if let system {
                 do {
@@ -135,6 +170,7 @@ final class PointReader: Sendable {
             }
         }
         for group in groups { group.sink.deliver(group.answers) }
+        return left
     }
 
     /// Does what waits, then ends the threads.

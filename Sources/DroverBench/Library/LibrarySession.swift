@@ -185,14 +185,13 @@ final class LibrarySession: BenchSession {
         let task = Task {
             do {
                 for try await batch in events {
-                    sink.take(
-                        batch.events.map { event in
-                            let stamp = event.kv.value.withUnsafeBytes {
-                                $0.count >= 8 ? $0.loadUnaligned(as: UInt64.self) : 0
+                    sink.take { taken in
+                        for event in batch.events {
+                            event.kv.key.withUnsafeBytes { key in
+                                event.kv.value.withUnsafeBytes { taken.add(key, event.kv.modRevision, $0) }
                             }
-                            return (Array(event.kv.key), event.kv.modRevision, stamp)
                         }
-                    )
+                    }
                 }
             } catch {
                 sink.fail("\(error)")

@@ -9,8 +9,38 @@ final class WatchSink: Sendable {
         var doubled = 0
         var outOfOrder = 0
         var failure: String?
-        /// Keys of the revision that is being told.
-        var keysOfLast: Set<[UInt8]> = []
+        /// Keys of the revision that is being told: the first, and then the others, of which there are hardly ever any.
+        private var firstOfLast: [UInt8] = []
+        private var othersOfLast: Set<[UInt8]> = []
+
+        fileprivate mutating func told(_ key: UnsafeRawBufferPointer, _ revision: Int64) {
+            events += 1
+            if revision > last {
+                last = revision
+                firstOfLast.removeAll(keepingCapacity: true)
+                firstOfLast.append(contentsOf: key)
+                if !othersOfLast.isEmpty { othersOfLast = [] }
+            } else if revision < last {
+                outOfOrder += 1
+            } else if firstOfLast.elementsEqual(key) || !othersOfLast.insert(Array(key)).inserted {
+                doubled += 1
+            }
+        }
+    }
+
+    /// The events of one response, taken one by one.
+    struct Batch: ~Copyable {
+        fileprivate var account: Account
+        fileprivate var moments: [UInt64] = []
+        fileprivate let isStamped: Bool
+        fileprivate var count = 0
+
+        /// An event: its key, its revision and its value, which may begin with the moment it was put.
+        mutating func add(_ key: UnsafeRawBufferPointer, _ revision: Int64, _ value: UnsafeRawBufferPointer) {
+            account.told(key, revision)
+            count += 1
+            if isStamped && value.count >= 8 { moments.append(value.loadUnaligned(as: UInt64.self)) }
+        }
     }
 
     private let account = Mutex(Account())
@@ -36,28 +66,18 @@ final class WatchSink: Sendable {
 
     func fail(_ text: String) { account.withLock { $0.failure = text } }
 
-    /// One response's events: the key, its revision, and the first bytes of its value.
-    func take(_ events: [(key: [UInt8], revision: Int64, stamp: UInt64)]) {
-        if events.isEmpty { return }
+    /// Takes one response's events, which `body` adds.
+    func take(_ body: (inout Batch) throws -> Void) rethrows {
         let now = Clock.now()
-        account.withLock { account in
-            for event in events {
-                account.events += 1
-                if event.revision > account.last {
-                    account.last = event.revision
-                    account.keysOfLast = [event.key]
-                } else if event.revision < account.last {
-                    account.outOfOrder += 1
-                } else if !account.keysOfLast.insert(event.key).inserted {
-                    account.doubled += 1
-                }
-            }
+        try account.withLock { account in
+            var batch = Batch(account: account, isStamped: isStamped)
+            // The account is the batch's alone meanwhile: its key is written into, not copied.
+            account = Account()
+            defer { account = batch.account }
+            try body(&batch)
+            if batch.count == 0 { return }
+            recorder?.record(.delivery, lane: lane, began: batch.moments, ended: now)
+            onEvents?(batch.count, batch.account.last)
         }
-        if let recorder, isStamped {
-            for event in events where event.stamp > 0 && event.stamp <= now {
-                recorder.record(.delivery, lane: lane, began: event.stamp, ended: now)
-            }
-        }
-        onEvents?(events.count, events[events.count - 1].revision)
     }
 }

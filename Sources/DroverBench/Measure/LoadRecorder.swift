@@ -11,6 +11,13 @@ final class LoadRecorder: Sendable {
         var keys: UInt64 = 0
         /// By sixtieth of the time that is measured.
         var slots: [Slot] = []
+
+        fileprivate mutating func record(_ time: UInt64, _ slot: Int) {
+            times.record(min(time, 60_000_000_000))
+            slots[slot].calls += 1
+            slots[slot].total += time
+            slots[slot].worst = max(slots[slot].worst, time)
+        }
     }
 
     /// A part of the time that is measured.
@@ -23,6 +30,12 @@ final class LoadRecorder: Sendable {
     struct Part: Sendable {
         var series: [Series?] = Array(repeating: nil, count: OperationKind.allCases.count)
         var errors: [String: Int] = [:]
+
+        fileprivate mutating func open(_ kind: OperationKind) {
+            if series[kind.rawValue] == nil {
+                series[kind.rawValue] = Series(slots: Array(repeating: Slot(), count: slotCount))
+            }
+        }
     }
 
     /// Kinds of errors kept apart; further ones are counted together.
@@ -68,20 +81,29 @@ final class LoadRecorder: Sendable {
     func record(_ kind: OperationKind, lane: Int, began: UInt64, ended: UInt64, bytes: Int = 0, keys: Int = 0) {
         guard began >= begin, ended <= end else { return }
         made.wrappingAdd(1, ordering: .relaxed)
-        let time = ended &- began
         let slot = slot(of: ended)
         shards[lane % shards.count].part.withLock { part in
-            let index = kind.rawValue
-            if part.series[index] == nil {
-                part.series[index] = Series(slots: Array(repeating: Slot(), count: Self.slotCount))
-            }
-            part.series[index]!.times.record(min(time, 60_000_000_000))
-            part.series[index]!.bytes += UInt64(bytes)
-            part.series[index]!.keys += UInt64(keys)
-            part.series[index]!.slots[slot].calls += 1
-            part.series[index]!.slots[slot].total += time
-            part.series[index]!.slots[slot].worst = max(part.series[index]!.slots[slot].worst, time)
+            part.open(kind)
+            part.series[kind.rawValue]!.record(ended &- began, slot)
+            part.series[kind.rawValue]!.bytes += UInt64(bytes)
+            part.series[kind.rawValue]!.keys += UInt64(keys)
         }
+    }
+
+    /// Several that ended at one moment; those that began at 0 or later than that do not count.
+    func record(_ kind: OperationKind, lane: Int, began moments: [UInt64], ended: UInt64) {
+        guard ended <= end, ended >= begin, !moments.isEmpty else { return }
+        let begin = begin
+        let slot = slot(of: ended)
+        var count = 0
+        shards[lane % shards.count].part.withLock { part in
+            part.open(kind)
+            for moment in moments where moment >= begin && moment > 0 && moment <= ended {
+                part.series[kind.rawValue]!.record(ended &- moment, slot)
+                count += 1
+            }
+        }
+        made.wrappingAdd(count, ordering: .relaxed)
     }
 
     func fail(_ text: String, lane: Int) {

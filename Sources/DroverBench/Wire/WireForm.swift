@@ -201,20 +201,18 @@ enum WireForm {
     }
 
     struct WatchMessage {
-        var events: [(key: [UInt8], revision: Int64, stamp: UInt64)] = []
         var isCreated = false
         var isCanceled = false
         var reason = ""
-        var revision: Int64 = 0
     }
 
-    static func readWatch(_ bytes: UnsafeRawBufferPointer) throws -> WatchMessage {
+    /// Reads a watch's message, and adds its events to a batch.
+    static func readWatch(_ bytes: UnsafeRawBufferPointer, _ batch: inout WatchSink.Batch) throws -> WatchMessage {
         var message = WatchMessage()
         var reader = WireReader(bytes)
         while !reader.isAtEnd {
             let (field, type) = try reader.tag()
             switch (field, type) {
-            case (1, 2): message.revision = try revision(try reader.lengthDelimited())
             case (3, 0): message.isCreated = try reader.bool()
             case (4, 0): message.isCanceled = try reader.bool()
             case (6, 2): message.reason = String(decoding: try reader.lengthDelimited(), as: UTF8.self)
@@ -226,7 +224,7 @@ enum WireForm {
                         try event.skip(type, field: field)
                         continue
                     }
-                    message.events.append(try keyValue(try event.lengthDelimited()))
+                    try addKeyValue(try event.lengthDelimited(), to: &batch)
                 }
             default: try reader.skip(type, field: field)
             }
@@ -234,23 +232,21 @@ enum WireForm {
         return message
     }
 
-    private static func keyValue(
-        _ bytes: UnsafeRawBufferPointer
-    ) throws -> (key: [UInt8], revision: Int64, stamp: UInt64) {
-        var kv: (key: [UInt8], revision: Int64, stamp: UInt64) = ([], 0, 0)
+    private static func addKeyValue(_ bytes: UnsafeRawBufferPointer, to batch: inout WatchSink.Batch) throws {
+        var key = UnsafeRawBufferPointer(start: nil, count: 0)
+        var value = key
+        var revision: Int64 = 0
         var reader = WireReader(bytes)
         while !reader.isAtEnd {
             let (field, type) = try reader.tag()
             switch (field, type) {
-            case (1, 2): kv.key = Array(try reader.lengthDelimited())
-            case (3, 0): kv.revision = try reader.int64()
-            case (5, 2):
-                let value = try reader.lengthDelimited()
-                if value.count >= 8 { kv.stamp = value.loadUnaligned(as: UInt64.self) }
+            case (1, 2): key = try reader.lengthDelimited()
+            case (3, 0): revision = try reader.int64()
+            case (5, 2): value = try reader.lengthDelimited()
             default: try reader.skip(type, field: field)
             }
         }
-        return kv
+        batch.add(key, revision, value)
     }
 }
 

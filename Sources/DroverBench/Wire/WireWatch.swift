@@ -42,7 +42,12 @@ final class WatchReceiver: LoadConnection.Receiver {
     }
 
     func receive(_ bytes: ByteBufferView) {
-        guard let message = try? bytes.withUnsafeBytes({ try WireForm.readWatch($0) }) else {
+        var message = WireForm.WatchMessage()
+        do {
+            try sink.take { batch in
+                message = try bytes.withUnsafeBytes { try WireForm.readWatch($0, &batch) }
+            }
+        } catch {
             sink.fail("a watch's message cannot be read")
             return
         }
@@ -51,7 +56,6 @@ final class WatchReceiver: LoadConnection.Receiver {
             created?.succeed()
             created = nil
         }
-        sink.take(message.events)
     }
 
     func end(_ failure: OperationFailure?) {

@@ -53,7 +53,7 @@ final class RangeStreamer: @unchecked Sendable {
 
     func start() {
         guard case .http2(let connection, _) = stream.value.transport else { return begin() }
-        if context.listGate.begin(self, connection) { begin() }
+        context.begin(self, connection)
     }
 
     /// The gate has let it in.

@@ -50,8 +50,10 @@ final class WatchStream: StreamSession {
             consumer.consumed(delivery.footprint)
             return
         }
+        if case .events(let list, let withPrevious) = delivery.kind { return send(list, withPrevious, delivery) }
         var buffer = MessageBuffer.make(stream.allocator, capacity: 128)
         switch delivery.kind {
+        case .events: break
         case .created:
             if !creating.isEmpty && creating.removeFirst() { fragmenting.insert(delivery.id) }
             ResponseEncoder.appendWatch(
@@ -85,9 +87,6 @@ final class WatchStream: StreamSession {
                 reason: reason,
                 to: &buffer
             )
-        case .events(let list, let withPrevious):
-            send(list, withPrevious, delivery)
-            return
         }
         send(&buffer, footprint: delivery.footprint)
     }
