@@ -86,9 +86,10 @@ RUNS = [
 
 
 def load(port, path, message, connections, streams, calls, directory):
-    data = os.path.join(directory, "frame")
-    with open(data, "wb") as out:
+    # A file of its own: several loads may run at once.
+    with tempfile.NamedTemporaryFile(dir=directory, prefix="frame-", delete=False) as out:
         out.write(frame(message))
+    data = out.name
     # Windows wide enough for a whole list, so that the client does not throttle the servers.
     command = ["h2load", "-n", str(calls), "-c", str(connections), "-m", str(streams), "-w", "24", "-W", "28",
                "-d", data, "-H", "content-type: application/grpc", "-H", "te: trailers",
@@ -152,19 +153,24 @@ def growth(name, port, directory, rounds):
 
 
 def two_instances(name, servers, program, endpoint, port, directory, rounds):
-    """Puts through one instance, and through two at once with half the clients each."""
+    """Puts through one instance, and through two at once: with as many clients each, and with half of them."""
     other, _ = servers.drover(program, endpoint)
     time.sleep(3)
     path, message = CALLS["put"]
-    one, two = [], []
-    for _ in range(rounds):
-        one.append(load(port, path, message, 50, 10, 40_000, directory))
+    rates = {"alone": [], "each": [], "halves": []}
+
+    def together(clients, calls):
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            halves = [pool.submit(load, half, path, message, 25, 10, 20_000, directory) for half in (port, other)]
-            two.append(sum(half.result() for half in halves))
-    alone, together = statistics.median(one), statistics.median(two)
-    print(f"{name}: puts through one instance {alone:,.0f}/s, through two {together:,.0f}/s, ratio {together / alone:.2f}",
-          flush=True)
+            found = [pool.submit(load, half, path, message, clients, 10, calls, directory) for half in (port, other)]
+            return sum(half.result() for half in found)
+
+    for _ in range(rounds):
+        rates["alone"].append(load(port, path, message, 50, 10, 40_000, directory))
+        rates["each"].append(together(50, 40_000))
+        rates["halves"].append(together(25, 20_000))
+    alone, each, halves = (statistics.median(rates[which]) for which in rates)
+    print(f"{name}: puts through one instance at 50x10 {alone:,.0f}/s, through two at 50x10 each {each:,.0f}/s "
+          f"({each / alone:.2f}), at 25x10 each {halves:,.0f}/s ({halves / alone:.2f})", flush=True)
 
 
 def main():

@@ -33,7 +33,7 @@ public struct Limits: Sendable {
     /// The most events that the feed keeps in memory for watches to resume from.
     public var feedEvents = 65_536
     /// The most bytes of keys and values that the feed keeps in memory.
-    public var feedBytes = 12 << 20
+    public var feedBytes = 8 << 20
     /// The most bytes that may wait at one watch consumer before its watches fall back to the log.
     public var watchBacklogBytes = 2 << 20
     /// The most rows that one pass over the log reads before live events get their turn.
