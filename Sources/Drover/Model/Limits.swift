@@ -47,7 +47,7 @@ public struct Limits: Sendable {
     /// The most range counts that are kept up to date in memory.
     public var countedRanges = 256
     /// The most creations and deletions that are kept to move the counts by.
-    public var countDeltas = 65_536
+    public var countDeltas = 32_768
     /// The keys of a block that counts are put together from; more as blocks would become too many.
     public var countBlockKeys = 512
     /// The most blocks of keys that counts are put together from.
