@@ -49,8 +49,8 @@ enum PGStatements {
         "d_points",
         """
         SELECT m.revision, m.batch, m.compacted, m.swept, m.purged, m.cluster_id, m.generation_start,
-            m.system_revision, u.place, c.main, c.sub, c.created, c.version, c.lease, c.length,
-            CASE WHEN c.length <= $2::int8 THEN l.value END
+            m.system_revision, u.place, c.main, c.sub, c.created, c.version, c.lease,
+            CASE WHEN c.length > $2::int8 THEN c.length END, CASE WHEN c.length <= $2::int8 THEN l.value END
         FROM (SELECT * FROM drover_meta WHERE id = 1) m
         LEFT JOIN (
             unnest($1::bytea[]) WITH ORDINALITY AS u (key, place)

@@ -103,13 +103,14 @@ final class PostgreSQLReader: DriverReader, ForwardingView {
             try view.check(meta, since: floor)
             for row in 0..<result.rows where !result.isNull(row, 8) {
                 let place = Int(result.integer(row, 8)) - 1
+                let value = result.bytes(row, 15)
                 try keys[place].withUnsafeBytes { key in
                     try body(
                         place,
                         RowView(
                             key: key,
-                            value: result.bytes(row, 15),
-                            valueLength: Int(result.integer(row, 14)),
+                            value: value,
+                            valueLength: result.isNull(row, 14) ? value.count : Int(result.integer(row, 14)),
                             main: result.integer(row, 9),
                             sub: result.integer(row, 10),
                             createRevision: result.integer(row, 11),
