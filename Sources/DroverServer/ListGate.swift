@@ -5,7 +5,7 @@ import NIOCore
 /// loop, used on it alone.
 ///
 /// What clients do not take, since they have stopped reading or read slowly, keeps nobody else waiting for longer than two
-/// looks at it: it is not counted any more where a connection has no list on its way yet.
+/// looks at it: it is not counted any more but on their own connections.
 struct ListGate {
     /// What a list is taken for until its first piece is there.
     private static let expectedBytes = 512 << 10
@@ -49,14 +49,13 @@ struct ListGate {
         takenBytes = 0
     }
 
-    private var expectedBytes: Int { queuedBytes + reading * Self.expectedBytes }
-
-    private var hasRoom: Bool { expectedBytes - stuckBytes < limits.listsPerLoopBytes }
+    private var hasRoom: Bool {
+        queuedBytes - stuckBytes + reading * Self.expectedBytes < limits.listsPerLoopBytes
+    }
 
     private func admits(_ connection: HTTP2Connection) -> Bool {
         let own = connection.queuedBytes + connection.listsReading * Self.expectedBytes
-        if own == 0 { return hasRoom }
-        return own < limits.connectionListBytes && expectedBytes < limits.listsPerLoopBytes
+        return own < limits.connectionListBytes && hasRoom
     }
 
     /// Whether the list may begin now; it is kept and begun later if not.

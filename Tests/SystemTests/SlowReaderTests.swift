@@ -123,6 +123,35 @@ extension SystemTests {
             }
         }
 
+        @Test("a list that waited for others of its connection begins when those are reset")
+        func waitingForReset() async throws {
+            try await withTemporaryDirectory { directory in
+                let server = try await TestServer.drover(directory: directory)
+                let connection = try await server.connect()
+                for i in 0..<150 {
+                    var put = PBPutRequest()
+                    put.key = Data("p/\(i)".utf8)
+                    put.value = Data(repeating: 1, count: 4_000)
+                    let _: PBPutResponse = try await connection.unary("/etcdserverpb.KV/Put", put)
+                }
+                let list: [UInt8] = [0x0a, 1, 0, 0x12, 1, 0]
+                let raw = try RawConnection(port: server.port)
+                // The connection's window never closes, each stream's after 64 KiB.
+                raw.send(Frames.preface + Frames.frame(4, 0, 0, []))
+                raw.send(Frames.frame(8, 0, 0, [0x40, 0, 0, 0]))
+                for call in 0..<12 { raw.send(Frames.call(UInt32(2 * call + 1), "/etcdserverpb.KV/Range", list)) }
+                try await Task.sleep(for: .milliseconds(500))
+                for call in 0..<11 { raw.send(Frames.frame(3, 0, UInt32(2 * call + 1), [0, 0, 0, 8])) }
+                let reply = raw.receive { bytes in
+                    Frames.parse(bytes).contains { $0.kind == 0 && $0.stream == 23 }
+                }
+                let begun = Set(Frames.parse(reply).filter { $0.kind == 0 }.map(\.stream))
+                #expect(begun.contains(1) && begun.contains(23) && begun.count < 12, "begun: \(begun.sorted())")
+                await connection.close()
+                server.process.stop()
+            }
+        }
+
         private func resident(_ process: Int32) -> Int {
             let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
             let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS") }

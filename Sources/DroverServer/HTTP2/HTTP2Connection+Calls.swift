@@ -179,6 +179,7 @@ extension HTTP2Connection {
         writeReset(stream.id, code)
         streams[stream.id] = nil
         drop(stream)
+        beginWaitingLists()
         closeIfDone()
     }
 

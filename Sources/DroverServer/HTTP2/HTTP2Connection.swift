@@ -235,7 +235,11 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
             guard head.stream != 0, head.stream <= highestStream else { throw .protocolError }
             guard head.length == 4 else { throw .frameSizeError }
             if guardian.exceeds(.reset, limits) { throw .enhanceYourCalm }
-            if let stream = streams.removeValue(forKey: head.stream) { drop(stream) }
+            if let stream = streams.removeValue(forKey: head.stream) {
+                drop(stream)
+                // Lists that waited for it have nothing to wait for any more.
+                beginWaitingLists()
+            }
             closeIfDone()
         case HTTP2Frame.Kind.settings: try receiveSettings(head, payload)
         case HTTP2Frame.Kind.ping:
