@@ -103,7 +103,7 @@ public struct ServerLimits: Sendable {
     public var listInFlightBytes = 1 << 20
     /// Bytes of replies on their way to the clients of one event loop, above which no further list is begun.
     public var listsPerLoopBytes = 4 << 20
-    /// The same for one connection that has a list on its way.
+    /// The same for one connection.
     public var connectionListBytes = 4 << 20
     /// Bytes of a value that is read on the event loop.
     public var inlineValueBytes = 64 << 10
