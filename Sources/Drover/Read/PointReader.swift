@@ -100,27 +100,27 @@ final class PointReader: Sendable {
 
     /// Answers calls that go together in one statement; those whose values are too long for that in further ones.
     private func answerAll(_ calls: [PointCall], _ reader: any DriverReader) {
-        let share = calls.count == 1 ? Int.max : limits.pointBytes / calls.count
         var group: [PointCall] = []
         var bytes = 0
-        for (call, length) in answer(calls, longest: share, reader) {
+        for (calls, length) in answer(calls, isBounded: true, reader) {
             if !group.isEmpty && bytes + length > limits.pointBytes {
-                _ = answer(group, longest: .max, reader)
+                _ = answer(group, isBounded: false, reader)
                 group = []
                 bytes = 0
             }
-            group.append(call)
+            group += calls
             bytes += length
         }
-        if !group.isEmpty { _ = answer(group, longest: .max, reader) }
+        if !group.isEmpty { _ = answer(group, isBounded: false, reader) }
     }
 
-    /// - Returns: the calls whose value is longer than `longest`, with its length: they are not answered.
+    /// - Parameter isBounded: whether several keys bring no value longer than its share of what a statement may bring.
+    /// - Returns: by key, the calls whose value is longer, with its length: they are not answered.
     private func answer(
         _ calls: [PointCall],
-        longest: Int,
+        isBounded: Bool,
         _ reader: any DriverReader
-    ) -> [(call: PointCall, length: Int)] {
+    ) -> [(calls: [PointCall], length: Int)] {
         var places: [Bytes: Int] = [:]
         var keys: [Bytes] = []
         let indices = calls.map { call in
@@ -130,13 +130,14 @@ final class PointReader: Sendable {
             return keys.count - 1
         }
         var found = [KeyValue?](repeating: nil, count: keys.count)
-        var lengths: [Int: Int] = [:]
+        var left: [Int: (calls: [PointCall], length: Int)] = [:]
+        let longest = isBounded && keys.count > 1 ? limits.pointBytes / keys.count : .max
         let result: Result<Int64, DroverError>
         var system: LoadedSystem?
         do {
             let meta = try reader.points(keys, longest: longest) { place, row in
                 if row.valueLength > row.value.count {
-                    lengths[place] = row.valueLength
+                    left[place] = ([], row.valueLength)
                 } else {
                     found[place] = row.keyValue()
                 }
@@ -145,14 +146,13 @@ final class PointReader: Sendable {
             system = try self.system(meta, reader)
             result = .success(meta.revision)
         } catch {
-            lengths = [:]
+            left = [:]
             result = .failure((error as? DriverFailure)?.asDroverError ?? DroverError(.internalFault, cause: error))
         }
-        var left: [(call: PointCall, length: Int)] = []
         var groups: [(sink: any PointSink, answers: [PointAnswer])] = []
         for (call, place) in zip(calls, indices) {
-            if let length = lengths[place] {
-                left.append((call, length))
+            if left[place] != nil {
+                left[place]!.calls.append(call)
                 continue
             }
             var answer = PointAnswer(token: call.token, result: result.map { ($0, found[place]) })
@@ -170,7 +170,7 @@ final class PointReader: Sendable {
             }
         }
         for group in groups { group.sink.deliver(group.answers) }
-        return left
+        return Array(left.values)
     }
 
     /// Does what waits, then ends the threads.
