@@ -28,8 +28,9 @@ public struct MySQLConfiguration: Sendable {
     public var password = ""
     /// The database. Default `kubernetes`, as in kine.
     public var database = "kubernetes"
-    /// Whether and how connections are encrypted. Default not at all, as the server's own client does on loopback.
-    public var tlsMode = TLSMode.disabled
+    /// Whether and how connections are encrypted. Nil, the default: verified where ``tls`` is set, otherwise not at all, as
+    /// the server's own client does on loopback.
+    public var tlsMode: TLSMode?
     /// Files for TLS.
     public var tls = DriverOptions.TLS()
     /// The longest key in bytes; InnoDB's index takes no more than 3,072.

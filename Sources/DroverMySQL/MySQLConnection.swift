@@ -10,7 +10,7 @@ import Drover
 #endif
 
 /// A connection, used by one thread at a time. A *flight* is one query of several statements: one round trip.
-final class MySQLConnection {
+final class MySQLConnection: DatabaseConnection {
     private let handle: UnsafeMutablePointer<MYSQL>
     /// Whether the connection is of no more use.
     private(set) var isBroken = false
@@ -97,8 +97,10 @@ final class MySQLConnection {
         var socket: String?
         switch address {
         case .tcp(let name, let number):
-            // "localhost" would mean the socket.
-            host = name == "localhost" ? "127.0.0.1" : name
+            // Otherwise "localhost" would mean the socket. Its name stays, since a certificate may bear it.
+            var kind = MYSQL_PROTOCOL_TCP.rawValue
+            mysql_options(handle, MYSQL_OPT_PROTOCOL, &kind)
+            host = name
             port = number
         case .unix(let path): socket = path
         }
@@ -122,11 +124,13 @@ final class MySQLConnection {
         let text = String(cString: mysql_error(handle))
         mysql_close(handle)
         let failure = MySQLFailure.make(code, text)
-        if code == 2_002 || code == 2_003 {
+        // No socket, no answer, no such host.
+        if [2_002, 2_003, 2_005].contains(code) {
             throw DriverFailure(
                 .unavailable,
                 "MySQL cannot be reached: \(text); is the server running, and does it listen there?",
-                engineCode: code
+                engineCode: code,
+                isUnreached: true
             )
         }
         throw DriverFailure(.unavailable, failure.message, engineCode: code)
@@ -148,8 +152,9 @@ final class MySQLConnection {
 
     private static func setTLS(_ handle: UnsafeMutablePointer<MYSQL>, _ configuration: MySQLConfiguration) {
         let tls = configuration.tls
-        var mode = configuration.tlsMode
-        if mode == .disabled && tls.isSet { mode = tls.skipsVerification ? .required : .verified }
+        let implied: MySQLConfiguration.TLSMode =
+            tls.isSet ? (tls.skipsVerification ? .required : .verified) : .disabled
+        let mode = configuration.tlsMode ?? implied
         if mode == .disabled { return }
         if let file = tls.authorityFile { mysql_options(handle, MYSQL_OPT_SSL_CA, file) }
         if let file = tls.certificateFile { mysql_options(handle, MYSQL_OPT_SSL_CERT, file) }

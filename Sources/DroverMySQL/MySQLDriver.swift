@@ -79,7 +79,6 @@ public final class MySQLDriver: Driver, DriverProvider {
         do {
             let connection = try connectCreatingDatabase()
             try MySQLSchema.prepare(connection, keyBytes: maximumKeyBytes)
-            warnOfDurability(connection)
             return try MySQLWriter(self, connection)
         } catch let failure as DriverFailure {
             throw DroverError(.database, message: "drover: \(failure.message)", cause: failure)
@@ -129,7 +128,7 @@ public final class MySQLDriver: Driver, DriverProvider {
     }
 
     /// Names the settings that would let the server forget what it has acknowledged.
-    private func warnOfDurability(_ connection: MySQLConnection) {
+    func warnOfDurability(_ connection: MySQLConnection) {
         func setting(_ name: String) -> String? {
             guard let result = try? connection.query("SELECT @@global.\(name)")[0], result.next() else { return nil }
             return result.text(0)

@@ -23,8 +23,8 @@ final class MySQLResult {
         return true
     }
 
-    /// Goes back to before the first row.
-    func rewind() { if let handle { mysql_data_seek(handle, 0) } }
+    /// Goes to before the row of that number, the first being 0.
+    func seek(_ row: Int) { if let handle { mysql_data_seek(handle, UInt64(row)) } }
 
     @inline(__always)
     func isNull(_ column: Int) -> Bool { row![column] == nil }

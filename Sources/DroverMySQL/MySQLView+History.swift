@@ -13,7 +13,7 @@ extension MySQLView {
     }
 
     /// Every key that is looked at comes with its event: those that did not exist then have no version, and those whose
-    /// chain was not followed to its end, which is left to ``olderPlaces(_:at:)``, have one newer than the revision.
+    /// chain was not followed to its end, which is left to ``ChainSearch``, have one newer than the revision.
     func appendHistory(
         _ range: KeyRange,
         from start: Bytes,
@@ -55,24 +55,7 @@ extension MySQLView {
         text.end()
     }
 
-    /// Where the keys of a statement of ``appendHistory(_:from:at:longest:limit:_:)`` whose chain was not followed to its
-    /// end were at the revision; those that had no event then are not among them.
-    func olderPlaces(_ result: MySQLResult, at revision: Int64) throws -> [Bytes: LogPosition] {
-        var open: [Bytes: LogPosition] = [:]
-        while result.next() {
-            if result.integer(1) > revision {
-                open[Bytes(result.bytes(0))] = LogPosition(main: result.integer(1), sub: result.integer(2))
-            }
-        }
-        result.rewind()
-        return try ChainSearch.positions(of: open, at: revision) { chains, hops in
-            try follow(chains.map(\.from), downTo: revision, hops: hops)
-        } readBack: { keys, rows in
-            try readBack(keys, from: revision, rows: rows)
-        }
-    }
-
-    private func follow(_ places: [LogPosition], downTo revision: Int64, hops: Int) throws -> [LogPosition] {
+    func follow(_ places: [LogPosition], downTo revision: Int64, hops: Int) throws -> [LogPosition] {
         var text = SQLText()
         text.append("WITH RECURSIVE chain (place, main, sub, hops) AS (")
         for (i, place) in places.enumerated() {
@@ -107,7 +90,7 @@ extension MySQLView {
         return ends
     }
 
-    private func readBack(
+    func readBack(
         _ keys: [Bytes],
         from revision: Int64,
         rows: Int

@@ -1,7 +1,7 @@
 import Drover
 
 /// Reading on one connection: what the writer, the readers and the link share.
-final class MySQLView: DriverView {
+final class MySQLView: ServerView {
     /// The database's clock in microseconds; sessions keep universal time.
     static let clock = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)"
     /// With whether the server has been made read-only: a primary that was turned into a replica goes on answering the
@@ -9,26 +9,15 @@ final class MySQLView: DriverView {
     static let metaColumns =
         "revision, batch, compacted, swept, purged, cluster_id, generation_start, @@global.read_only NOT IN ('0', 'OFF'), system_revision"
     static let selectMeta = "SELECT \(metaColumns) FROM drover_meta WHERE id = 1"
-    private static let logColumns = "k, main, sub, created, version, lease, previous_main, previous_sub"
 
     let driver: MySQLDriver
     let connection: MySQLConnection
-    /// What a row's value came to lately, for the size of the next fetch.
-    private var averageValueBytes = 512
+    var averageValueBytes = 512
+    var history: HistoryGuard { driver.history }
 
     init(_ driver: MySQLDriver, _ connection: MySQLConnection) {
         self.driver = driver
         self.connection = connection
-    }
-
-    /// Checks what this connection shows of the database's history; one that shows an old one is given up.
-    func check(_ meta: StoreMeta, since floor: HistoryGuard.Floor) throws {
-        do {
-            try driver.history.check(meta, since: floor, connectedAt: connection.connectedAt)
-        } catch let failure as DriverFailure where failure.kind == .unavailable {
-            connection.abandon()
-            throw failure
-        }
     }
 
     func stayActive() throws { try connection.stayActive() }
@@ -62,51 +51,6 @@ final class MySQLView: DriverView {
         )
     }
 
-    private static var nothing: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
-
-    /// A row of `current` or of history: key, main, sub, created, version, lease, length and, if asked for, value.
-    static func row(_ result: MySQLResult, values: Bool) -> RowView {
-        RowView(
-            key: result.bytes(0),
-            value: values ? result.bytes(7) : nothing,
-            valueLength: Int(result.integer(6)),
-            main: result.integer(1),
-            sub: result.integer(2),
-            createRevision: result.integer(3),
-            version: result.integer(4),
-            lease: result.integer(5)
-        )
-    }
-
-    private static func logRow(_ result: MySQLResult, values: Bool) -> RowView {
-        RowView(
-            key: result.bytes(0),
-            value: values ? result.bytes(9) : nothing,
-            valueLength: Int(result.integer(8)),
-            main: result.integer(1),
-            sub: result.integer(2),
-            createRevision: result.integer(3),
-            version: result.integer(4),
-            lease: result.integer(5),
-            previousMain: result.integer(6),
-            previousSub: result.integer(7)
-        )
-    }
-
-    /// Lends a row; its value, where it was too long to come with others, is fetched by itself.
-    private func lend<R>(_ row: RowView, lacksValue: Bool, _ body: (RowView) throws -> R) throws -> R {
-        if !lacksValue { return try body(row) }
-        let result = try connection.query(
-            "SELECT v FROM drover_log FORCE INDEX (PRIMARY) WHERE main = \(row.main) AND sub = \(row.sub)"
-        )[0]!
-        guard result.next() else {
-            throw DriverFailure(.corrupt, "an event has gone from drover_log; restore the database from a backup")
-        }
-        var whole = row
-        whole.value = result.bytes(0)
-        return try body(whole)
-    }
-
     // MARK: - Statements in parts
 
     /// The value, when it is no longer than `longest`; NULL otherwise.
@@ -125,7 +69,8 @@ final class MySQLView: DriverView {
         text.append(" END")
     }
 
-    private static func appendStates(_ keys: [Bytes], _ text: inout SQLText) {
+    /// Adds the statements that read the states of keys; ``states(_:_:_:)`` reads their two answers.
+    func appendStates(of keys: [Bytes], _ text: inout SQLText) {
         text.append(
             "SELECT k, main, sub, created, version, lease, length FROM drover_current FORCE INDEX (PRIMARY) WHERE k IN "
         )
@@ -136,16 +81,14 @@ final class MySQLView: DriverView {
         text.end()
     }
 
-    /// Adds the statements that read the states of keys; ``states(_:_:_:)`` reads their two answers.
-    func appendStates(of keys: [Bytes], _ text: inout SQLText) { Self.appendStates(keys, &text) }
-
     func states(_ keys: [Bytes], _ live: MySQLResult, _ dead: MySQLResult) -> [KeyState?] {
         var found: [Bytes: KeyState] = [:]
         found.reserveCapacity(live.rows + dead.rows)
         while dead.next() {
             found[Bytes(dead.bytes(0))] = KeyState(main: dead.integer(1), sub: dead.integer(2))
         }
-        while live.next() { found[Bytes(live.bytes(0))] = Self.row(live, values: false).state() }
+        let rows = MySQLRows(live, values: false)
+        while let row = rows.next() { found[Bytes(row.key)] = row.state() }
         return keys.map { found[$0] }
     }
 
@@ -213,127 +156,83 @@ final class MySQLView: DriverView {
         text.end()
     }
 
-    // MARK: - Ranges
+    // MARK: - Snapshots
 
-    func scan(
-        _ range: KeyRange,
-        at revision: Int64?,
-        values: Bool,
-        expecting: Int,
-        _ body: (RowView) throws -> Bool
-    ) throws {
-        var window = ScanWindow(
-            expecting: range.isSingle ? 1 : expecting,
-            averageBytes: values ? averageValueBytes : 0
-        )
-        var start = range.lower
-        while true {
-            let limit = window.next()
-            let longest = values ? window.longest : nil
-            var text = SQLText()
-            if let revision {
-                appendHistory(range, from: start, at: revision, longest: longest, limit: limit, &text)
-            } else {
-                appendScan(range, from: start, longest: longest, limit: limit, &text)
-            }
-            let result = try connection.land(text)[0]!
-            let older = try revision.map { try olderPlaces(result, at: $0) } ?? [:]
-            var bytes = 0
-            var taken = 0
-            while result.next() {
-                taken += 1
-                start = result.rows == limit ? Bytes(result.bytes(0)) : start
-                var goesOn = true
-                if let revision, result.integer(1) > revision {
-                    if let place = older[Bytes(result.bytes(0))] {
-                        _ = try event(main: place.main, sub: place.sub) { row in
-                            var row = row
-                            if !values { row.value = Self.nothing }
-                            if row.version != 0 { goesOn = try body(row) }
-                        }
-                    }
-                } else if revision == nil || !result.isNull(4) && result.integer(4) != 0 {
-                    // A key that did not exist at the revision has no row in the log, or one of its deletion.
-                    let row = Self.row(result, values: values)
-                    bytes += row.valueLength
-                    if values { averageValueBytes = max(1, bytes / taken) }
-                    goesOn = try lend(row, lacksValue: values && result.isNull(7), body)
-                }
-                if !goesOn { return }
-            }
-            if result.rows < limit || range.isSingle { return }
-            window.took(rows: result.rows, bytes: values ? bytes : 0)
-            start = start.successor
-        }
+    func fetchMeta() throws -> StoreMeta { try meta(connection.query(Self.selectMeta)[0]) }
+
+    func openSnapshot() throws -> StoreMeta {
+        var text = SQLText()
+        text.add("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        text.add(Self.selectMeta)
+        return try meta(connection.land(text)[1])
     }
 
-    func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 {
+    func closeSnapshot() throws { try connection.query("COMMIT") }
+
+    // MARK: - Windows
+
+    func fetch(
+        _ range: KeyRange,
+        from start: Bytes,
+        at revision: Int64?,
+        longest: Int?,
+        limit: Int
+    ) throws -> MySQLRows {
+        var text = SQLText()
         if let revision {
-            var count: Int64 = 0
-            try scan(range, at: revision, values: false, expecting: .max) { _ in
-                count += 1
-                return true
-            }
-            return count
+            appendHistory(range, from: start, at: revision, longest: longest, limit: limit, &text)
+        } else {
+            appendScan(range, from: start, longest: longest, limit: limit, &text)
         }
+        return MySQLRows(try connection.land(text)[0]!, values: longest != nil)
+    }
+
+    /// Columns of the log as ``MySQLRows`` takes them.
+    private static func appendLog(longest: Int?, _ text: inout SQLText) {
+        text.append("SELECT k, main, sub, created, version, lease, ")
+        if let longest {
+            text.append("length(v)")
+            appendValue(longest, "length(v)", "v", &text)
+        } else {
+            text.append("0")
+        }
+        text.append(", previous_main, previous_sub FROM drover_log FORCE INDEX (PRIMARY) WHERE ")
+    }
+
+    func fetchLog(after place: LogPosition, longest: Int?, limit: Int) throws -> MySQLRows {
+        var text = SQLText()
+        Self.appendLog(longest: longest, &text)
+        Self.appendAfter(place, &text)
+        text.append(" ORDER BY main, sub LIMIT ")
+        text.append(Int64(limit))
+        text.end()
+        return MySQLRows(try connection.land(text)[0]!, values: longest != nil, ofLog: true)
+    }
+
+    func fetchEvents(_ places: [LogPosition], longest: Int) throws -> [MySQLRows] {
+        var text = SQLText()
+        Self.grouped(places) { condition in
+            Self.appendLog(longest: longest, &text)
+            condition(&text)
+            text.end()
+        }
+        return try connection.land(text).compactMap { $0.map { MySQLRows($0, values: true, ofLog: true) } }
+    }
+
+    func fetchStates(of keys: [Bytes]) throws -> [KeyState?] {
+        var text = SQLText()
+        appendStates(of: keys, &text)
+        let results = try connection.land(text)
+        return states(keys, results[0]!, results[1]!)
+    }
+
+    func fetchCount(of range: KeyRange) throws -> Int64 {
         var text = SQLText()
         text.append("SELECT count(*) FROM drover_current WHERE ")
         appendRange(range, from: range.lower, &text)
         text.end()
         let result = try connection.land(text)[0]!
         return result.next() ? result.integer(0) : 0
-    }
-
-    func key(in range: KeyRange, after count: Int) throws -> Bytes? {
-        var text = SQLText()
-        text.append("SELECT k FROM drover_current FORCE INDEX (PRIMARY) WHERE ")
-        appendRange(range, from: range.lower, &text)
-        text.append(" ORDER BY k LIMIT 1 OFFSET ")
-        text.append(Int64(count))
-        text.end()
-        let result = try connection.land(text)[0]!
-        return result.next() ? Bytes(result.bytes(0)) : nil
-    }
-
-    // MARK: - The log
-
-    /// The longest value that comes with those of 63 other events.
-    private static let longestOfMany = 128 << 10
-
-    func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
-        var found = false
-        try events([LogPosition(main: main, sub: sub)]) { _, row in
-            found = true
-            try body(row)
-        }
-        return found
-    }
-
-    func events(_ positions: [LogPosition], _ body: (Int, RowView) throws -> Void) throws {
-        var start = 0
-        while start < positions.count {
-            let slice = positions[start..<min(positions.count, start + 64)]
-            var places: [LogPosition: [Int]] = [:]
-            for (place, position) in slice.enumerated() { places[position, default: []].append(start + place) }
-            // One is fetched whatever its size.
-            let longest = slice.count == 1 ? Int.max : Self.longestOfMany
-            var text = SQLText()
-            Self.grouped(Array(places.keys)) { condition in
-                text.append(text: "SELECT \(Self.logColumns), length(v)")
-                Self.appendValue(longest, "length(v)", "v", &text)
-                text.append(" FROM drover_log FORCE INDEX (PRIMARY) WHERE ")
-                condition(&text)
-                text.end()
-            }
-            for case let result? in try connection.land(text) {
-                while result.next() {
-                    try lend(Self.logRow(result, values: true), lacksValue: result.isNull(9)) { row in
-                        for place in places[LogPosition(main: row.main, sub: row.sub)] ?? [] { try body(place, row) }
-                    }
-                }
-            }
-            start += slice.count
-        }
     }
 
     /// Conditions that together name the positions, each one range of the log's key: by place where events are one a
@@ -357,32 +256,6 @@ final class MySQLView: DriverView {
         }
     }
 
-    func log(from main: Int64, values: Bool, _ body: (RowView) throws -> Bool) throws {
-        var window = ScanWindow(expecting: .max, averageBytes: values ? averageValueBytes : 0)
-        var last = LogPosition(main: main, sub: -1)
-        while true {
-            let limit = window.next()
-            var text = SQLText()
-            text.append(text: "SELECT \(Self.logColumns), \(values ? "length(v)" : "0")")
-            if values { Self.appendValue(window.longest, "length(v)", "v", &text) }
-            text.append(" FROM drover_log FORCE INDEX (PRIMARY) WHERE ")
-            Self.appendAfter(last, &text)
-            text.append(" ORDER BY main, sub LIMIT ")
-            text.append(Int64(limit))
-            text.end()
-            let result = try connection.land(text)[0]!
-            var bytes = 0
-            while result.next() {
-                let row = Self.logRow(result, values: values)
-                bytes += row.valueLength
-                last = LogPosition(main: row.main, sub: row.sub)
-                if try !lend(row, lacksValue: values && result.isNull(9), body) { return }
-            }
-            if result.rows < limit { return }
-            window.took(rows: result.rows, bytes: values ? bytes : 0)
-        }
-    }
-
     /// Rows of the log after a position, in a form that the optimizer takes for two ranges of the key.
     static func appendAfter(_ position: LogPosition, _ text: inout SQLText) {
         text.append("(main = ")
@@ -396,19 +269,15 @@ final class MySQLView: DriverView {
 
     // MARK: - Single things
 
-    func state(of key: Bytes) throws -> KeyState? { try states(of: [key])[0] }
-
-    func states(of keys: [Bytes]) throws -> [KeyState?] {
-        var found: [KeyState?] = []
-        found.reserveCapacity(keys.count)
-        for start in stride(from: 0, to: keys.count, by: 2_000) {
-            let slice = Array(keys[start..<min(keys.count, start + 2_000)])
-            var text = SQLText()
-            appendStates(of: slice, &text)
-            let results = try connection.land(text)
-            found += states(slice, results[0]!, results[1]!)
-        }
-        return found
+    func key(in range: KeyRange, after count: Int) throws -> Bytes? {
+        var text = SQLText()
+        text.append("SELECT k FROM drover_current FORCE INDEX (PRIMARY) WHERE ")
+        appendRange(range, from: range.lower, &text)
+        text.append(" ORDER BY k LIMIT 1 OFFSET ")
+        text.append(Int64(count))
+        text.end()
+        let result = try connection.land(text)[0]!
+        return result.next() ? Bytes(result.bytes(0)) : nil
     }
 
     func lease(_ id: Int64) throws -> LeaseState? {

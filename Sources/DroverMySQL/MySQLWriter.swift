@@ -9,6 +9,8 @@ final class MySQLWriter: DriverWriter, ForwardingView {
     private var view: MySQLView?
     private var inBatch = false
     private var sweepCursor: LogPosition?
+    /// When the sweep last said how far it is.
+    private var sweepMarkedAt: Int64 = 0
     private var sweepGrace = SweepGrace()
 
     init(_ driver: MySQLDriver, _ connection: MySQLConnection) throws {
@@ -19,6 +21,8 @@ final class MySQLWriter: DriverWriter, ForwardingView {
     private func adopt(_ connection: MySQLConnection) throws {
         let adopted = MySQLView(driver, connection)
         try checkGeneration(adopted)
+        // Each time: it may be another server than before.
+        driver.warnOfDurability(connection)
         view = adopted
     }
 
@@ -262,17 +266,26 @@ final class MySQLWriter: DriverWriter, ForwardingView {
         text.append(Int64(rows))
         text.end()
         let result = try connection.land(text)[0]!
-        let last = try remove(result, meta, connection)
+        let last = try remove(result, SweepRule(meta), connection)
         if result.rows < rows {
-            try connection.query("UPDATE drover_meta SET swept = greatest(swept, \(meta.compacted)) WHERE id = 1")
+            try markSwept(meta.compacted, connection)
             sweepCursor = nil
             return .finished
         }
         sweepCursor = last
+        // The last revision may have more events.
+        if let last, MonotonicClock.nanoseconds() - sweepMarkedAt > SweepRule.markNanoseconds {
+            try markSwept(last.main - 1, connection)
+        }
         return .more
     }
 
-    private func remove(_ result: MySQLResult, _ meta: StoreMeta, _ connection: MySQLConnection) throws -> LogPosition?
+    private func markSwept(_ revision: Int64, _ connection: MySQLConnection) throws {
+        try connection.query("UPDATE drover_meta SET swept = greatest(swept, \(revision)) WHERE id = 1")
+        sweepMarkedAt = MonotonicClock.nanoseconds()
+    }
+
+    private func remove(_ result: MySQLResult, _ rule: SweepRule, _ connection: MySQLConnection) throws -> LogPosition?
     {
         var positions: [LogPosition] = []
         var text = SQLText()
@@ -282,8 +295,8 @@ final class MySQLWriter: DriverWriter, ForwardingView {
             let position = LogPosition(main: result.integer(0), sub: result.integer(1))
             last = position
             let previous = LogPosition(main: result.integer(2), sub: result.integer(3))
-            if previous.main != 0 && position.main > meta.swept { positions.append(previous) }
-            if result.integer(4) == 0 && position.main < meta.compacted {
+            if previous.main != 0 && rule.takesPrevious(of: position.main) { positions.append(previous) }
+            if rule.takesDeletion(main: position.main, version: result.integer(4)) {
                 positions.append(position)
                 // By key and place: the key may have been created and deleted again.
                 text.append("DELETE FROM drover_tombstone WHERE k = ")

@@ -15,7 +15,7 @@ import Logging
 /// Statements are sent together, a *flight*, and their answers read together: one round trip whatever their number. The
 /// socket does not block, so that both sides may send at once without waiting for each other for ever. Source:
 /// PostgreSQL manual, "Pipeline Mode".
-final class PGConnection {
+final class PGConnection: DatabaseConnection {
     /// How long an answer may take, in milliseconds, before the server is taken for gone.
     var answerMilliseconds: Int32 = 60_000
 
@@ -94,8 +94,18 @@ final class PGConnection {
         if PQstatus(handle) == CONNECTION_OK { return handle }
         let text = oneLine(String(cString: PQerrorMessage(handle)))
         PQfinish(handle)
-        throw DriverFailure(.unavailable, "PostgreSQL cannot be reached: \(text)\(advice(text))")
+        throw DriverFailure(
+            .unavailable,
+            "PostgreSQL cannot be reached: \(text)\(advice(text))",
+            isUnreached: unreached.contains { text.contains($0) }
+        )
     }
+
+    /// What libpq and the server say where nobody listens yet. Source: libpq `fe-connect.c`, PostgreSQL `postmaster.c`.
+    private static let unreached = [
+        "Connection refused", "could not translate host name", "No such file or directory", "timeout expired",
+        "the database system is starting up", "the database system is not yet accepting connections",
+    ]
 
     private static func advice(_ text: String) -> String {
         if text.contains("password authentication failed") || text.contains("no password supplied") {

@@ -98,9 +98,9 @@ enum PGStatements {
     static let events = PGStatement(
         "d_events",
         """
-        SELECT u.place, l.key, l.main, l.sub, l.created, l.version, l.lease, l.previous_main, l.previous_sub,
-            length(l.value), CASE WHEN length(l.value) <= $3::int8 THEN l.value END
-        FROM unnest($1::int8[], $2::int8[]) WITH ORDINALITY AS u (main, sub, place)
+        SELECT l.key, l.main, l.sub, l.created, l.version, l.lease, length(l.value),
+            CASE WHEN length(l.value) <= $3::int8 THEN l.value END, l.previous_main, l.previous_sub
+        FROM unnest($1::int8[], $2::int8[]) AS u (main, sub)
         CROSS JOIN LATERAL (SELECT * FROM drover_log WHERE main = u.main AND sub = u.sub OFFSET 0) l
         """
     )
@@ -110,13 +110,11 @@ enum PGStatements {
         return PGStatement(
             "d_log_\(values)",
             """
-            SELECT key, main, sub, created, version, lease, previous_main, previous_sub, length(value)\(value)
+            SELECT key, main, sub, created, version, lease, length(value)\(value), previous_main, previous_sub
             FROM drover_log WHERE (main, sub) > ($1::int8, $2::int8) ORDER BY main, sub LIMIT $3
             """
         )
     }
-
-    static let value = PGStatement("d_value", "SELECT value FROM drover_log WHERE main = $1::int8 AND sub = $2::int8")
 
     static let leasesByID = PGStatement(
         "d_leases_by_id",

@@ -1,6 +1,14 @@
 import CLibPQ
 public import Drover
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// Which PostgreSQL database a store lies in, and how it is reached.
 public struct PostgreSQLConfiguration: Sendable {
     /// A connection string of libpq: a URL (`postgres://user:password@host:5432/database?sslmode=verify-full`, with
@@ -77,16 +85,23 @@ public struct PostgreSQLConfiguration: Sendable {
             option += 1
         }
         func has(_ keyword: String) -> Bool { values.contains { $0.keyword == keyword } }
-        func set(_ keyword: String, _ value: String) { if !has(keyword) { values.append((keyword, value)) } }
+        func set(_ keyword: String, _ value: String, unless variable: String? = nil) {
+            // What is given here would win over libpq's environment.
+            if let variable, getenv(variable) != nil { return }
+            if !has(keyword) { values.append((keyword, value)) }
+        }
         if let database {
             values.removeAll { $0.keyword == "dbname" }
             set("dbname", database)
         }
-        set("dbname", Self.defaultDatabase)
+        // A service names its database itself.
+        if !has("service") && getenv("PGSERVICE") == nil {
+            set("dbname", Self.defaultDatabase, unless: "PGDATABASE")
+        }
         set("fallback_application_name", "drover")
         // A standby is no use: of several hosts the one that can be written to is taken.
-        set("target_session_attrs", "read-write")
-        set("connect_timeout", "5")
+        set("target_session_attrs", "read-write", unless: "PGTARGETSESSIONATTRS")
+        set("connect_timeout", "5", unless: "PGCONNECT_TIMEOUT")
         // A server whose machine has gone is noticed within seconds. Linux; elsewhere libpq ignores the last.
         set("keepalives_idle", "2")
         set("keepalives_interval", "1")
@@ -102,8 +117,21 @@ public struct PostgreSQLConfiguration: Sendable {
         return values
     }
 
-    /// The database's name.
-    func database() throws -> String {
-        try parameters().last { $0.keyword == "dbname" }?.value ?? Self.defaultDatabase
+    /// The database's name; nil where a service file names it.
+    func database() throws -> String? {
+        try parameters().last { $0.keyword == "dbname" }?.value ?? getenv("PGDATABASE").map { String(cString: $0) }
     }
+
+    /// What libpq calls its parameters.
+    static let keywords: Set<String> = {
+        guard let options = PQconndefaults() else { return ["host", "hostaddr", "service", "dbname"] }
+        defer { PQconninfoFree(options) }
+        var keywords: Set<String> = []
+        var option = options
+        while let keyword = option.pointee.keyword {
+            keywords.insert(String(cString: keyword))
+            option += 1
+        }
+        return keywords
+    }()
 }

@@ -29,10 +29,14 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
         maximumKeyBytes = configuration.maximumKeyBytes
     }
 
-    /// Also `key=value` pairs that name a host, a service or a database.
+    /// Also `key=value` pairs, of which the first has a keyword of libpq's.
     public static func serves(_ endpoint: String) -> Bool {
         if schemes.contains(String(endpoint.prefix { $0 != ":" })) { return true }
-        return ["host=", "hostaddr=", "service=", "dbname="].contains { endpoint.hasPrefix($0) }
+        let keyword = endpoint.drop { $0 == " " }.prefix { $0.isLetter || $0 == "_" }
+        guard !keyword.isEmpty,
+            endpoint.drop(while: { $0 == " " }).dropFirst(keyword.count).drop(while: { $0 == " " }).first == "="
+        else { return false }
+        return PostgreSQLConfiguration.keywords.contains(String(keyword))
     }
 
     public static func makeDriver(endpoint: String, options: DriverOptions) throws -> any Driver {
@@ -66,8 +70,6 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
         do {
             let connection = try connectCreatingDatabase()
             try PostgreSQLSchema.prepare(connection)
-            // Engines that only speak PostgreSQL's protocol lack some of the settings.
-            try? warnOfDurability(connection)
             return try PostgreSQLWriter(self, connection)
         } catch let failure as DriverFailure {
             throw DroverError(.database, message: "drover: \(failure.message)", cause: failure)
@@ -97,7 +99,7 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
         do {
             return try connect()
         } catch let failure as DriverFailure {
-            let name = try configuration.database()
+            guard let name = try configuration.database() else { throw failure }
             guard failure.message.contains("\"\(name)\"") && !failure.message.contains("password") else {
                 throw failure
             }
@@ -125,10 +127,18 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
     }
 
     /// Names the settings that would let the server forget what it has acknowledged.
-    private func warnOfDurability(_ connection: PGConnection) throws {
-        let result = try connection.query(
-            "SELECT current_setting('fsync'), current_setting('full_page_writes'), (SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit')"
-        )[0]
+    func warnOfDurability(_ connection: PGConnection) {
+        // Engines that only speak PostgreSQL's protocol lack some of the settings.
+        guard
+            let result = try? connection.query(
+                "SELECT current_setting('fsync'), current_setting('full_page_writes'), (SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit'), current_setting('synchronous_standby_names')"
+            )[0]
+        else { return }
+        if result.text(0, 2) == "local" && !result.text(0, 3).isEmpty {
+            logger.warning(
+                "synchronous_commit is local on this server: its synchronous standby may be promoted without acknowledged writes; set it to on"
+            )
+        }
         if result.text(0, 2) == "off" {
             logger.warning("synchronous_commit is off on this server; Drover's own sessions turn it on")
         }

@@ -11,6 +11,8 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
     /// Whether other instances live, which are told of commits.
     private var hasCompany = false
     private var sweepCursor: LogPosition?
+    /// When the sweep last said how far it is.
+    private var sweepMarkedAt: Int64 = 0
     private var sweepGrace = SweepGrace()
 
     init(_ driver: PostgreSQLDriver, _ connection: PGConnection) throws {
@@ -22,6 +24,8 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         try connection.prepare(PGStatements.ofWriter)
         let adopted = PostgreSQLView(driver, connection)
         try checkGeneration(adopted)
+        // Each time: it may be another server than before.
+        driver.warnOfDurability(connection)
         view = adopted
     }
 
@@ -305,27 +309,36 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         parameters.add(Int64(rows))
         try connection.send(PGStatements.sweepRows, parameters)
         let result = try connection.land()[0]
-        try remove(result, meta, connection)
+        try remove(result, SweepRule(meta), connection)
         if result.rows < rows {
-            var parameters = PGParameters()
-            parameters.add(meta.compacted)
-            try connection.send(PGStatements.markSwept, parameters)
-            try connection.land()
+            try markSwept(meta.compacted, connection)
             sweepCursor = nil
             return .finished
         }
-        sweepCursor = LogPosition(main: result.integer(rows - 1, 0), sub: result.integer(rows - 1, 1))
+        let last = LogPosition(main: result.integer(rows - 1, 0), sub: result.integer(rows - 1, 1))
+        sweepCursor = last
+        // The last revision may have more events.
+        let now = MonotonicClock.nanoseconds()
+        if now - sweepMarkedAt > SweepRule.markNanoseconds { try markSwept(last.main - 1, connection) }
         return .more
     }
 
-    private func remove(_ result: PGResult, _ meta: StoreMeta, _ connection: PGConnection) throws {
+    private func markSwept(_ revision: Int64, _ connection: PGConnection) throws {
+        var parameters = PGParameters()
+        parameters.add(revision)
+        try connection.send(PGStatements.markSwept, parameters)
+        try connection.land()
+        sweepMarkedAt = MonotonicClock.nanoseconds()
+    }
+
+    private func remove(_ result: PGResult, _ rule: SweepRule, _ connection: PGConnection) throws {
         var positions: [LogPosition] = []
         var tombstones: [Bytes] = []
         for row in 0..<result.rows {
             let position = LogPosition(main: result.integer(row, 0), sub: result.integer(row, 1))
             let previous = LogPosition(main: result.integer(row, 2), sub: result.integer(row, 3))
-            if previous.main != 0 && position.main > meta.swept { positions.append(previous) }
-            if result.integer(row, 4) == 0 && position.main < meta.compacted {
+            if previous.main != 0 && rule.takesPrevious(of: position.main) { positions.append(previous) }
+            if rule.takesDeletion(main: position.main, version: result.integer(row, 4)) {
                 positions.append(position)
                 tombstones.append(Bytes(result.bytes(row, 5)))
             }
@@ -348,7 +361,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         if !tombstones.isEmpty {
             var parameters = PGParameters()
             parameters.add(tombstones)
-            parameters.add(meta.compacted)
+            parameters.add(rule.compacted)
             try connection.send(PGStatements.sweepTombstones, parameters)
         }
         try connection.send(PGStatements.commit)

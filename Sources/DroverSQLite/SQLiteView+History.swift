@@ -1,4 +1,3 @@
-import CSQLite
 import Drover
 
 /// Keys as they were at a revision.

@@ -310,15 +310,16 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
                 )
             }
         }
+        let rule = SweepRule(meta)
         let started = MonotonicClock.nanoseconds()
         var processed = 0
         for row in seen {
             let main = revisions.position(row.id).main
-            if row.previous != 0 && main > meta.swept {
+            if row.previous != 0 && rule.takesPrevious(of: main) {
                 open.deleteLog.bind(1, row.previous)
                 try open.deleteLog.run()
             }
-            if row.version == 0 && main < meta.compacted {
+            if rule.takesDeletion(main: main, version: row.version) {
                 open.deleteLog.bind(1, row.id)
                 try open.deleteLog.run()
                 try row.key.withUnsafeBytes { key in

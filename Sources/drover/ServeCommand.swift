@@ -63,6 +63,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Flag(help: "Take any certificate of the database server.")
     var skipVerify = Environment.flag("SKIP_VERIFY")
 
+    @Option(help: "How long the start waits for a database server that cannot be reached yet.")
+    var waitForDatabase: String = Environment.value("WAIT_FOR_DATABASE") ?? "30s"
+
     @Option(help: "Event loops that serve connections; 0 is half the cores.")
     var eventLoops: Int = Environment.integer("EVENT_LOOPS") ?? 0
 
@@ -80,6 +83,9 @@ struct ServeCommand: AsyncParsableCommand {
         _ = try listening.listeners(hasCertificate: security.tls != nil)
         guard Duration.seconds(of: watchProgressNotifyInterval) != nil else {
             throw ValidationError("--watch-progress-notify-interval must be a duration such as 10m, 5s or 500ms.")
+        }
+        guard Duration.seconds(of: waitForDatabase) != nil else {
+            throw ValidationError("--wait-for-database must be a duration such as 30s; 0 does not wait.")
         }
         guard maxRequestBytes > 0, maxRequestBytes <= 512 << 20 else {
             throw ValidationError("--max-request-bytes must be between 1 and 536870912.")
@@ -125,7 +131,7 @@ struct ServeCommand: AsyncParsableCommand {
             keyFile: keyFile,
             skipsVerification: skipVerify
         )
-        let store = try Store.open(endpoint, using: Backends.all, configuration: storeConfiguration)
+        let store = try await open(storeConfiguration)
 
         var configuration = ServerConfiguration()
         configuration.listeners = try listening.listeners(hasCertificate: security.tls != nil)
@@ -159,6 +165,29 @@ struct ServeCommand: AsyncParsableCommand {
         await server.shutDown()
         await store.close()
         logger.info("stopped")
+    }
+
+    /// Opens the store; a server that is not there yet, as when both are started together, is waited for.
+    private func open(_ configuration: StoreConfiguration) async throws -> Store {
+        let deadline = ContinuousClock.now + .seconds(Duration.seconds(of: waitForDatabase)!)
+        var hasWarned = false
+        while true {
+            do {
+                return try Store.open(endpoint, using: Backends.all, configuration: configuration)
+            } catch let error as DroverError {
+                guard (error.cause as? DriverFailure)?.isUnreached == true, ContinuousClock.now < deadline else {
+                    throw error
+                }
+                if !hasWarned {
+                    configuration.logger.warning(
+                        "the database cannot be reached yet and is waited for",
+                        metadata: ["reason": "\(error.message)", "longest": "\(waitForDatabase)"]
+                    )
+                }
+                hasWarned = true
+                try await Task.sleep(for: .milliseconds(200))
+            }
+        }
     }
 
     private func announce(_ listeners: [ServerConfiguration.Listener], _ store: Store) {

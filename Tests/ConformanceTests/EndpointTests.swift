@@ -26,6 +26,8 @@ struct EndpointTests {
         #expect(go.addresses == [.tcp(host: "10.0.0.1", port: 3_306)] && go.tlsMode == .required)
         let socket = try MySQLConfiguration(endpoint: "mysql://root@unix(/run/mysqld/mysqld.sock)/")
         #expect(socket.addresses == [.unix(path: "/run/mysqld/mysqld.sock")] && socket.database == "kubernetes")
+        #expect(socket.tlsMode == nil)
+        #expect(try MySQLConfiguration(endpoint: "mysql://h/d?ssl-mode=DISABLED").tlsMode == .disabled)
         let alone = try MySQLConfiguration(endpoint: "mysql")
         #expect(alone.user == "root" && alone.addresses == [.unix(path: "/var/run/mysqld/mysqld.sock")])
         for bad in [
@@ -40,10 +42,15 @@ struct EndpointTests {
 
     @Test("PostgreSQL: which endpoints are its, and what it takes from them")
     func postgres() {
-        for endpoint in ["postgres://h/d", "postgresql://h/d", "postgres", "host=h dbname=d", "service=s"] {
-            #expect(PostgreSQLDriver.serves(endpoint))
+        for endpoint in [
+            "postgres://h/d", "postgresql://h/d", "postgres", "host=h dbname=d", "service=s", "user=app host=h",
+            " port = 5432 host=h", "sslmode=disable dbname=d",
+        ] {
+            #expect(PostgreSQLDriver.serves(endpoint), "\(endpoint)")
         }
-        for endpoint in ["sqlite://h", "mysql://h/d", "hostess"] { #expect(!PostgreSQLDriver.serves(endpoint)) }
+        for endpoint in ["sqlite://h", "mysql://h/d", "hostess", "user", "nonsense=1 host=h", "sqlite://f?user=1", ""] {
+            #expect(!PostgreSQLDriver.serves(endpoint), "\(endpoint)")
+        }
         let pooled = PostgreSQLConfiguration(endpoint: "postgres://h/d?prepared_statements=false&sslmode=require")
         #expect(!pooled.preparesStatements && pooled.connectionString == "postgres://h/d?sslmode=require")
         #expect(PostgreSQLConfiguration(endpoint: "postgres://h/d?sslmode=require").preparesStatements)

@@ -1,5 +1,6 @@
-import Drover
 import Testing
+
+@testable import Drover
 
 @Suite("how many rows are fetched ahead")
 struct ScanWindowTests {

@@ -19,10 +19,14 @@ extension SystemTests {
             server.process.stop()
         }
 
-        private func refusal(_ endpoint: String, _ environment: [String: String] = [:]) throws -> String {
+        private func refusal(
+            _ endpoint: String,
+            _ environment: [String: String] = [:],
+            arguments: [String] = []
+        ) throws -> String {
             let result = try run(
                 droverExecutable(),
-                ["serve", "--endpoint", endpoint, "--listen-address", "127.0.0.1:\(freePort())"],
+                ["serve", "--endpoint", endpoint, "--listen-address", "127.0.0.1:\(freePort())"] + arguments,
                 environment: environment
             )
             #expect(result.status != 0)
@@ -94,12 +98,21 @@ extension SystemTests {
                 #expect(try refusal(base).contains("password"))
                 let stranger = try refusal("\(base)?ssl-mode=VERIFY_IDENTITY&ssl-ca=\(certificates.stranger)")
                 #expect(stranger.contains("certificate") || stranger.contains("SSL"), "\(stranger)")
+                // The certificate is of another name, though the server is the same.
+                let named = base.replacingOccurrences(of: "127.0.0.1", with: "localhost")
+                let other = try refusal("\(named)?ssl-mode=VERIFY_IDENTITY&ssl-ca=\(certificates.authority)")
+                #expect(other.contains("certificate") || other.contains("SSL"), "\(other)")
+                try await expectServes("\(named)?ssl-mode=REQUIRED", directory)
                 let flagged = try await TestServer.drover(
                     directory: directory,
                     endpoint: base,
                     arguments: ["--ca-file", certificates.authority]
                 )
                 flagged.process.stop()
+                // What the endpoint says is done, whatever else is there for TLS.
+                let plain = try refusal("\(base)?ssl-mode=DISABLED", arguments: ["--ca-file", certificates.authority])
+                #expect(plain.contains("password"), "\(plain)")
+                try await expectServes("mysql://root@unix(\(home)/socket)/sockets", directory)
             }
         }
 
@@ -139,6 +152,28 @@ extension SystemTests {
                     directory,
                     environment: ["PGHOST": "127.0.0.1", "PGPORT": "\(port)", "PGUSER": "app", "PGPASSWORD": "p @ss"]
                 )
+                // The database too, from the environment and from a service.
+                try await expectServes(
+                    "user=app host=127.0.0.1 port=\(port) sslmode=disable",
+                    directory,
+                    environment: ["PGDATABASE": "fromenvironment", "PGPASSWORD": "p @ss"]
+                )
+                try server.sql("CREATE DATABASE fromservice OWNER app", database: nil)
+                let services = "\(directory)/services"
+                try "[mine]\nhost=127.0.0.1\nport=\(port)\nuser=app\npassword=p @ss\ndbname=fromservice\n".write(
+                    toFile: services,
+                    atomically: true,
+                    encoding: .utf8
+                )
+                try await expectServes(
+                    "service=mine sslmode=disable",
+                    directory,
+                    environment: ["PGSERVICEFILE": services]
+                )
+                for database in ["fromenvironment", "fromservice"] {
+                    let count = try server.sql("SELECT count(*) FROM drover_current", database: database)
+                    #expect(count.contains("1"), "\(database): \(count)")
+                }
             }
         }
     }

@@ -189,6 +189,12 @@ extension SystemTests {
                 }
                 #expect(refusal.contains("lost revisions"))
                 await #expect(throws: ClientError.self) { _ = try await get(connection, "a/1") }
+                // A probe that ends what is not alive must not accept the loss for its owner.
+                for (path, status) in [("livez", "200"), ("readyz", "503")] {
+                    let arguments = ["-s", "-m", "20", "-w", "%{http_code}", "http://127.0.0.1:\(drover.port)/\(path)"]
+                    let reply = try run(find("curl")!, arguments).output
+                    #expect(reply.hasSuffix(status), "\(path): \(reply)")
+                }
                 // Whoever restarts it accepts the loss.
                 drover.process.stop()
                 let again = try await TestServer.drover(
@@ -204,7 +210,10 @@ extension SystemTests {
         private func refusal(_ endpoint: String, _ directory: String) throws -> String {
             let result = try run(
                 droverExecutable(),
-                ["serve", "--endpoint", endpoint, "--listen-address", "127.0.0.1:\(freePort())"]
+                [
+                    "serve", "--endpoint", endpoint, "--listen-address", "127.0.0.1:\(freePort())",
+                    "--wait-for-database", "0",
+                ]
             )
             #expect(result.status != 0)
             #expect(!(result.error + result.output).contains("secret-pw"), "a password was shown")
@@ -255,6 +264,26 @@ extension SystemTests {
                 #expect(nobody.contains("is the server running"), "\(nobody)")
                 let nonsense = try refusal("\(scheme)://u:secret-pw@127.0.0.1:\(port)/x?no_such_option=1", directory)
                 #expect(nonsense.contains("cannot be understood"), "\(nonsense)")
+            }
+        }
+
+        @Test("a server that comes up after it is waited for", arguments: Engine.shared)
+        func startsLater(engine: Engine) async throws {
+            try await withServer(engine) { database, directory in
+                database.stop()
+                let later = Task {
+                    try await Task.sleep(nanoseconds: 1_500_000_000)
+                    try database.start()
+                }
+                let drover = try await TestServer.drover(
+                    directory: directory,
+                    endpoint: database.endpoint(database: "faults")
+                )
+                try await later.value
+                try await put(try await drover.connect(), "a", "1")
+                #expect(drover.process.log.contains("cannot be reached yet"))
+                #expect(!drover.process.log.contains("@"))
+                drover.process.stop()
             }
         }
 

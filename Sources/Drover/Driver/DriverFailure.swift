@@ -26,12 +26,15 @@ public struct DriverFailure: Error, Sendable, CustomStringConvertible {
     public var message: String
     /// The engine's own error number, if any.
     public var engineCode: Int
+    /// Whether no server answered, or one that is just starting: it may be there in a moment.
+    public var isUnreached = false
 
     /// A failure from its parts.
-    public init(_ kind: Kind, _ message: String, engineCode: Int = 0) {
+    public init(_ kind: Kind, _ message: String, engineCode: Int = 0, isUnreached: Bool = false) {
         self.kind = kind
         self.message = message
         self.engineCode = engineCode
+        self.isUnreached = isUnreached
     }
 
     public var description: String { "\(message) [\(engineCode)]" }

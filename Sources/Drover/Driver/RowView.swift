@@ -61,6 +61,21 @@ public struct RowView {
         )
     }
 
+    /// A copy of a row of the log that outlives the closure.
+    func event() -> ChangeSet.LogEvent {
+        ChangeSet.LogEvent(
+            key: Bytes(key),
+            value: Bytes(value),
+            main: main,
+            sub: sub,
+            createRevision: createRevision,
+            version: version,
+            lease: lease,
+            previousMain: previousMain,
+            previousSub: previousSub
+        )
+    }
+
     /// The key's state, without its bytes.
     public func state() -> KeyState {
         KeyState(

@@ -47,18 +47,7 @@ extension Store {
                 next = row.main
                 return false
             }
-            let event = ChangeSet.LogEvent(
-                key: Bytes(row.key),
-                value: Bytes(row.value),
-                main: row.main,
-                sub: row.sub,
-                createRevision: row.createRevision,
-                version: row.version,
-                lease: row.lease,
-                previousMain: row.previousMain,
-                previousSub: row.previousSub
-            )
-            SnapshotRecord.event(event).write(to: &writer)
+            SnapshotRecord.event(row.event()).write(to: &writer)
             return true
         }
         if next <= meta.revision { return (writer.bytes, next, nil) }

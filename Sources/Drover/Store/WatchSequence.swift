@@ -29,6 +29,10 @@ public struct WatchSequence: AsyncSequence, Sendable {
     }
 
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(subscription: subscription) }
+
+    /// Asks how far the watch is: a batch without events follows, behind every event up to its revision. Source: etcd
+    /// `rpc.proto`, `WatchProgressRequest`.
+    public func requestProgress() { subscription.requestProgress() }
 }
 
 extension Store {
@@ -151,6 +155,8 @@ final class WatchSubscription: Sendable {
     deinit {
         consumer.close()
     }
+
+    func requestProgress() { consumer.requestProgress() }
 
     func start(_ request: WatchRequest) async throws {
         try await withCheckedThrowingContinuation { continuation in

@@ -125,19 +125,7 @@ extension WatchHub {
                     return false
                 }
                 bytes += row.key.count + row.value.count
-                chunk.events.append(
-                    .init(
-                        key: Bytes(row.key),
-                        value: Bytes(row.value),
-                        main: row.main,
-                        sub: row.sub,
-                        createRevision: row.createRevision,
-                        version: row.version,
-                        lease: row.lease,
-                        previousMain: row.previousMain,
-                        previousSub: row.previousSub
-                    )
-                )
+                chunk.events.append(row.event())
                 return true
             }
             return chunk

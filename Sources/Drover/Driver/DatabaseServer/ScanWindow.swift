@@ -1,6 +1,6 @@
 /// How many rows a driver of a database server fetches at a time: few round trips, and memory bounded whatever the
 /// values' size.
-public struct ScanWindow: Sendable {
+struct ScanWindow: Sendable {
     private static let smallest = 16
     private static let largest = 2_048
     /// Bytes of one fetch, about.
@@ -17,13 +17,13 @@ public struct ScanWindow: Sendable {
     /// A window for a scan of which about so many rows will be taken.
     ///
     /// - Parameter averageBytes: what a row's value came to lately; 0 when rows carry no values.
-    public init(expecting: Int, averageBytes: Int) {
+    init(expecting: Int, averageBytes: Int) {
         self.expecting = max(1, expecting)
         self.averageBytes = averageBytes
     }
 
     /// The rows to fetch next.
-    public mutating func next() -> Int {
+    mutating func next() -> Int {
         var rows = Self.largest
         if averageBytes > 0 { rows = min(rows, max(Self.smallest, Self.bytes / averageBytes)) }
         rows = min(rows, max(1, expecting))
@@ -36,15 +36,12 @@ public struct ScanWindow: Sendable {
 
     /// The longest value that comes with its row in the next fetch; longer ones are fetched by themselves, so that memory
     /// is bounded before it is known what values come to.
-    public var longest: Int { max(Self.mostBytes / rows, 4 * averageBytes) }
+    var longest: Int { max(Self.mostBytes / rows, 4 * averageBytes) }
 
     /// What the last fetch came to.
-    public mutating func took(rows: Int, bytes: Int) {
+    mutating func took(rows: Int, bytes: Int) {
         // Whoever takes more than was expected takes much more.
         expecting = expecting > rows ? expecting - rows : Self.largest
         if rows > 0 && bytes > 0 { averageBytes = max(1, bytes / rows) }
     }
-
-    /// What a row came to, for the next scan.
-    public var rowBytes: Int { averageBytes }
 }

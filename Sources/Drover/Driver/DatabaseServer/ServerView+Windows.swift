@@ -1,0 +1,170 @@
+/// Events that one statement names.
+private let eventsAtOnce = 64
+/// Bytes of the longest value that comes with those of others.
+private let longestOfMany = 128 << 10
+/// Keys whose states one statement reads.
+private let statesAtOnce = 2_000
+
+extension ServerView {
+    // MARK: - Ranges
+
+    public func scan(
+        _ range: KeyRange,
+        at revision: Int64?,
+        values: Bool,
+        expecting: Int,
+        _ body: (RowView) throws -> Bool
+    ) throws {
+        var window = ScanWindow(
+            expecting: range.isSingle ? 1 : expecting,
+            averageBytes: values ? averageValueBytes : 0
+        )
+        var start = range.lower
+        while true {
+            let limit = window.next()
+            let longest = values ? window.longest : nil
+            let rows = try fetch(range, from: start, at: revision, longest: longest, limit: limit)
+            var older: [Bytes: LogPosition]?
+            var bytes = 0
+            var taken = 0
+            while let row = rows.next() {
+                taken += 1
+                if taken == limit { start = Bytes(row.key).successor }
+                var goesOn = true
+                if let revision, row.main > revision {
+                    if older == nil {
+                        older = try olderPlaces(of: row, and: rows, at: revision)
+                        rows.seek(taken)
+                    }
+                    guard let place = older?[Bytes(row.key)] else { continue }
+                    goesOn = try lendEvent(at: place, values: values, body)
+                } else if row.version != 0 {
+                    bytes += row.valueLength
+                    if values { averageValueBytes = max(1, bytes / taken) }
+                    goesOn = isWhole(row, values) ? try body(row) : try lendWhole(row, body)
+                }
+                if !goesOn { return }
+            }
+            if taken < limit || range.isSingle { return }
+            window.took(rows: taken, bytes: values ? bytes : 0)
+        }
+    }
+
+    /// Where a key whose chain was not followed to its end, and others like it of the rows that come after, were at the
+    /// revision; those that had no event then are not among them.
+    private func olderPlaces(
+        of first: RowView,
+        and rows: Rows,
+        at revision: Int64
+    ) throws -> [Bytes: LogPosition] {
+        var open = [Bytes(first.key): LogPosition(main: first.main, sub: first.sub)]
+        while let row = rows.next() {
+            if row.main > revision { open[Bytes(row.key)] = LogPosition(main: row.main, sub: row.sub) }
+        }
+        return try ChainSearch.positions(of: open, at: revision) { chains, hops in
+            try follow(chains.map(\.from), downTo: revision, hops: hops)
+        } readBack: { keys, rows in
+            try readBack(keys, from: revision, rows: rows)
+        }
+    }
+
+    public func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 {
+        guard let revision else { return try fetchCount(of: range) }
+        var count: Int64 = 0
+        try scan(range, at: revision, values: false, expecting: .max) { _ in
+            count += 1
+            return true
+        }
+        return count
+    }
+
+    // MARK: - The log
+
+    /// Whether the row's value was not too long to come with others.
+    @inline(__always)
+    private func isWhole(_ row: RowView, _ values: Bool) -> Bool { !values || row.value.baseAddress != nil }
+
+    /// Lends a row whose value is fetched by itself.
+    private func lendWhole<R>(_ row: RowView, _ body: (RowView) throws -> R) throws -> R {
+        for rows in try fetchEvents([LogPosition(main: row.main, sub: row.sub)], longest: .max) {
+            guard let event = rows.next() else { continue }
+            var whole = row
+            whole.value = event.value
+            return try withExtendedLifetime(rows) { try body(whole) }
+        }
+        throw DriverFailure(.corrupt, "an event has gone from drover_log; restore the database from a backup")
+    }
+
+    /// Lends the event there, unless it is a deletion or is not there.
+    private func lendEvent(
+        at place: LogPosition,
+        values: Bool,
+        _ body: (RowView) throws -> Bool
+    ) throws -> Bool {
+        for rows in try fetchEvents([place], longest: values ? .max : -1) {
+            guard let event = rows.next(), event.version != 0 else { continue }
+            return try withExtendedLifetime(rows) { try body(event) }
+        }
+        return true
+    }
+
+    public func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {
+        var found = false
+        try events([LogPosition(main: main, sub: sub)]) { _, row in
+            found = true
+            try body(row)
+        }
+        return found
+    }
+
+    public func events(_ positions: [LogPosition], _ body: (Int, RowView) throws -> Void) throws {
+        // So many that even large values stay bounded; one is fetched whatever its size.
+        for start in stride(from: 0, to: positions.count, by: eventsAtOnce) {
+            let end = min(positions.count, start + eventsAtOnce)
+            var places: [LogPosition: [Int]] = [:]
+            for place in start..<end { places[positions[place], default: []].append(place) }
+            let longest = places.count == 1 ? Int.max : longestOfMany
+            for rows in try fetchEvents(Array(places.keys), longest: longest) {
+                while let row = rows.next() {
+                    for place in places[LogPosition(main: row.main, sub: row.sub)] ?? [] {
+                        if isWhole(row, true) {
+                            try body(place, row)
+                        } else {
+                            try lendWhole(row) { try body(place, $0) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    public func log(from main: Int64, values: Bool, _ body: (RowView) throws -> Bool) throws {
+        var window = ScanWindow(expecting: .max, averageBytes: values ? averageValueBytes : 0)
+        var last = LogPosition(main: main, sub: -1)
+        while true {
+            let limit = window.next()
+            let rows = try fetchLog(after: last, longest: values ? window.longest : nil, limit: limit)
+            var bytes = 0
+            while let row = rows.next() {
+                bytes += row.valueLength
+                last = LogPosition(main: row.main, sub: row.sub)
+                if try !(isWhole(row, values) ? body(row) : lendWhole(row, body)) { return }
+            }
+            if rows.count < limit { return }
+            window.took(rows: rows.count, bytes: values ? bytes : 0)
+        }
+    }
+
+    // MARK: - Single things
+
+    public func state(of key: Bytes) throws -> KeyState? { try fetchStates(of: [key])[0] }
+
+    public func states(of keys: [Bytes]) throws -> [KeyState?] {
+        var found: [KeyState?] = []
+        found.reserveCapacity(keys.count)
+        for start in stride(from: 0, to: keys.count, by: statesAtOnce) {
+            found += try fetchStates(of: Array(keys[start..<min(keys.count, start + statesAtOnce)]))
+        }
+        return found
+    }
+}

@@ -1,0 +1,63 @@
+/// A view on a connection to a database server: what it reads comes in windows of rows, each one round trip.
+///
+/// A driver says how windows are asked for. What is the same for all is provided: the loop over them, values too long to
+/// come with others, keys whose newest event is too new for the revision asked for.
+public protocol ServerView: DriverView {
+    associatedtype Connection: DatabaseConnection
+    associatedtype Rows: FetchedRows
+
+    /// What it reads on.
+    var connection: Connection { get }
+    /// What is known of the database's history.
+    var history: HistoryGuard { get }
+    /// What a row's value came to lately, for the size of the next window. Bytes.
+    var averageValueBytes: Int { get set }
+
+    /// Reads `meta`, in a snapshot of its own or the one that is open.
+    func fetchMeta() throws -> StoreMeta
+    /// Starts a snapshot and reads `meta` in it, in one round trip.
+    func openSnapshot() throws -> StoreMeta
+    /// Ends the snapshot.
+    func closeSnapshot() throws
+
+    /// Keys of a range in ascending order.
+    ///
+    /// - Parameters:
+    ///   - start: the key to begin with, in place of the range's first.
+    ///   - revision: nil for the newest state. Otherwise each key that is looked at has a row: one that did not exist then
+    ///     is without version, and one with more than ``ChainSearch/firstHops`` events since has an event that is newer.
+    ///   - longest: bytes of the longest value that comes with its row; nil when values are not asked for.
+    ///   - limit: the rows at most.
+    func fetch(_ range: KeyRange, from start: Bytes, at revision: Int64?, longest: Int?, limit: Int) throws -> Rows
+    /// Rows of the log after a place, in order, with the places of the keys' previous events; parameters as in
+    /// ``fetch(_:from:at:longest:limit:)``.
+    func fetchLog(after place: LogPosition, longest: Int?, limit: Int) throws -> Rows
+    /// The events at places, each named once, in any order and any number of answers. Values longer than `longest` bytes
+    /// are left out.
+    func fetchEvents(_ places: [LogPosition], longest: Int) throws -> [Rows]
+    /// The states of so few keys that one statement names them, in their order.
+    func fetchStates(of keys: [Bytes]) throws -> [KeyState?]
+    /// The number of keys in a range, in the newest state.
+    func fetchCount(of range: KeyRange) throws -> Int64
+
+    /// See ``ChainSearch/positions(of:at:follow:readBack:)``.
+    func follow(_ places: [LogPosition], downTo revision: Int64, hops: Int) throws -> [LogPosition]
+    /// See ``ChainSearch/positions(of:at:follow:readBack:)``.
+    func readBack(
+        _ keys: [Bytes],
+        from revision: Int64,
+        rows: Int
+    ) throws -> (found: [Bytes: LogPosition], isWhole: Bool)
+}
+
+extension ServerView {
+    /// Checks what this connection shows of the database's history; one that shows an old one is given up.
+    public func check(_ meta: StoreMeta, since floor: HistoryGuard.Floor) throws {
+        do {
+            try history.check(meta, since: floor, connectedAt: connection.connectedAt)
+        } catch let failure as DriverFailure where failure.kind == .unavailable {
+            connection.abandon()
+            throw failure
+        }
+    }
+}
