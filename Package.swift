@@ -257,6 +257,11 @@ let package = Package(
             swiftSettings: testSettings
         ),
         .testTarget(
+            name: "DroverBenchTests",
+            dependencies: ["DroverBench", "TestSupport"],
+            swiftSettings: testSettings
+        ),
+        .testTarget(
             name: "SystemTests",
             dependencies: [
                 "drover", "DroverClient", "EtcdAPI", "TestSupport",

@@ -108,7 +108,7 @@ def events(program, ports, directory, options, title):
     for _ in range(options.rounds):
         for place, port in enumerate(ports):
             result = bench(program, f"http://127.0.0.1:{port}", directory, calls)
-            rates[place].append(result["watch"]["series"]["delivery"]["rate"])
+            rates[place].append(result["watch"]["figures"]["events/s"])
     compared(title, statistics.median(rates[0]), statistics.median(rates[1]))
 
 

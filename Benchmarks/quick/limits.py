@@ -7,7 +7,9 @@ Medians of repeated measurements, without any of Drover's code. DIRECTORY is whe
 """
 
 import os
+import random
 import socket
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -98,9 +100,52 @@ def memory():
     print(f"  copy of 64 MiB: {len(source) / median(20, copy) / 1e9:.1f} GB/s")
 
 
+def sqlite(directory):
+    """What SQLite alone makes of durable puts of 1 KiB in batches of 500: a row of a log and a row of a table of keys."""
+    for count in (10_000, 1_000_000):
+        with tempfile.TemporaryDirectory(dir=directory) as place:
+            base = sqlite3.connect(os.path.join(place, "limit.db"), isolation_level=None)
+            for pragma in ("page_size = 8192", "journal_mode = WAL", "synchronous = OFF", "cache_size = -16384",
+                           "wal_autocheckpoint = 5120"):
+                base.execute(f"PRAGMA {pragma}")
+            base.execute("CREATE TABLE log (id INTEGER PRIMARY KEY, previous INTEGER, created INTEGER, version INTEGER,"
+                         " lease INTEGER, key BLOB, value BLOB)")
+            base.execute("CREATE TABLE current (key BLOB PRIMARY KEY, id INTEGER, created INTEGER, version INTEGER,"
+                         " lease INTEGER, length INTEGER) WITHOUT ROWID")
+            value = os.urandom(1024)
+            names = [b"/registry/pods/default/pod-%07d" % i for i in range(count)]
+            written = 0
+
+            def put(keys, sql, pick):
+                nonlocal written
+                ids = range(written << 8, (written + len(keys)) << 8, 256)
+                written += len(keys)
+                base.execute("BEGIN IMMEDIATE")
+                base.executemany("INSERT INTO log VALUES (?, 0, 1, 1, 0, ?, ?)",
+                                 [(id, key, value) for id, key in zip(ids, keys)])
+                base.executemany(sql, [pick(id, key) for id, key in zip(ids, keys)])
+                base.execute("COMMIT")
+
+            for start in range(0, count, 5_000):
+                put(names[start:start + 5_000], "INSERT INTO current VALUES (?, ?, 1, 1, 0, 1024)",
+                    lambda id, key: (key, id))
+            base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            base.execute("PRAGMA synchronous = FULL")
+            batches = [random.sample(names, 500) for _ in range(200)]
+            begun = time.perf_counter()
+            for batch in batches:
+                put(batch, "UPDATE current SET id = ? WHERE key = ?", lambda id, key: (id, key))
+            seconds = time.perf_counter() - begun
+            base.close()
+            print(f"  puts among {count:>9,} keys: {500 * len(batches) / seconds:>8,.0f}/s", flush=True)
+
+
 def main():
+    directory = sys.argv[1] if len(sys.argv) > 1 else "."
     print("disk")
-    syncs(sys.argv[1] if len(sys.argv) > 1 else ".")
+    syncs(directory)
+    print("SQLite")
+    sqlite(directory)
     print("loopback")
     loopback()
     print("memory")

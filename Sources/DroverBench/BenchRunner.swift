@@ -61,6 +61,7 @@ public struct BenchRunner: Sendable {
         progress: @escaping @Sendable (Progress) -> Void = { _ in }
     ) async throws {
         try Self.check(settings)
+        guard (1...256).contains(threads) else { throw BenchError("threads must be 1 to 256") }
         for name in workloads where WorkloadCatalog.entry(name) == nil {
             let known = WorkloadCatalog.entries.map(\.name).joined(separator: ", ")
             throw BenchError("there is no workload \(name); there are \(known)")
@@ -76,7 +77,7 @@ public struct BenchRunner: Sendable {
                         endpoint: try Endpoint(url),
                         tls: tls,
                         user: user,
-                        threads: max(1, threads)
+                        threads: threads
                     )
                 )
             } else {
@@ -115,7 +116,7 @@ public struct BenchRunner: Sendable {
         try check(settings.warmUpSeconds, 0...most.warmUpSeconds, "seconds of the warm-up")
         try check(settings.rounds, 1...most.rounds, "rounds")
         try check(settings.keys, 1...most.keys, "keys")
-        try check(settings.rate, 0...most.rate, "the rate")
+        if settings.rate != 0 { try check(settings.rate, 0.001...most.rate, "the rate") }
         try check(settings.readRatio, 0...1, "the read ratio")
         try check(settings.nodes, 1...most.nodes, "nodes")
         try check(settings.watchers, 1...most.watchers, "watchers")
@@ -136,9 +137,8 @@ public struct BenchRunner: Sendable {
 
     /// Measures everything.
     ///
-    /// - Throws: `DroverError` when a store cannot be opened, `ClientError` or ``BenchError`` when a target is lost; what was
-    ///   measured until then is not returned.
-    public func run() async throws -> BenchReport {
+    /// A target that cannot be opened, or is lost on the way, is not measured from there on; the report says why.
+    public func run() async -> BenchReport {
         var report = BenchReport(
             date: Date().formatted(.iso8601),
             machine: Machine.description,
@@ -167,21 +167,35 @@ public struct BenchRunner: Sendable {
                                 result
                             )
                         )
-                    } catch let failure as OperationFailure where round == 0 {
-                        measurements[place].skipped = failure.description
-                        progress(.skipped(workload: name, target: target.name, reason: failure.description))
+                    } catch {
+                        let reason = Self.words(error)
+                        measurements[place].skipped = reason
+                        progress(.skipped(workload: name, target: target.name, reason: reason))
                     }
                 }
             }
-            for target in targets where folder == nil {
-                let session = try await target.open(connections: 1)
-                let keys = KeyMaker(prefix: prefix, size: .fixed(0), seed: 0)
-                _ = try await session.perform(.delete(key: keys.first, end: keys.end))
-                await session.close()
-            }
+            for target in targets where folder == nil { await clear(prefix, target) }
             report.measurements += measurements
         }
         return report
+    }
+
+    /// Takes a workload's keys away, where the target can still be reached.
+    private func clear(_ prefix: String, _ target: any BenchTarget) async {
+        guard let session = try? await target.open(connections: 1) else { return }
+        let keys = KeyMaker(prefix: prefix, size: .fixed(0), seed: 0)
+        _ = try? await session.perform(.delete(key: keys.first, end: keys.end))
+        await session.close()
+    }
+
+    /// Messages of the errors that a target may end with hold no address and no password.
+    private static func words(_ error: any Error) -> String {
+        switch error {
+        case let error as OperationFailure: error.description
+        case let error as DroverError: error.message
+        case let error as ClientError: error.message
+        default: "\(error)"
+        }
     }
 
     private func round(
@@ -232,7 +246,8 @@ public struct BenchRunner: Sendable {
                 errors: total.errors,
                 processorSeconds: used.server?.processorSeconds,
                 peakBytes: used.server?.peakBytes,
-                loadSeconds: used.load
+                loadSeconds: used.load.processorSeconds,
+                loadPeakBytes: used.load.peakBytes
             )
         } catch {
             await session.close()
@@ -263,7 +278,7 @@ public struct BenchRunner: Sendable {
                     target: target,
                     round: round + 1,
                     of: settings.rounds,
-                    seconds: now > recorder.begin ? Double(now - recorder.begin) / 1e9 : 0,
+                    seconds: now > recorder.begin ? Double(min(now, recorder.end) - recorder.begin) / 1e9 : 0,
                     total: length,
                     calls: recorder.made.load(ordering: .relaxed),
                     p50: Double(main?.times.valueAtPercentile(50) ?? 0) / 1_000,

@@ -40,6 +40,9 @@ public struct BenchSettings: Sendable, Codable {
     /// The defaults.
     public init() {}
 
+    /// Calls a second of a cluster: four in ten of `kubernetes` renew leases, and every node renews its own each ten seconds.
+    public static func clusterRate(nodes: Int) -> Double { Double(nodes) / 10 / 0.4 }
+
     /// The most of each, so that a typing error asks for nothing absurd: seconds of a round and of its warm-up, calls a
     /// second, and numbers of the others; of sizes, bytes are limited to 64 MiB.
     static let most = (

@@ -79,7 +79,9 @@ extension SystemTests {
                             let calls = series.values.reduce(0) { $0 + ($1["calls"] as? Int ?? 0) }
                             #expect(calls > 0, "\(workload) on \(target) made no call")
                             let figures = round["figures"] as? [String: Double] ?? [:]
-                            for name in ["lost", "doubled", "out of order", "watches ended", "revoked early"] {
+                            for name in [
+                                "lost", "doubled", "out of order", "unexpected", "watches ended", "revoked early",
+                            ] {
                                 #expect(figures[name] ?? 0 == 0, "\(workload) on \(target): \(name) \(figures)")
                             }
                             if ["watch", "watch-keys", "kubernetes", "catch-up", "catch-up-keys", "lease"].contains(
@@ -88,6 +90,15 @@ extension SystemTests {
                                 #expect(figures["events"] ?? 0 > 0, "\(workload) on \(target) was told of nothing")
                             }
                             #expect(round["peakBytes"] as? Int ?? 0 > 1 << 20)
+                            #expect(round["loadPeakBytes"] as? Int ?? 0 > 1 << 20)
+                            if workload == "kubernetes" {
+                                for kind in ["update", "create", "remove", "get", "delivery"] {
+                                    #expect(series[kind]?["calls"] as? Int ?? 0 > 0, "\(target): no \(kind)")
+                                }
+                                // Every object has one writer.
+                                #expect(series["conflict"] == nil, "\(target): \(series["conflict"] ?? [:])")
+                                #expect(figures["progress answers"] ?? 0 > 0, "\(target) told no progress")
+                            }
                         }
                     }
                     #expect(result.output.contains("\n\(workload)\n"), "\(workload) is not in the table")
@@ -201,6 +212,65 @@ extension SystemTests {
             }
         }
 
+        @Test("a closed loop counts what a server that stops leaves unanswered at the end")
+        func stopAtTheEnd() async throws {
+            try await withTemporaryDirectory { directory in
+                let drover = try await TestServer.drover(directory: directory)
+                let stopper = Task {
+                    try await Task.sleep(nanoseconds: 1_500_000_000)
+                    drover.process.signal(SIGSTOP)
+                    try await Task.sleep(nanoseconds: 4_000_000_000)
+                    drover.process.signal(SIGCONT)
+                }
+                let result = try bench(
+                    directory,
+                    [
+                        "--target", "d=http://127.0.0.1:\(drover.port)", "--workload", "put", "--rounds", "1",
+                        "--duration", "2s", "--warm-up", "200ms", "--connections", "2", "--streams", "2", "--report",
+                        "-", "--json", "figures.json",
+                    ]
+                )
+                _ = try await stopper.value
+                #expect(result.status == 0, "\(result.error)")
+                let round = try #require(try Report("\(directory)/figures.json").rounds("put", "d").first)
+                let series = try #require((round["series"] as? [String: [String: Any]])?["put"])
+                #expect(series["worst"] as? Double ?? 0 > 2_500_000, "\(series["worst"] ?? 0) us")
+                #expect((round["errors"] as? [String: Int] ?? [:]).isEmpty)
+                drover.process.stop()
+            }
+        }
+
+        @Test("targets take turns, and one that is lost on the way does not take the others' figures with it")
+        func turns() async throws {
+            try await withTemporaryDirectory { directory in
+                let drover = try await TestServer.drover(directory: directory)
+                let arguments = [
+                    "--target", "a=http://127.0.0.1:\(drover.port)", "--target", "b=sqlite://b.db", "--workload",
+                    "put,get", "--rounds", "2", "--report", "-", "--json", "figures.json",
+                ]
+                let result = try bench(directory, arguments + Self.short)
+                #expect(result.status == 0, "\(result.error)")
+                let rounds = result.error.split(separator: "\n").map { $0.prefix { $0 != ":" } }
+                #expect(
+                    rounds == [
+                        "put on a 1/2", "put on b 1/2", "put on a 2/2", "put on b 2/2", "get on a 1/2", "get on b 1/2",
+                        "get on a 2/2", "get on b 2/2",
+                    ]
+                )
+                let killer = Task {
+                    try await Task.sleep(nanoseconds: 2_500_000_000)
+                    drover.process.signal(SIGKILL)
+                }
+                let lost = try bench(directory, arguments + Self.short)
+                _ = try await killer.value
+                #expect(lost.status == 0, "\(lost.error)")
+                let report = try Report("\(directory)/figures.json")
+                #expect(report.rounds("put", "b").count == 2 && report.rounds("get", "b").count == 2)
+                #expect(report.rounds("get", "a").count < 2)
+                #expect(lost.output.contains("not measured"))
+            }
+        }
+
         @Test("keys of a named folder stay, and the next run finds them")
         func folder() async throws {
             try await withTemporaryDirectory { directory in
@@ -277,6 +347,11 @@ extension SystemTests {
                     (["--target", "sqlite://x.db", "--workload", "nonsense"], "no workload nonsense"),
                     (["--target", "sqlite://x.db", "--value-size", "many"], "a size must be"),
                     (["--target", "sqlite://x.db", "--connections", "0"], "connections must be"),
+                    (["--target", "sqlite://x.db", "--rate", "1e-9"], "the rate must be"),
+                    (["--target", "sqlite://x.db", "--rate", "5", "--cluster-rate"], "exclude each other"),
+                    (["--target", "http://127.0.0.1:1", "--user", ":"], "--user must be"),
+                    (["--target", "sqlite://x.db", "--threads", "0"], "threads must be"),
+                    (["--target", "sqlite://x.db", "--json", "none/figures.json"], "cannot be written"),
                     (["--target", "http://127.0.0.1:1"], "127.0.0.1:1"),
                     (["compare", "a.json", "none"], "no file of figures"),
                 ] as [([String], String)] {

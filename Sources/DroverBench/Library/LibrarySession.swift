@@ -25,29 +25,32 @@ final class LibrarySession: BenchSession {
         var schedule = schedule
         var last: OperationResult?
         var failures: UInt64 = 0
-        while let operation = script.next(after: last), Clock.now() < recorder.end {
-            let isMeasured = script.isMeasured
+        // Asked at the end too, so that the script knows what came of its last call.
+        while var operation = script.next(after: last) {
             var began = Clock.now()
-            if isMeasured, let due = schedule?.next() {
+            if let known = schedule {
+                if began > recorder.end &+ LoadRecorder.grace { return recorder.leave(known, lane: lane) }
+                let due = schedule!.next()
                 if due >= recorder.end { return }
                 if due > began { try? await Task.sleep(nanoseconds: due - began) }
                 began = due
+            } else if began >= recorder.end {
+                return
             }
+            if script.isStamped { operation.stamp(began) }
             do {
                 let result = try await perform(operation)
-                if isMeasured {
-                    recorder.record(
-                        operation.kind,
-                        lane: lane,
-                        began: began,
-                        ended: Clock.now(),
-                        bytes: result.bytes,
-                        keys: result.keys
-                    )
-                }
+                recorder.record(
+                    result.succeeded ? operation.kind : .conflict,
+                    lane: lane,
+                    began: began,
+                    ended: Clock.now(),
+                    bytes: result.bytes,
+                    keys: result.keys
+                )
                 last = result
             } catch {
-                recorder.fail((error as? DroverError)?.message ?? "\(error)", lane: lane)
+                recorder.fail((error as? DroverError)?.message ?? "\(error)", lane: lane, began: began)
                 last = nil
                 failures += 1
                 try? await Task.sleep(nanoseconds: min(1_000, failures) * 1_000_000)
@@ -77,7 +80,7 @@ final class LibrarySession: BenchSession {
                     if try await store.keepAlive(lease) == nil { gone += 1 }
                     recorder.record(.keepAlive, lane: client, began: due, ended: Clock.now())
                 } catch {
-                    recorder.fail((error as? DroverError)?.message ?? "\(error)", lane: client)
+                    recorder.fail((error as? DroverError)?.message ?? "\(error)", lane: client, began: due)
                 }
             }
             burst += 1
@@ -185,6 +188,7 @@ final class LibrarySession: BenchSession {
         let task = Task {
             do {
                 for try await batch in events {
+                    if batch.events.isEmpty { sink.toldProgress() }
                     sink.take { taken in
                         for event in batch.events {
                             event.kv.key.withUnsafeBytes { key in
@@ -197,7 +201,14 @@ final class LibrarySession: BenchSession {
                 sink.fail("\(error)")
             }
         }
-        return LibraryWatch(task: task)
+        guard plan.asksForProgress else { return LibraryWatch(task: task, asking: nil) }
+        let asking = Task {
+            while true {
+                try await Task.sleep(nanoseconds: WatchPlan.progressNanoseconds)
+                events.requestProgress()
+            }
+        }
+        return LibraryWatch(task: task, asking: asking)
     }
 
     func close() async { await store.close() }
@@ -205,8 +216,10 @@ final class LibrarySession: BenchSession {
 
 private struct LibraryWatch: BenchWatch {
     let task: Task<Void, Never>
+    let asking: Task<Void, any Error>?
 
     func end() async {
+        asking?.cancel()
         task.cancel()
         await task.value
     }

@@ -26,6 +26,8 @@ struct WatchPlan: Sendable {
     var wantsPrevious = false
     /// Asks for progress ten times a second, as Kubernetes does while lists wait for its cache.
     var asksForProgress = false
+
+    static let progressNanoseconds: UInt64 = 100_000_000
 }
 
 /// An open watch.

@@ -7,15 +7,21 @@ class LaneScript: @unchecked Sendable {
     /// - Parameter result: what came of the call before; nil at first and after a failure.
     func next(after result: OperationResult?) -> Operation? { nil }
 
-    /// Whether the call before is timed: helpers between two measured calls are not.
-    var isMeasured: Bool { true }
+    /// Whether what it puts begins with the moment from which the call's time counts.
+    var isStamped: Bool { false }
 }
 
 /// A lane that asks a closure.
 final class ClosureScript: LaneScript, @unchecked Sendable {
     private let body: (OperationResult?) -> Operation?
+    private let stamps: Bool
 
-    init(_ body: @escaping (OperationResult?) -> Operation?) { self.body = body }
+    init(isStamped: Bool = false, _ body: @escaping (OperationResult?) -> Operation?) {
+        self.body = body
+        stamps = isStamped
+    }
+
+    override var isStamped: Bool { stamps }
 
     override func next(after result: OperationResult?) -> Operation? { body(result) }
 }

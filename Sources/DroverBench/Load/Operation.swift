@@ -21,6 +21,23 @@ enum Operation: Sendable {
     case lock(name: [UInt8], lease: Int64)
     case unlock(key: [UInt8])
 
+    /// Has the value that is put begin with a moment.
+    mutating func stamp(_ moment: UInt64) {
+        func stamped(_ value: [UInt8]) -> [UInt8] {
+            var value = value
+            if value.count < 8 { value += Array(repeating: 0, count: 8 - value.count) }
+            value.withUnsafeMutableBytes { $0.storeBytes(of: moment, as: UInt64.self) }
+            return value
+        }
+        switch self {
+        case .put(let key, let value, let lease): self = .put(key: key, value: stamped(value), lease: lease)
+        case .create(let key, let value, let lease): self = .create(key: key, value: stamped(value), lease: lease)
+        case .update(let key, let value, let revision):
+            self = .update(key: key, value: stamped(value), revision: revision)
+        default: break
+        }
+    }
+
     /// What it is counted under.
     var kind: OperationKind {
         switch self {

@@ -2,6 +2,8 @@
 enum OperationKind: Int, CaseIterable, Sendable {
     case put, get, page, list, count, delete, create, update, remove, fill, grant, keepAlive, revoke, compact, lock,
         unlock
+    /// A guarded write that was not made, since somebody else had changed the key.
+    case conflict
     /// From the beginning of a put to the event.
     case delivery
     /// From the beginning of a watch of the past until it has everything.

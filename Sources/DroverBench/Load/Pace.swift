@@ -18,7 +18,7 @@ struct Schedule: Sendable {
     ///   - lane: its number, of `lanes`; they take turns.
     ///   - start: nanoseconds of the clock.
     init(callsPerSecond: Double, lane: Int, lanes: Int, start: UInt64) {
-        interval = UInt64(1e9 * Double(lanes) / callsPerSecond)
+        interval = max(1, UInt64(1e9 * Double(lanes) / callsPerSecond))
         self.start = start + UInt64(1e9 * Double(lane) / callsPerSecond)
     }
 
@@ -26,5 +26,11 @@ struct Schedule: Sendable {
     mutating func next() -> UInt64 {
         defer { made += 1 }
         return start + made * interval
+    }
+
+    /// Calls that are due before that moment and were not asked for.
+    func left(until end: UInt64) -> Int {
+        let due = start + made * interval
+        return due < end ? Int((end - due - 1) / interval) + 1 : 0
     }
 }

@@ -8,6 +8,8 @@ final class WatchSink: Sendable {
         /// Events at or below the last revision: told twice, or out of order.
         var doubled = 0
         var outOfOrder = 0
+        /// Answers to requests for progress.
+        var progress = 0
         var failure: String?
         /// Keys of the revision that is being told: the first, and then the others, of which there are hardly ever any.
         private var firstOfLast: [UInt8] = []
@@ -66,6 +68,8 @@ final class WatchSink: Sendable {
 
     func fail(_ text: String) { account.withLock { $0.failure = text } }
 
+    func toldProgress() { account.withLock { $0.progress += 1 } }
+
     /// Takes one response's events, which `body` adds.
     func take(_ body: (inout Batch) throws -> Void) rethrows {
         let now = Clock.now()
@@ -76,7 +80,7 @@ final class WatchSink: Sendable {
             defer { account = batch.account }
             try body(&batch)
             if batch.count == 0 { return }
-            recorder?.record(.delivery, lane: lane, began: batch.moments, ended: now)
+            recorder?.told(batch.moments, lane: lane, at: now)
             onEvents?(batch.count, batch.account.last)
         }
     }

@@ -2,6 +2,9 @@ import Histogram
 import Synchronization
 
 /// What the lanes measure, in parts that threads do not share much.
+///
+/// A call counts when it began, or in an open loop was due, within the time that is measured, whenever it ended: a server that
+/// stops before the end is not spared the calls that it left unanswered.
 final class LoadRecorder: Sendable {
     /// One kind of call, as one part saw it.
     struct Series: Sendable {
@@ -49,7 +52,13 @@ final class LoadRecorder: Sendable {
     private let shards: [Shard]
     private let beginning = Atomic<UInt64>(.max)
     private let ending = Atomic<UInt64>(.max)
+    /// Calls so far, for who watches.
     let made = Atomic<Int>(0)
+    /// Events that watches were told of within the time.
+    let told = Atomic<Int>(0)
+
+    /// Nanoseconds behind the end within which calls that were due before it are still made.
+    static let grace: UInt64 = 10_000_000_000
 
     /// One whose time is not known yet: nothing counts until it is.
     init(parts: Int) {
@@ -61,7 +70,7 @@ final class LoadRecorder: Sendable {
         open(from: begin, to: end)
     }
 
-    /// Says which time counts: calls that begin and end in it. Nanoseconds of ``Clock``.
+    /// Says which time counts. Nanoseconds of ``Clock``.
     func open(from begin: UInt64, to end: UInt64) {
         ending.store(end, ordering: .relaxed)
         beginning.store(begin, ordering: .relaxed)
@@ -72,14 +81,12 @@ final class LoadRecorder: Sendable {
 
     private func slot(of moment: UInt64) -> Int {
         let (begin, end) = (begin, end)
-        return min(
-            Self.slotCount - 1,
-            Int(Double(moment - begin) / Double(max(1, end - begin)) * Double(Self.slotCount))
-        )
+        let share = Double(moment - begin) / Double(max(1, end - begin))
+        return share < 1 ? Int(share * Double(Self.slotCount)) : Self.slotCount - 1
     }
 
     func record(_ kind: OperationKind, lane: Int, began: UInt64, ended: UInt64, bytes: Int = 0, keys: Int = 0) {
-        guard began >= begin, ended <= end else { return }
+        guard began >= begin, began < end else { return }
         made.wrappingAdd(1, ordering: .relaxed)
         let slot = slot(of: ended)
         shards[lane % shards.count].part.withLock { part in
@@ -90,28 +97,37 @@ final class LoadRecorder: Sendable {
         }
     }
 
-    /// Several that ended at one moment; those that began at 0 or later than that do not count.
-    func record(_ kind: OperationKind, lane: Int, began moments: [UInt64], ended: UInt64) {
-        guard ended <= end, ended >= begin, !moments.isEmpty else { return }
-        let begin = begin
-        let slot = slot(of: ended)
-        var count = 0
+    /// Events that a watch was told of at one moment; of those that began at 0 or later than that no time is known.
+    func told(_ moments: [UInt64], lane: Int, at moment: UInt64) {
+        let (begin, end) = (begin, end)
+        guard moment >= begin, !moments.isEmpty else { return }
+        if moment < end { told.wrappingAdd(moments.count, ordering: .relaxed) }
+        let slot = slot(of: moment)
         shards[lane % shards.count].part.withLock { part in
-            part.open(kind)
-            for moment in moments where moment >= begin && moment > 0 && moment <= ended {
-                part.series[kind.rawValue]!.record(ended &- moment, slot)
-                count += 1
+            part.open(.delivery)
+            for began in moments where began >= begin && began > 0 && began <= moment && began < end {
+                part.series[OperationKind.delivery.rawValue]!.record(moment &- began, slot)
             }
         }
-        made.wrappingAdd(count, ordering: .relaxed)
     }
 
-    func fail(_ text: String, lane: Int) {
-        if Clock.now() > end { return }
+    /// Calls that were not answered, or with an error; those of the warm-up too.
+    func fail(_ text: String, lane: Int, began: UInt64, count: Int = 1) {
+        if began >= end || count == 0 { return }
         shards[lane % shards.count].part.withLock { part in
             let known = part.errors[text] != nil || part.errors.count < Self.mostErrors
-            part.errors[known ? text : "further errors", default: 0] += 1
+            part.errors[known ? text : "further errors", default: 0] += count
         }
+    }
+
+    /// Calls that were due within the time, and for which the lane was not free even behind its end.
+    func leave(_ schedule: Schedule, lane: Int) {
+        fail(
+            "it was due, and earlier calls kept it from being made",
+            lane: lane,
+            began: 0,
+            count: schedule.left(until: end)
+        )
     }
 
     /// Takes over what another one recorded in a part of this one's time.

@@ -44,6 +44,7 @@ final class UsageWindow: Sendable {
 
     private func sampleBefore() {
         if let server { ProcessUsage.forgetPeak(server) }
+        if server != load { ProcessUsage.forgetPeak(load) }
         samples.withLock {
             $0.serverBefore = server.flatMap { ProcessUsage($0) }
             $0.loadBefore = ProcessUsage(load)
@@ -58,7 +59,9 @@ final class UsageWindow: Sendable {
     }
 
     /// - Parameter now: whether the time is over now, and not when it was said to be.
-    func finish(now: Bool) async -> (server: (processorSeconds: Double, peakBytes: Int)?, load: Double) {
+    func finish(
+        now: Bool
+    ) async -> (server: (processorSeconds: Double, peakBytes: Int)?, load: (processorSeconds: Double, peakBytes: Int)) {
         let task = timer.withLock { $0 }
         if now {
             task?.cancel()
@@ -71,8 +74,8 @@ final class UsageWindow: Sendable {
             if let before = samples.serverBefore, let after = samples.serverAfter {
                 server = (after.processorSeconds - before.processorSeconds, after.peakBytes)
             }
-            let load = (samples.loadAfter?.processorSeconds ?? 0) - (samples.loadBefore?.processorSeconds ?? 0)
-            return (server, load)
+            let seconds = (samples.loadAfter?.processorSeconds ?? 0) - (samples.loadBefore?.processorSeconds ?? 0)
+            return (server, (seconds, samples.loadAfter?.peakBytes ?? 0))
         }
     }
 }

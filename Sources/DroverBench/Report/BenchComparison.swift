@@ -30,6 +30,8 @@ public struct BenchComparison: Sendable {
 
     /// Every figure that both have.
     public let lines: [Line]
+    /// What the two runs did not have in common, so that their figures may differ for it.
+    public let differences: [String]
 
     /// Compares what both have: the same workloads on targets of the same name.
     public init(_ before: BenchReport, _ after: BenchReport) {
@@ -61,12 +63,59 @@ public struct BenchComparison: Sendable {
                 round.calls > 0 ? round.processorSeconds.map { $0 * 1e6 / Double(round.calls) } : nil
             }
             add("peak MiB", isMoreBetter: false) { $0.peakBytes.map { Double($0) / 1_048_576 } }
+            for (figure, isMoreBetter) in Self.compared {
+                add(figure, isMoreBetter: isMoreBetter) { $0.figures[figure] }
+            }
+            // Of these none is tolerated: any that was not there before is worse.
+            for figure in Self.faults {
+                let (a, b) = (old.total(figure), new.total(figure))
+                if a == 0 && b == 0 { continue }
+                lines.append(
+                    Line(
+                        workload: old.workload,
+                        target: old.target,
+                        figure: figure,
+                        before: a,
+                        after: b,
+                        verdict: b > a ? .worse : b < a ? .better : .same
+                    )
+                )
+            }
+            if new.rounds.count < old.rounds.count, let reason = new.skipped {
+                lines.append(
+                    Line(
+                        workload: old.workload,
+                        target: old.target,
+                        figure: "rounds measured (\(reason))",
+                        before: Double(old.rounds.count),
+                        after: Double(new.rounds.count),
+                        verdict: .worse
+                    )
+                )
+            }
         }
         self.lines = lines
+        var differences: [String] = []
+        if before.machine != after.machine { differences.append("the machine") }
+        let (a, b) = (Mirror(reflecting: before.settings).children, Mirror(reflecting: after.settings).children)
+        for (a, b) in zip(a, b) where "\(a.value)" != "\(b.value)" {
+            differences.append("the setting \(a.label ?? "")")
+        }
+        self.differences = differences
     }
 
-    /// A change is one when it is larger than ``least`` and the rounds of the two do not overlap; of single rounds, when it
-    /// is larger than a fifth.
+    /// Figures of workloads' own, and whether more of it is better.
+    private static let compared = [
+        ("events/s", true), ("seconds", false), ("p99 before (us)", false), ("p99 during (us)", false),
+    ]
+    /// What must not be there at all.
+    private static let faults = [
+        "errors", "lost", "doubled", "out of order", "unexpected", "watches ended", "revoked early",
+    ]
+
+    /// A change is one when it is larger than ``least`` and the rounds of the two, each widened by half their spread, do not
+    /// overlap; of single rounds, when it is larger than a fifth. Without the widening, three rounds of each of the same
+    /// would fall apart by chance once in ten times.
     private static func verdict(
         _ a: [Double],
         _ b: [Double],
@@ -77,8 +126,9 @@ public struct BenchComparison: Sendable {
         guard before > 0, abs(after / before - 1) > least else { return .same }
         if a.count < 2 || b.count < 2 {
             if abs(after / before - 1) <= 0.2 { return .same }
-        } else if a.min()! <= b.max()! && b.min()! <= a.max()! {
-            return .same
+        } else {
+            let margin = max(a.max()! - a.min()!, b.max()! - b.min()!) / 2
+            if a.min()! - margin <= b.max()! && b.min()! - margin <= a.max()! { return .same }
         }
         return (after > before) == isMoreBetter ? .better : .worse
     }
@@ -86,7 +136,10 @@ public struct BenchComparison: Sendable {
     /// As a table of text: what changed, or all of it.
     public func table(all: Bool = false) -> String {
         let shown = all ? lines : lines.filter { $0.verdict != .same }
-        if shown.isEmpty { return "nothing changed beyond what rounds of the same differ by (\(lines.count) figures)" }
+        let note = differences.isEmpty ? "" : "\nthe runs differ in \(differences.joined(separator: ", "))"
+        if shown.isEmpty {
+            return "nothing changed beyond what rounds of the same differ by (\(lines.count) figures)\(note)"
+        }
         let rows =
             [["workload", "target", "figure", "before", "after", "ratio", ""]]
             + shown.map { line in
@@ -97,6 +150,6 @@ public struct BenchComparison: Sendable {
                 ]
             }
         return Text.aligned(rows).joined(separator: "\n")
-            + "\n\(lines.filter { $0.verdict == .same }.count) of \(lines.count) figures are the same within noise"
+            + "\n\(lines.filter { $0.verdict == .same }.count) of \(lines.count) figures are the same within noise\(note)"
     }
 }

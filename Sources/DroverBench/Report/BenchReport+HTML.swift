@@ -68,7 +68,8 @@ extension BenchReport {
             rows += "<tr><th scope=\"row\"><a href=\"#\(Chart.escape(workload))\">\(Chart.escape(workload))</a></th>"
             for target in targets {
                 let measurement = measurement(workload, target.name)
-                let text = measurement?.skipped == nil ? Text.number(measurement?.rate) : "not measured"
+                let isMeasured = measurement?.rounds.isEmpty == false
+                let text = isMeasured ? Text.number(measurement?.rate) : "not measured"
                 rows += "<td class=\"n\">\(text)</td>"
             }
             rows += "</tr>\n"
@@ -82,13 +83,13 @@ extension BenchReport {
 
     private func section(_ workload: String) -> String {
         let all = targets.compactMap { target in measurement(workload, target.name).map { (target, $0) } }
-        let measured = all.filter { $0.1.skipped == nil && !$0.1.rounds.isEmpty }
+        let measured = all.filter { !$0.1.rounds.isEmpty }
         var text = "<section id=\"\(Chart.escape(workload))\"><h2>\(Chart.escape(workload))</h2>\n"
         if let summary = WorkloadCatalog.entry(workload)?.summary { text += "<p>\(Chart.escape(summary)).</p>\n" }
         for (target, measurement) in all {
             if let reason = measurement.skipped {
                 text +=
-                    "<p class=\"note\">\(Chart.escape(target.name)) was not measured: \(Chart.escape(reason)).</p>\n"
+                    "<p class=\"note\">\(Chart.escape(target.name)) was not measured\(measurement.rounds.isEmpty ? "" : " to the end"): \(Chart.escape(reason)).</p>\n"
             }
         }
         let ratios = ratios(workload)
@@ -105,6 +106,10 @@ extension BenchReport {
             round.calls > 0 ? round.processorSeconds.map { $0 * 1e6 / Double(round.calls) } : nil
         }
         text += bars("Peak memory (MiB)", measured, digits: 0) { $0.peakBytes.map { Double($0) / 1_048_576 } }
+        let wired = measured.filter { !$0.0.isInProcess }
+        text += bars("Processor time of the load a call (us)", wired, digits: 1) { round in
+            round.calls > 0 ? round.loadSeconds * 1e6 / Double(round.calls) : nil
+        }
         text += "</div>\n" + table(measured) + figures(measured) + errors(measured)
         return text + "</section>\n"
     }
@@ -203,7 +208,8 @@ extension BenchReport {
                 rows += "<td class=\"n\">\(Text.number(measurement.median { $0.series[kind]?.rate }))</td>"
                 rows += "<td class=\"n\">\(Text.spread(rates))</td>"
                 rows += time { $0.percentile(50) } + time { $0.percentile(90) } + time { $0.percentile(99) }
-                rows += time { $0.percentile(99.9) } + time { $0.worst }
+                rows += time { $0.percentile(99.9) }
+                rows += "<td class=\"n\">\(Text.time(measurement.largest { $0.series[kind]?.worst }))</td>"
                 let keys = measurement.median { $0.series[kind]?.keysPerSecond } ?? 0
                 rows += "<td class=\"n\">\(keys > 0 ? Text.number(keys) : "")</td></tr>\n"
             }

@@ -8,14 +8,15 @@ extension BenchReport {
             var rows: [[String]] = [
                 [
                     "", "target", "calls/s", "spread", "p50", "p99", "p99.9", "worst", "errors", "CPU us/call",
-                    "peak MiB",
+                    "peak MiB", "load CPU", "load MiB",
                 ]
             ]
             for target in targets {
                 guard let measurement = measurement(workload, target.name) else { continue }
                 if let reason = measurement.skipped {
-                    rows.append(["", target.name, "not measured: \(reason)"])
-                    continue
+                    let part = measurement.rounds.isEmpty ? "" : " after \(measurement.rounds.count) rounds"
+                    rows.append(["", target.name, "not measured\(part): \(reason)"])
+                    if measurement.rounds.isEmpty { continue }
                 }
                 let rates = measurement.rounds.compactMap(\.rate)
                 let cpu = measurement.median { round in
@@ -25,6 +26,14 @@ extension BenchReport {
                     "all", target.name, Text.number(measurement.rate), Text.spread(rates), "", "", "", "",
                     "\(measurement.errors)", Text.number(cpu, digits: 1),
                     Text.number(measurement.median { $0.peakBytes.map { Double($0) / 1_048_576 } }),
+                    target.isInProcess
+                        ? ""
+                        : Text.number(
+                            measurement.median { $0.calls > 0 ? $0.loadSeconds * 1e6 / Double($0.calls) : nil },
+                            digits: 1
+                        ),
+                    target.isInProcess
+                        ? "" : Text.number(measurement.median { $0.loadPeakBytes.map { Double($0) / 1_048_576 } }),
                 ])
                 for kind in measurement.kinds {
                     func median(_ value: @escaping (Series) -> Double) -> String {
@@ -34,7 +43,7 @@ extension BenchReport {
                         kind, target.name, Text.number(measurement.median { $0.series[kind]?.rate }),
                         Text.spread(measurement.rounds.compactMap { $0.series[kind]?.rate }),
                         median { $0.percentile(50) }, median { $0.percentile(99) }, median { $0.percentile(99.9) },
-                        median { $0.worst },
+                        Text.time(measurement.largest { $0.series[kind]?.worst }),
                     ])
                 }
             }

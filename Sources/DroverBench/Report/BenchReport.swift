@@ -10,7 +10,7 @@ import Histogram
 public struct BenchReport: Codable, Sendable {
     /// One kind of call in one round.
     public struct Series: Codable, Sendable {
-        /// How many were answered in time.
+        /// How many were answered of those that were begun, or due, within the time.
         public var calls: Int
         /// Calls a second.
         public var rate: Double
@@ -55,6 +55,8 @@ public struct BenchReport: Codable, Sendable {
         public var peakBytes: Int?
         /// Processor seconds of the process that makes the load.
         public var loadSeconds: Double
+        /// The peak of its memory, bytes; nil in a file of an older version.
+        public var loadPeakBytes: Int?
 
         /// Calls of all kinds; what is told by watches is no call.
         public var calls: Int {
@@ -70,9 +72,9 @@ public struct BenchReport: Codable, Sendable {
         public var workload: String
         /// The target's name.
         public var target: String
-        /// In order; none where it was skipped.
+        /// In order; those before it could not go on.
         public var rounds: [Round]
-        /// Why it was not measured; nil where it was.
+        /// Why it was not measured, or not to the end; nil where it was.
         public var skipped: String?
     }
 
@@ -176,10 +178,18 @@ extension BenchReport.Measurement {
                 ? values[values.count / 2] : (values[values.count / 2 - 1] + values[values.count / 2]) / 2
     }
 
+    /// The largest of the rounds.
+    func largest(_ value: (BenchReport.Round) -> Double?) -> Double? { rounds.compactMap(value).max() }
+
     /// Calls of all kinds a second; nil of a workload that makes none.
     var rate: Double? { median(\.rate) }
 
     var figureNames: [String] { Set(rounds.flatMap { $0.figures.keys }).sorted() }
 
     var errors: Int { rounds.reduce(0) { $0 + $1.errors.values.reduce(0, +) } }
+
+    /// A figure of all rounds together; `errors` is one too.
+    func total(_ figure: String) -> Double {
+        figure == "errors" ? Double(errors) : rounds.reduce(0) { $0 + ($1.figures[figure] ?? 0) }
+    }
 }

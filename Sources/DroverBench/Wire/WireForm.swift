@@ -204,6 +204,9 @@ enum WireForm {
         var isCreated = false
         var isCanceled = false
         var reason = ""
+        var hasEvents = false
+
+        var isProgress: Bool { !isCreated && !isCanceled && !hasEvents }
     }
 
     /// Reads a watch's message, and adds its events to a batch.
@@ -217,6 +220,7 @@ enum WireForm {
             case (4, 0): message.isCanceled = try reader.bool()
             case (6, 2): message.reason = String(decoding: try reader.lengthDelimited(), as: UTF8.self)
             case (11, 2):
+                message.hasEvents = true
                 var event = WireReader(try reader.lengthDelimited())
                 while !event.isAtEnd {
                     let (field, type) = try event.tag()

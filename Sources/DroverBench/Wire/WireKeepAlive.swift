@@ -12,6 +12,8 @@ final class WireKeepAlive: LoadConnection.Receiver {
     private let recorder: LoadRecorder
     private var stream: UInt32?
     private var burst = 0
+    /// When the next burst is due.
+    private var due: UInt64 = 0
     private var sent = CircularBuffer<(lease: Int64, moment: UInt64)>()
     private var gone = 0
     private var isDone = false
@@ -34,21 +36,24 @@ final class WireKeepAlive: LoadConnection.Receiver {
     }
 
     /// The clients' bursts are spread over the half second.
-    func start() { later(UInt64(client) * KeepAlivePlan.burstNanoseconds / UInt64(clients)) }
+    func start() {
+        due = Clock.now() + UInt64(client) * KeepAlivePlan.burstNanoseconds / UInt64(clients)
+        later(due)
+    }
 
-    private func later(_ nanoseconds: UInt64) {
+    private func later(_ moment: UInt64) {
         let own = NIOLoopBound(self, eventLoop: loop)
-        loop.scheduleTask(in: .nanoseconds(Int64(nanoseconds))) { own.value.renew() }
+        let now = Clock.now()
+        loop.scheduleTask(in: .nanoseconds(moment > now ? Int64(moment - now) : 0)) { own.value.renew() }
     }
 
     private func renew() {
         if isDone { return }
-        let now = Clock.now()
-        if now >= recorder.end { return finish() }
+        if due >= recorder.end { return finish() }
         for lease in plan.due(burst: burst, client: client, of: clients) {
             var message = ByteBuffer()
             WireForm.write(.keepAlive(id: lease), into: &message)
-            sent.append((lease, now))
+            sent.append((lease, due))
             if let stream {
                 connection.add(stream, message)
             } else {
@@ -57,12 +62,18 @@ final class WireKeepAlive: LoadConnection.Receiver {
         }
         connection.flush()
         burst += 1
-        later(KeepAlivePlan.burstNanoseconds)
+        due += KeepAlivePlan.burstNanoseconds
+        later(due)
     }
 
+    /// Those that were not answered yet are waited for.
     private func finish() {
         if isDone { return }
+        if !sent.isEmpty && Clock.now() < recorder.end &+ LoadRecorder.grace {
+            return later(Clock.now() + 10_000_000)
+        }
         isDone = true
+        recorder.fail("a renewal was not answered", lane: client, began: 0, count: sent.count)
         if let stream { connection.reset(stream) }
         done.succeed(gone)
     }
@@ -72,7 +83,7 @@ final class WireKeepAlive: LoadConnection.Receiver {
             let result = try? message.withUnsafeBytes({ try WireForm.read(.keepAlive(id: lease), $0) }),
             result.lease == lease
         else {
-            recorder.fail("an answer to a renewal is not of its lease", lane: client)
+            recorder.fail("an answer to a renewal is not of its lease", lane: client, began: 0)
             return
         }
         if !result.succeeded { gone += 1 }
@@ -81,7 +92,7 @@ final class WireKeepAlive: LoadConnection.Receiver {
 
     func end(_ failure: OperationFailure?) {
         if isDone { return }
-        recorder.fail(failure?.description ?? "the stream of renewals ended", lane: client)
+        recorder.fail(failure?.description ?? "the stream of renewals ended", lane: client, began: 0)
         isDone = true
         done.succeed(gone)
     }

@@ -12,7 +12,6 @@ final class WireLane: LoadConnection.Receiver {
     private var operation: Operation?
     private var began: UInt64 = 0
     private var result: OperationResult?
-    private var isMeasured = true
     private var failures = 0
 
     init(
@@ -37,16 +36,19 @@ final class WireLane: LoadConnection.Receiver {
     private func next(_ last: OperationResult?) {
         let now = Clock.now()
         // Asked at the end too, so that the script knows what came of its last call.
-        guard let operation = script.next(after: last), now < recorder.end, connection.failure == nil else {
-            done.succeed()
-            return
+        guard let operation = script.next(after: last) else { return done.succeed() }
+        guard var schedule else {
+            if now >= recorder.end || connection.failure != nil { return done.succeed() }
+            return call(operation, began: now)
         }
-        isMeasured = script.isMeasured
-        guard var schedule, isMeasured else { return call(operation, began: now) }
+        if now > recorder.end &+ LoadRecorder.grace || connection.failure != nil {
+            recorder.leave(schedule, lane: lane)
+            return done.succeed()
+        }
         let due = schedule.next()
         self.schedule = schedule
-        if due <= now { return call(operation, began: due) }
         if due >= recorder.end { return done.succeed() }
+        if due <= now { return call(operation, began: due) }
         let late = NIOLoopBound(self, eventLoop: loop)
         loop.scheduleTask(in: .nanoseconds(Int64(due - now))) {
             late.value.call(operation, began: due)
@@ -55,6 +57,8 @@ final class WireLane: LoadConnection.Receiver {
     }
 
     private func call(_ operation: Operation, began: UInt64) {
+        var operation = operation
+        if script.isStamped { operation.stamp(began) }
         self.operation = operation
         self.began = began
         result = nil
@@ -72,19 +76,17 @@ final class WireLane: LoadConnection.Receiver {
         guard let operation else { return }
         let now = Clock.now()
         if let result, failure == nil {
-            if isMeasured {
-                recorder.record(
-                    operation.kind,
-                    lane: lane,
-                    began: began,
-                    ended: now,
-                    bytes: result.bytes,
-                    keys: result.keys
-                )
-            }
+            recorder.record(
+                result.succeeded ? operation.kind : .conflict,
+                lane: lane,
+                began: began,
+                ended: now,
+                bytes: result.bytes,
+                keys: result.keys
+            )
             return next(result)
         }
-        recorder.fail(failure?.description ?? "the call ended without a reply", lane: lane)
+        recorder.fail(failure?.description ?? "the call ended without a reply", lane: lane, began: began)
         failures += 1
         // A server that refuses everything is not asked as fast as it can refuse.
         let pause = TimeAmount.milliseconds(Int64(min(1_000, failures)))

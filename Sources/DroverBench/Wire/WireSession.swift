@@ -1,10 +1,15 @@
 import NIOCore
 import NIOPosix
+import Synchronization
 
 /// The connections to a server.
 final class WireSession: BenchSession {
     private let group: MultiThreadedEventLoopGroup
     private let channels: [any Channel]
+    private let watches = Atomic<Int>(0)
+
+    /// How long a call that sets something up may take: filling a slow store, or counting a large one.
+    private static let patience = TimeAmount.seconds(120)
 
     init(group: MultiThreadedEventLoopGroup, channels: [any Channel]) {
         self.group = group
@@ -89,20 +94,41 @@ final class WireSession: BenchSession {
             let single = SingleCall(operation, promise)
             var message = ByteBuffer()
             WireForm.write(operation, into: &message)
-            connection.begin(WireForm.path(operation), message, ends: true, single)
+            let id = connection.begin(WireForm.path(operation), message, ends: true, single)
             connection.flush()
+            Self.limit(promise.futureResult, on: channel, connection, id) { single.end(Self.unanswered) }
         }
         return try await promise.futureResult.get()
     }
 
+    private static let unanswered = OperationFailure(description: "the server did not answer for two minutes")
+
+    /// Ends a call that is not answered.
+    private static func limit<T>(
+        _ answer: EventLoopFuture<T>,
+        on channel: any Channel,
+        _ connection: LoadConnection,
+        _ id: UInt32?,
+        _ end: @escaping () -> Void
+    ) {
+        let late = NIOLoopBound((connection, end), eventLoop: channel.eventLoop)
+        let timer = channel.eventLoop.scheduleTask(in: patience) {
+            if let id { late.value.0.reset(id) }
+            late.value.1()
+        }
+        answer.whenComplete { _ in timer.cancel() }
+    }
+
     func watch(_ plan: WatchPlan, _ sink: WatchSink) async throws -> any BenchWatch {
         // Spread over the connections, as the watches of several clients are.
-        let channel = channels[Int.random(in: 0..<channels.count)]
+        let number = watches.wrappingAdd(1, ordering: .relaxed).oldValue
+        let channel = channels[number % channels.count]
         let created = channel.eventLoop.makePromise(of: Void.self)
         let id = try await onLoop(channel) { connection -> UInt32? in
             let receiver = WatchReceiver(sink, created)
             let id = connection.begin("/etcdserverpb.Watch/Watch", WireForm.watchCreate(plan), ends: false, receiver)
             connection.flush()
+            Self.limit(created.futureResult, on: channel, connection, id) { receiver.end(Self.unanswered) }
             return id
         }
         try await created.futureResult.get()

@@ -14,8 +14,8 @@ struct WireWatch: BenchWatch {
             return
         }
         ticker = channel.eventLoop.scheduleRepeatedTask(
-            initialDelay: .milliseconds(100),
-            delay: .milliseconds(100)
+            initialDelay: .nanoseconds(Int64(WatchPlan.progressNanoseconds)),
+            delay: .nanoseconds(Int64(WatchPlan.progressNanoseconds))
         ) { _ in
             let connection = try channel.pipeline.syncOperations.handler(type: LoadConnection.self)
             connection.send(id, ByteBuffer(bytes: WireForm.progressRequest))
@@ -51,6 +51,7 @@ final class WatchReceiver: LoadConnection.Receiver {
             sink.fail("a watch's message cannot be read")
             return
         }
+        if message.isProgress { sink.toldProgress() }
         if message.isCanceled { sink.fail("the watch was cancelled: \(message.reason)") }
         if message.isCreated {
             created?.succeed()

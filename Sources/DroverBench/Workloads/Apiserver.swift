@@ -1,45 +1,45 @@
-/// One of the apiserver's workers, with objects of its own.
+/// One of the apiserver's workers.
 final class Apiserver: LaneScript, @unchecked Sendable {
-    private struct Object {
+    private struct Created {
         var kind: Int
         var key: [UInt8]
         var revision: Int64
     }
 
-    private let lane: Int
-    private let lanes: Int
+    /// What the lane is doing to one of the cluster's objects.
+    private struct Holding {
+        var kind: Int
+        var number: Int
+        var revision: Int64
+    }
+
+    private let objects: ClusterObjects
     private let folders: [KeyMaker]
-    private let counts: [Int]
     private let values: [ValueMaker]
     private var random: FastRandom
-    private let round: Int
-    private let onWrite: (Int) -> Void
+    private let onWrite: (_ kind: Int, _ isSure: Bool) -> Void
     /// What was created here and may be deleted.
-    private var own: [Object] = []
-    private var revisions: [[UInt8]: Int64] = [:]
-    private var made = 0
+    private var own: [Created] = []
+    private var holding: Holding?
     private var last: (operation: Operation, kind: Int)?
     private var page: (kind: Int, key: [UInt8], revision: Int64)?
 
+    /// - Parameter onWrite: told of each write of a kind: one that was made, or one that may have been.
     init(
-        lane: Int,
-        lanes: Int,
+        objects: ClusterObjects,
         folders: [KeyMaker],
-        counts: [Int],
         values: [ValueMaker],
         random: FastRandom,
-        round: Int,
-        onWrite: @escaping (Int) -> Void
+        onWrite: @escaping (_ kind: Int, _ isSure: Bool) -> Void
     ) {
-        self.lane = lane
-        self.lanes = lanes
+        self.objects = objects
         self.folders = folders
-        self.counts = counts
         self.values = values
         self.random = random
-        self.round = round
         self.onWrite = onWrite
     }
+
+    override var isStamped: Bool { true }
 
     override func next(after result: OperationResult?) -> Operation? {
         if let last { learn(last.operation, last.kind, result) }
@@ -49,41 +49,59 @@ final class Apiserver: LaneScript, @unchecked Sendable {
     }
 
     private func learn(_ operation: Operation, _ kind: Int, _ result: OperationResult?) {
-        guard let result else {
-            page = nil
-            return
+        switch operation {
+        case .create, .update, .remove:
+            if result?.succeeded != false { onWrite(kind, result != nil) }
+        default: break
         }
         switch operation {
         case .create(let key, _, _):
-            guard result.succeeded else { return }
-            onWrite(kind)
-            own.append(Object(kind: kind, key: key, revision: result.revision))
-        case .update(let key, _, _):
-            if result.succeeded { onWrite(kind) }
-            revisions[key] = result.modRevision
-        case .remove:
-            if result.succeeded { onWrite(kind) }
+            if let result, result.succeeded { own.append(Created(kind: kind, key: key, revision: result.revision)) }
+        case .update:
+            giveBack(result?.modRevision)
+        case .get:
+            // Read to be updated: the caches did not know it yet.
+            guard let held = holding else { break }
+            if let result, result.modRevision > 0 {
+                holding = Holding(kind: held.kind, number: held.number, revision: result.modRevision)
+            } else {
+                giveBack(nil)
+            }
         case .list(_, _, let limit, let revision) where limit > 0:
-            page =
-                result.more
-                ? (kind, result.lastKey + [0], revision > 0 ? revision : result.revision) : nil
+            guard let result, result.more else {
+                page = nil
+                break
+            }
+            page = (kind, result.lastKey + [0], revision > 0 ? revision : result.revision)
         default: break
         }
     }
 
-    /// One of the lane's share of a kind's objects.
-    private func object(_ kind: Int) -> [UInt8] {
-        let share = max(1, counts[kind] / lanes)
-        return folders[kind].key((lane + lanes * random.next(below: share)) % counts[kind])
+    private func giveBack(_ revision: Int64?) {
+        guard let held = holding else { return }
+        holding = nil
+        objects.giveBack(held.kind, held.number, revision: revision)
     }
 
     private func update(_ kind: Int) -> (Operation, Int) {
-        let key = object(kind)
-        return (.update(key: key, value: values[kind].stamped(&random), revision: revisions[key] ?? 0), kind)
+        guard let (number, revision) = objects.take(kind, &random) else { return get(kind) }
+        holding = Holding(kind: kind, number: number, revision: revision)
+        if revision == 0 { return (.get(key: folders[kind].key(number)), kind) }
+        return update(holding!)
+    }
+
+    private func update(_ held: Holding) -> (Operation, Int) {
+        let value = values[held.kind].next(&random)
+        return (.update(key: folders[held.kind].key(held.number), value: value, revision: held.revision), held.kind)
+    }
+
+    private func get(_ kind: Int) -> (Operation, Int) {
+        (.get(key: folders[kind].key(objects.any(kind, &random))), kind)
     }
 
     private func choose() -> (Operation, Int) {
         let (pods, nodes, leases, configmaps, events) = (0, 1, 2, 3, 4)
+        if let holding { return update(holding) }
         if let page {
             return (.list(key: page.key, end: folders[page.kind].end, limit: 500, revision: page.revision), page.kind)
         }
@@ -94,14 +112,13 @@ final class Apiserver: LaneScript, @unchecked Sendable {
         case 640..<660: return update(configmaps)
         case 660..<860:
             let kind = random.next(below: 2) == 0 ? pods : events
-            made += 1
-            let number = 1_000_000 + ((round * 1_000 + lane) % 100_000) * 8_000 + made % 8_000
-            return (.create(key: folders[kind].key(number), value: values[kind].stamped(&random), lease: 0), kind)
+            let key = folders[kind].key(objects.next())
+            return (.create(key: key, value: values[kind].next(&random), lease: 0), kind)
         case 860..<950:
-            guard !own.isEmpty else { return (.get(key: object(pods)), pods) }
+            guard !own.isEmpty else { return get(pods) }
             let gone = own.remove(at: random.next(below: own.count))
             return (.remove(key: gone.key, revision: gone.revision), gone.kind)
-        case 950..<990: return (.get(key: object(pods)), pods)
+        case 950..<990: return get(pods)
         case 990..<999:
             return (.list(key: folders[pods].first, end: folders[pods].end, limit: 500, revision: 0), pods)
         default: return (.list(key: folders[leases].first, end: folders[leases].end, limit: 0, revision: 0), leases)

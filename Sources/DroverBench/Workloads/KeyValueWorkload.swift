@@ -86,11 +86,11 @@ private final class GuardedUpdates: LaneScript, @unchecked Sendable {
     }
 }
 
-/// Puts a key, which is not timed, and deletes it, which is.
+/// Puts a key and deletes it, in turn.
 private final class PutsAndDeletes: LaneScript, @unchecked Sendable {
     private let key: [UInt8]
     private let value: () -> [UInt8]
-    private var deletes = true
+    private var isThere = false
 
     init(_ key: [UInt8], _ value: @escaping () -> [UInt8]) {
         self.key = key
@@ -98,9 +98,8 @@ private final class PutsAndDeletes: LaneScript, @unchecked Sendable {
     }
 
     override func next(after result: OperationResult?) -> Operation? {
-        deletes.toggle()
-        return deletes ? .delete(key: key, end: []) : .put(key: key, value: value(), lease: 0)
+        // After a failure the key is put again: what is deleted is there.
+        isThere = result != nil && !isThere
+        return isThere ? .delete(key: key, end: []) : .put(key: key, value: value(), lease: 0)
     }
-
-    override var isMeasured: Bool { deletes }
 }

@@ -52,23 +52,23 @@ struct KubernetesWorkload: Workload {
             WatchPlan(key: $0.first, end: $0.end, wantsPrevious: true, asksForProgress: true)
         }
         let fleet = try await WatchFleet(bench, plans, isStamped: true)
-        let written = Mutex([Int](repeating: 0, count: kinds.count))
-        let lanes = bench.settings.lanes
+        let none = [Int](repeating: 0, count: kinds.count)
+        let written = Mutex((made: none, unsure: none))
+        let objects = ClusterObjects(counts: kinds.map { count($0, bench) }, round: bench.round)
         let values = kinds.map { ValueMaker($0.size, seed: bench.settings.seed) }
-        let scripts: [LaneScript] = (0..<lanes).map { lane in
+        let scripts: [LaneScript] = (0..<bench.settings.lanes).map { lane in
             Apiserver(
-                lane: lane,
-                lanes: lanes,
+                objects: objects,
                 folders: folders,
-                counts: kinds.map { count($0, bench) },
                 values: values,
-                random: bench.random(lane),
-                round: bench.round
-            ) { kind in written.withLock { $0[kind] += 1 } }
+                random: bench.random(lane)
+            ) { kind, isSure in
+                written.withLock { if isSure { $0.made[kind] += 1 } else { $0.unsure[kind] += 1 } }
+            }
         }
         bench.begin()
         try await bench.session.run(scripts, pace: bench.pace, recorder: bench.recorder)
-        let made = written.withLock { $0 }
-        return await fleet.settle(expected: made + made)
+        let (made, unsure) = written.withLock { $0 }
+        return await fleet.settle(expected: made + made, unsure: unsure + unsure)
     }
 }

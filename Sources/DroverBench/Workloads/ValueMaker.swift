@@ -19,12 +19,4 @@ struct ValueMaker: Sendable {
         let start = random.next(below: 65_536)
         return Array(pool[start..<(start + length)])
     }
-
-    /// A value that begins with the present moment.
-    func stamped(_ random: inout FastRandom) -> [UInt8] {
-        var value = next(&random)
-        if value.count < 8 { value += Array(repeating: 0, count: 8 - value.count) }
-        value.withUnsafeMutableBytes { $0.storeBytes(of: Clock.now(), as: UInt64.self) }
-        return value
-    }
 }

@@ -2,8 +2,11 @@
 struct WatchFleet: Sendable {
     let sinks: [WatchSink]
     private let watches: [any BenchWatch]
+    private let patience: UInt64
 
-    init(_ bench: WorkloadBench, _ plans: [WatchPlan], isStamped: Bool) async throws {
+    /// - Parameter patience: seconds that a watch waited for may tell nothing.
+    init(_ bench: WorkloadBench, _ plans: [WatchPlan], isStamped: Bool, patience: Double = 10) async throws {
+        self.patience = UInt64(patience * 1e9)
         let sinks = plans.indices.map { WatchSink(recorder: bench.recorder, lane: $0, isStamped: isStamped) }
         var watches = [(any BenchWatch)?](repeating: nil, count: plans.count)
         try await withThrowingTaskGroup(of: (Int, any BenchWatch).self) { group in
@@ -27,14 +30,12 @@ struct WatchFleet: Sendable {
     /// Watches that are being created at a time: clients that come back do not wait for each other.
     private static let created = 256
 
-    /// Seconds that a watch waited for may tell nothing.
-    private static let patience = 10.0
-
     /// Waits until each watch was told what it should have been, or for as long as is decent, and ends them.
     ///
-    /// - Parameter expected: the events of each watch.
-    func settle(expected: [Int]) async -> [String: Double] {
-        let patience = UInt64(Self.patience * 1e9)
+    /// - Parameters:
+    ///   - expected: the events of each watch.
+    ///   - unsure: writes that were not answered or with an error, of which each may have been made.
+    func settle(expected: [Int], unsure: [Int]? = nil) async -> [String: Double] {
         var deadline = Clock.now() + patience
         for (sink, count) in zip(sinks, expected) {
             var told = sink.seen.events
@@ -46,11 +47,16 @@ struct WatchFleet: Sendable {
         }
         // What comes too often comes now.
         try? await Task.sleep(nanoseconds: 50_000_000)
-        var figures: [String: Double] = ["events": 0, "lost": 0, "doubled": 0, "out of order": 0, "watches ended": 0]
-        for (sink, count) in zip(sinks, expected) {
+        var figures: [String: Double] = [
+            "events": 0, "lost": 0, "doubled": 0, "out of order": 0, "unexpected": 0, "watches ended": 0,
+        ]
+        for (place, (sink, count)) in zip(sinks, expected).enumerated() {
             let seen = sink.seen
             figures["events"]! += Double(seen.events)
             figures["lost"]! += Double(max(0, count - seen.events))
+            let surplus = seen.events - count - (unsure?[place] ?? 0) - seen.doubled
+            figures["unexpected"]! += Double(max(0, surplus))
+            if seen.progress > 0 { figures["progress answers", default: 0] += Double(seen.progress) }
             figures["doubled"]! += Double(seen.doubled)
             figures["out of order"]! += Double(seen.outOfOrder)
             if seen.failure != nil { figures["watches ended"]! += 1 }

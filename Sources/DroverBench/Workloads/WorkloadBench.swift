@@ -66,12 +66,13 @@ struct WorkloadBench: Sendable {
         var bytes = 0
         for i in range {
             let value = values.next(&random)
-            puts.append((keys.key(i), value))
-            bytes += value.count
-            if puts.count == 100 || bytes > 1_000_000 || i == range.upperBound - 1 {
+            if puts.count == 100 || bytes + value.count > 1_000_000, !puts.isEmpty {
                 _ = try await session.perform(.fill(puts))
                 (puts, bytes) = ([], 0)
             }
+            puts.append((keys.key(i), value))
+            bytes += value.count
         }
+        if !puts.isEmpty { _ = try await session.perform(.fill(puts)) }
     }
 }

@@ -12,7 +12,7 @@ public enum WorkloadCatalog {
         Entry(name: "txn", summary: "updates guarded by the revision the key was last changed at") {
             KeyValueWorkload(kind: .txn)
         },
-        Entry(name: "delete", summary: "deletes of a key that is there; the puts between are not timed") {
+        Entry(name: "delete", summary: "puts and deletes of a key in turn") {
             KeyValueWorkload(kind: .delete)
         },
         Entry(name: "mixed", summary: "reads and puts, by --read-ratio") { KeyValueWorkload(kind: .mixed) },

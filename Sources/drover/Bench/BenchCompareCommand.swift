@@ -6,7 +6,10 @@ struct BenchCompareCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "compare",
         abstract: "Say what changed between two runs beyond noise.",
-        discussion: "A change is one when it is larger than 5 % and the rounds of the two runs do not overlap."
+        discussion: """
+            A change is one when it is larger than 5 % and the rounds of the two runs, each widened by half their spread, do \
+            not overlap. Errors and lost, doubled or disordered events are worse when there are more of them.
+            """
     )
 
     @Argument(help: "The figures of the earlier run, written with --json.")

@@ -43,6 +43,9 @@ struct BenchRunCommand: AsyncParsableCommand {
     @Option(help: "Calls a second, whether or not earlier ones were answered; 0 is as many as are answered.")
     var rate: Double = 0
 
+    @Flag(help: "As many calls a second as a cluster of --nodes makes: every node renews its lease each ten seconds.")
+    var clusterRate = false
+
     @Option(help: "Keys in the store before reads begin.")
     var keys: Int = 10_000
 
@@ -106,6 +109,18 @@ struct BenchRunCommand: AsyncParsableCommand {
             throw ValidationError("--duration and --warm-up must be durations, such as 10s.")
         }
         guard (cert == nil) == (key == nil) else { throw ValidationError("--cert and --key go together.") }
+        if let user, user.first == ":" || user.isEmpty { throw ValidationError("--user must be NAME:PASSWORD.") }
+        if clusterRate && rate != 0 { throw ValidationError("--rate and --cluster-rate exclude each other.") }
+        for file in [json, report == "-" ? nil : report] {
+            if let file, !Self.canWrite(file) { throw ValidationError("\(file) cannot be written.") }
+        }
+    }
+
+    /// Found out before an hour is measured, not after.
+    private static func canWrite(_ file: String) -> Bool {
+        if access(file, F_OK) == 0 { return access(file, W_OK) == 0 }
+        let folder = file.lastIndex(of: "/").map { String(file[...$0]) } ?? "."
+        return access(folder, W_OK) == 0
     }
 
     func run() async throws {
@@ -118,7 +133,7 @@ struct BenchRunCommand: AsyncParsableCommand {
         settings.seconds = Duration.seconds(of: duration)!
         settings.warmUpSeconds = Duration.seconds(of: warmUp)!
         settings.rounds = rounds
-        settings.rate = rate
+        settings.rate = clusterRate ? BenchSettings.clusterRate(nodes: nodes) : rate
         settings.keys = keys
         settings.keySize = keySize
         settings.valueSize = valueSize
@@ -143,7 +158,7 @@ struct BenchRunCommand: AsyncParsableCommand {
                 user: credentials,
                 threads: threads
             ) { display.show($0) }
-            let result = try await runner.run()
+            let result = await runner.run()
             display.finish()
             print(result.table)
             if let json { try result.write(to: json) }
@@ -151,6 +166,7 @@ struct BenchRunCommand: AsyncParsableCommand {
                 try result.writeHTML(to: report)
                 print("\nThe report is in \(report).")
             }
+            if result.measurements.allSatisfy(\.rounds.isEmpty) { throw ExitCode(1) }
         } catch let error as BenchError {
             throw ValidationError("\(error).")
         } catch let error as DroverError {
@@ -164,7 +180,7 @@ struct BenchRunCommand: AsyncParsableCommand {
 
     private var credentials: (name: String, password: String)? {
         guard let user else { return nil }
-        let parts = user.split(separator: ":", maxSplits: 1).map(String.init)
+        let parts = user.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         return (parts[0], parts.count > 1 ? parts[1] : "")
     }
 

@@ -1,0 +1,77 @@
+import Testing
+
+@testable import DroverBench
+
+@Suite("two runs are compared", .timeLimit(.minutes(1)))
+struct ComparisonTests {
+    private func report(
+        rates: [Double],
+        errors: Int = 0,
+        figures: [String: Double] = [:],
+        change: (inout BenchSettings) -> Void = { _ in }
+    ) -> BenchReport {
+        var settings = BenchSettings()
+        change(&settings)
+        var report = BenchReport(
+            date: "",
+            machine: "m",
+            settings: settings,
+            targets: [.init(name: "t", details: "", isInProcess: true)]
+        )
+        let rounds = rates.map { rate in
+            let series = BenchReport.Series(
+                calls: Int(rate),
+                rate: rate,
+                keysPerSecond: 0,
+                bytesPerSecond: 0,
+                mean: 0,
+                percentiles: BenchReport.percentiles.map { _ in 100 },
+                worst: 100,
+                overTime: []
+            )
+            return BenchReport.Round(
+                seconds: 1,
+                series: ["put": series],
+                figures: figures,
+                errors: errors > 0 ? ["refused": errors] : [:],
+                processorSeconds: nil,
+                peakBytes: nil,
+                loadSeconds: 0
+            )
+        }
+        report.measurements = [.init(workload: "put", target: "t", rounds: rounds, skipped: nil)]
+        return report
+    }
+
+    private func verdict(_ before: [Double], _ after: [Double]) -> BenchComparison.Verdict? {
+        BenchComparison(report(rates: before), report(rates: after)).lines.first { $0.figure == "put calls/s" }?.verdict
+    }
+
+    @Test("rounds that hardly differ are the same, those far apart are not")
+    func noise() {
+        #expect(verdict([100, 110, 120], [121, 122, 130]) == .same)
+        #expect(verdict([100, 110, 120], [150, 160, 170]) == .better)
+        #expect(verdict([100, 101, 102], [80, 81, 82]) == .worse)
+        #expect(verdict([100, 101, 102], [103, 104, 105]) == .same)
+        #expect(verdict([100], [110]) == .same)
+        #expect(verdict([100], [130]) == .better)
+    }
+
+    @Test("errors and lost events are worse, whatever the speed")
+    func faults() {
+        let good = report(rates: [100, 100])
+        let bad = BenchComparison(good, report(rates: [200, 200], errors: 3, figures: ["lost": 1]))
+        let worse = bad.lines.filter { $0.verdict == .worse }.map(\.figure)
+        #expect(worse == ["errors", "lost"])
+        #expect(bad.lines.first { $0.figure == "errors" }?.after == 6)
+        #expect(BenchComparison(good, good).lines.allSatisfy { $0.verdict == .same })
+    }
+
+    @Test("what the runs did not have in common is said")
+    func settings() {
+        let other = report(rates: [1]) { $0.keys = 5 }
+        let comparison = BenchComparison(report(rates: [1]), other)
+        #expect(comparison.differences == ["the setting keys"])
+        #expect(comparison.table().contains("the setting keys"))
+    }
+}
