@@ -19,19 +19,24 @@ import tempfile
 import time
 
 from bench_quick import CALLS, PREFIX, field, fill, integer, load, pod
-from servers import Servers
+from servers import Servers, processor_seconds
 
 LAST = PREFIX[:-1] + b"."
 
 
-def bench(program, url, directory, arguments):
-    """One round of `drover bench`: calls a second by workload, and the rest of its figures."""
+def run_bench(program, targets, rounds, directory, arguments):
+    """What `drover bench` has measured of targets by name, round by round in turn."""
     file = os.path.join(directory, "bench.json")
-    subprocess.run([program, "bench", "--target", f"t={url}", "--rounds", "1", "--report", "-", "--json", file, *arguments],
+    named = [text for name, url in targets.items() for text in ("--target", f"{name}={url}")]
+    subprocess.run([program, "bench", *named, "--rounds", str(rounds), "--report", "-", "--json", file, *arguments],
                    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with open(file) as text:
-        report = json.load(text)
-    return {m["workload"]: m["rounds"][0] for m in report["measurements"] if m["rounds"]}
+        return json.load(text)["measurements"]
+
+
+def bench(program, url, directory, arguments):
+    """One round of `drover bench`: calls a second by workload, and the rest of its figures."""
+    return {m["workload"]: m["rounds"][0] for m in run_bench(program, {"t": url}, 1, directory, arguments) if m["rounds"]}
 
 
 def rate(round):
@@ -170,32 +175,49 @@ def compaction(program, place, directory, options):
 
 def leases(program, place, directory, options):
     """The share of a core that keeping leases alive takes."""
-    for count in (50_000,):
-        result = bench(program, f"http://127.0.0.1:{place()}", directory,
-                       ["--workload", "lease", "--leases", str(count), "--duration", "30s", "--warm-up", "10s"])["lease"]
-        share = result["processorSeconds"] / result["seconds"] * 100
-        print(f"  {count:,} leases kept alive every 10 s: {share:.0f} % of a core; {result['figures']}", flush=True)
+    count, url, database = 50_000, f"http://127.0.0.1:{place()}", place.servers.database
+    common = ["--workload", "lease", "--leases", str(count)]
+    result = bench(program, url, directory, [*common, "--duration", "30s", "--warm-up", "10s"])["lease"]
+    share = result["processorSeconds"] / result["seconds"] * 100
+    print(f"  {count:,} leases kept alive every 10 s: {share:.0f} % of a core; {result['figures']}", flush=True)
+    if database:
+        # Granting and revoking are most of a short run: what a longer one takes more is renewals.
+        taken = []
+        for seconds in (10, 40):
+            before = processor_seconds(database.pid)
+            bench(program, url, directory, [*common, "--duration", f"{seconds}s", "--warm-up", "0s"])
+            taken.append(processor_seconds(database.pid) - before)
+        print(f"  the database's share: {(taken[1] - taken[0]) / 30 * 100:.0f} % of a core", flush=True)
 
 
-def large(program, place, directory, options):
-    """Pages for 64 callers, and ten whole lists at once, of 300,000 keys."""
-    port, process = place(), place.processes[-1]
-    url = f"http://127.0.0.1:{port}"
+def large(program, places, directory, options):
+    """Pages for 64 callers, and ten whole lists at once, of 300,000 keys; all servers in turn."""
+    ports = {name: place() for name, place in places.items()}
+    started = {name: place.processes[-1] for name, place in places.items()}
     common = ["--folder", "large", "--connections", "64", "--streams", "1", "--warm-up", "1s", "--duration", "10s"]
+    urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     for count in (10_000, 300_000):
         for workload, title in (("pages", "one after the other"), ("page", "from random keys on")):
-            result = bench(program, url, directory, ["--workload", workload, "--keys", str(count), *common])[workload]
-            series = result["series"]["page"]
-            print(f"  pages of 500 of {count:,} keys, 64 callers, {title}: {series['rate'] * 500:,.0f} keys/s, "
-                  f"median {series['percentiles'][8] / 1e3:,.0f} ms", flush=True)
-    before = resident(process)
-    begun = time.monotonic()
+            print(f"  pages of 500 of {count:,} keys, 64 callers, {title}:", flush=True)
+            for measured in run_bench(program, urls, options.rounds, directory,
+                                      ["--workload", workload, "--keys", str(count), *common]):
+                series = [round["series"]["page"] for round in measured["rounds"]]
+                rates = [one["rate"] * 500 for one in series]
+                median = statistics.median(one["percentiles"][8] for one in series) / 1e3
+                print(f"    {measured['target']:<10}{statistics.median(rates):>12,.0f} keys/s "
+                      f"({min(rates):,.0f} to {max(rates):,.0f}), median {median:,.0f} ms", flush=True)
     path, _ = CALLS["whole list"]
     whole = field(1, b"/drover-bench/large/k/") + field(2, b"/drover-bench/large/k0")
-    load(port, path, whole, 10, 1, 10, directory)
-    seconds = time.monotonic() - begun
-    print(f"  ten whole lists at once: {3_000_000 / seconds:,.0f} keys/s, resident {before:.0f} MiB before, "
-          f"peak {resident(process, 'VmHWM'):.0f} MiB", flush=True)
+    before = {name: resident(process) for name, process in started.items()}
+    rates = {name: [] for name in ports}
+    for _ in range(options.rounds):
+        for name, port in ports.items():
+            begun = time.monotonic()
+            load(port, path, whole, 10, 1, 10, directory)
+            rates[name].append(3_000_000 / (time.monotonic() - begun))
+    for name, process in started.items():
+        print(f"  ten whole lists at once, {name}: {statistics.median(rates[name]):,.0f} keys/s, "
+              f"resident {before[name]:.0f} MiB before, peak {resident(process, 'VmHWM'):.0f} MiB", flush=True)
 
 
 def big(program, place, directory, options):
@@ -220,8 +242,10 @@ def resident(process, what="VmRSS"):
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what + ":"))
 
 
+# Parts of all servers together, so that they take turns.
+TOGETHER = {"large": large}
 PARTS = {"keys": keys, "revisions": revisions, "tombstones": tombstones, "hot": hot, "watches": watches,
-         "compaction": compaction, "leases": leases, "large": large, "big": big}
+         "compaction": compaction, "leases": leases, "big": big}
 
 
 class Place:
@@ -254,22 +278,40 @@ def main():
     parser.add_argument("--buffers", type=int, help="the database servers' memory for pages in MiB")
     parser.add_argument("--keys", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default=",".join(PARTS))
+    parser.add_argument("--only", default=",".join([*PARTS, *TOGETHER]))
     options = parser.parse_args()
     names = [name for name in options.backends.split(",") if name] + (["etcd"] if options.etcd else [])
+    wanted = options.only.split(",")
+
+    def run(part, names):
+        # Servers of their own for each part: what one leaves behind is nothing to another.
+        directory = tempfile.mkdtemp(prefix="drover-growth-")
+        servers = Servers(directory, options.buffers)
+        places = {}
+        try:
+            for name in names:
+                folder = os.path.join(directory, name)
+                os.makedirs(folder)
+                shared = getattr(servers, name)() if name in ("postgres", "mysql") else None
+                places[name] = Place(name, servers, folder, shared, options)
+            if part in TOGETHER:
+                TOGETHER[part](options.drover, places, directory, options)
+            else:
+                PARTS[part](options.drover, places[names[0]], directory, options)
+        finally:
+            servers.stop()
+            shutil.rmtree(directory, ignore_errors=True)
+
     for name in names:
-        print(f"{name:<46}{'small/s':>12}{'large/s':>12}{'growth':>8}", flush=True)
-        for part in options.only.split(","):
-            # Servers of their own for each part: what one leaves behind is nothing to another.
-            directory = tempfile.mkdtemp(prefix="drover-growth-")
-            servers = Servers(directory, options.buffers)
-            shared = getattr(servers, name)() if name in ("postgres", "mysql") else None
-            place = Place(name, servers, directory, shared, options)
-            try:
-                PARTS[part](options.drover, place, directory, options)
-            finally:
-                servers.stop()
-                shutil.rmtree(directory, ignore_errors=True)
+        parts = [part for part in wanted if part not in TOGETHER]
+        if parts:
+            print(f"{name:<46}{'small/s':>12}{'large/s':>12}{'growth':>8}", flush=True)
+        for part in parts:
+            run(part, [name])
+    for part in wanted:
+        if part in TOGETHER:
+            print(part, flush=True)
+            run(part, names)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,19 @@ def processes(root):
     return found
 
 
+def processor_seconds(root):
+    """Of a process and all that it has started; those that have ended are in the figures of who waited for them."""
+    total = 0
+    for pid in processes(root):
+        try:
+            with open(f"/proc/{pid}/stat") as stat:
+                fields = stat.read().rsplit(") ", 1)[1].split()
+            total += sum(int(field) for field in fields[11:15])
+        except OSError:
+            pass
+    return total / os.sysconf("SC_CLK_TCK")
+
+
 class Servers:
     """What was started, to be stopped together."""
 
@@ -66,6 +79,8 @@ class Servers:
         self.directory = directory
         self.buffers = buffers
         self.started = []
+        # The database server beneath, where there is one.
+        self.database = None
 
     def start(self, command, port):
         process = subprocess.Popen(command, **QUIET)
@@ -107,7 +122,7 @@ class Servers:
         port, data = free_port(), make_directory(f"{self.directory}/postgres", "postgres")
         subprocess.run(as_user("postgres", [f"{programs[-1]}/initdb", "-D", f"{data}/data", "-A", "trust", "-U", "postgres",
                                             "-E", "UTF8", "--locale=C"]), check=True, **QUIET)
-        self.start(as_user("postgres", [f"{programs[-1]}/postgres", "-D", f"{data}/data", "-p", str(port), "-k", data,
+        self.database = self.start(as_user("postgres", [f"{programs[-1]}/postgres", "-D", f"{data}/data", "-p", str(port), "-k", data,
                                         "-c", "listen_addresses=127.0.0.1", "-c", f"shared_buffers={self.buffers or 256}MB",
                                         "-c", "max_wal_size=4GB"]), port)
         time.sleep(1)
@@ -120,7 +135,7 @@ class Servers:
         port, data = free_port(), make_directory(f"{self.directory}/mariadb", "mysql")
         subprocess.run(as_user("mysql", ["mariadb-install-db", "--no-defaults", f"--datadir={data}/data",
                                          "--auth-root-authentication-method=normal"]), check=True, **QUIET)
-        self.start(as_user("mysql", [program, "--no-defaults", f"--datadir={data}/data", f"--port={port}",
+        self.database = self.start(as_user("mysql", [program, "--no-defaults", f"--datadir={data}/data", f"--port={port}",
                                      "--bind-address=127.0.0.1", f"--socket={data}/socket", "--skip-name-resolve",
                                      f"--innodb-buffer-pool-size={self.buffers or 1024}M", "--innodb-flush-log-at-trx-commit=1",
                                      "--innodb-log-file-size=512M"]), port)

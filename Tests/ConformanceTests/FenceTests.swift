@@ -113,6 +113,20 @@ struct FenceTests {
             for key in keys { #expect(try await store.get(key)?.value == key) }
             let list = try await store.range(RangeRequest(.all))
             #expect(list.kvs.map(\.key) == keys.sorted { Bytes.precedes($0, $1) })
+            // On a lease, as they were, deleted, and gone with the lease: every table takes them.
+            let before = try await store.revision()
+            let lease = try await store.grantLease(ttl: 600)
+            for key in keys { try await store.put(PutRequest(key: key, value: [1], lease: lease.id)) }
+            #expect(try await store.keys(attachedTo: lease.id).count == keys.count)
+            for key in keys[..<20] { _ = try await store.delete(DeleteRangeRequest(key: key)) }
+            var old = RangeRequest(.all)
+            old.revision = before
+            #expect(try await store.range(old).kvs.map(\.value) == list.kvs.map(\.value))
+            try await store.revokeLease(lease.id)
+            #expect(try await store.range(RangeRequest(.all)).count == 0)
+            try await store.compact(to: try await store.revision(), physical: true)
+            for key in keys { try await store.put(PutRequest(key: key, value: key)) }
+            #expect(try await store.get(keys[0])?.version == 1)
             if backend != .sqlite {
                 await #expect {
                     try await store.put(PutRequest(key: Bytes(repeating: 7, count: limit + 1), value: []))
