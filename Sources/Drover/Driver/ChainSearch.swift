@@ -24,28 +24,46 @@ public enum ChainSearch {
         follow: (_ chains: [(key: Bytes, from: LogPosition)], _ hops: Int) throws -> [LogPosition],
         readBack: (_ keys: [Bytes], _ rows: Int) throws -> (found: [Bytes: LogPosition], isWhole: Bool)
     ) throws -> [Bytes: LogPosition] {
+        try positions(of: open, at: revision, now: Monotonic.now, follow: follow, readBack: readBack)
+    }
+
+    /// - Parameter now: nanoseconds of a clock.
+    static func positions(
+        of open: [Bytes: LogPosition],
+        at revision: Int64,
+        now: () -> Int64,
+        follow: (_ chains: [(key: Bytes, from: LogPosition)], _ hops: Int) throws -> [LogPosition],
+        readBack: (_ keys: [Bytes], _ rows: Int) throws -> (found: [Bytes: LogPosition], isWhole: Bool)
+    ) throws -> [Bytes: LogPosition] {
         var open = open
         var found: [Bytes: LogPosition] = [:]
         var hops = 2 * firstHops
         var rows = firstRows
+        var (reading, following): (Int64, Int64) = (0, 0)
         while !open.isEmpty {
-            let (near, isWhole) = try readBack(Array(open.keys), rows)
-            for (key, place) in near {
-                open[key] = nil
-                found[key] = place
-            }
-            if open.isEmpty || isWhole { break }
-            let chains = open.map { (key: $0.key, from: $0.value) }
-            for (chain, place) in zip(chains, try follow(chains, hops)) {
-                if place.main > revision {
-                    open[chain.key] = place
-                } else {
-                    open[chain.key] = nil
-                    if place.main > 0 { found[chain.key] = place }
+            let begun = now()
+            if reading <= following {
+                let (near, isWhole) = try readBack(Array(open.keys), rows)
+                for (key, place) in near {
+                    open[key] = nil
+                    found[key] = place
                 }
+                if isWhole { break }
+                rows *= 2
+                reading += now() - begun
+            } else {
+                let chains = open.map { (key: $0.key, from: $0.value) }
+                for (chain, place) in zip(chains, try follow(chains, hops)) {
+                    if place.main > revision {
+                        open[chain.key] = place
+                    } else {
+                        open[chain.key] = nil
+                        if place.main > 0 { found[chain.key] = place }
+                    }
+                }
+                hops *= 2
+                following += now() - begun
             }
-            hops *= 2
-            rows *= 2
         }
         return found
     }
