@@ -57,6 +57,8 @@ final class LoadRecorder: Sendable {
     /// Events that watches were told of within the time.
     let told = Atomic<Int>(0)
 
+    private let isClosed = Atomic<Bool>(false)
+
     /// Nanoseconds behind the end within which calls that were due before it are still made.
     static let grace: UInt64 = 10_000_000_000
 
@@ -113,12 +115,15 @@ final class LoadRecorder: Sendable {
 
     /// Calls that were not answered, or with an error; those of the warm-up too.
     func fail(_ text: String, lane: Int, began: UInt64, count: Int = 1) {
-        if began >= end || count == 0 { return }
+        if began >= end || count == 0 || isClosed.load(ordering: .relaxed) { return }
         shards[lane % shards.count].part.withLock { part in
             let known = part.errors[text] != nil || part.errors.count < Self.mostErrors
             part.errors[known ? text : "further errors", default: 0] += count
         }
     }
+
+    /// No error counts any more: the workload itself ends what is still waited for.
+    func close() { isClosed.store(true, ordering: .relaxed) }
 
     /// Calls that were due within the time, and for which the lane was not free even behind its end.
     func leave(_ schedule: Schedule, lane: Int) {

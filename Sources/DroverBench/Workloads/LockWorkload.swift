@@ -23,6 +23,7 @@ struct LockWorkload: Workload {
         // Whoever holds the lock when the time is over gives it to nobody, so everyone is sent home.
         let now = Clock.now()
         if now < bench.recorder.end { try await Task.sleep(nanoseconds: bench.recorder.end - now + 50_000_000) }
+        bench.recorder.close()
         for lane in 0..<lanes { _ = try? await bench.session.perform(.revoke(id: first + Int64(lane))) }
         try await load
         return [:]
