@@ -201,6 +201,9 @@ def large(program, places, directory, options):
             print(f"  pages of 500 of {count:,} keys, 64 callers, {title}:", flush=True)
             for measured in run_bench(program, urls, options.rounds, directory,
                                       ["--workload", workload, "--keys", str(count), *common]):
+                if not measured["rounds"]:
+                    print(f"    {measured['target']}: not measured: {measured['skipped']}", flush=True)
+                    continue
                 series = [round["series"]["page"] for round in measured["rounds"]]
                 rates = [one["rate"] * 500 for one in series]
                 median = statistics.median(one["percentiles"][8] for one in series) / 1e3
@@ -290,7 +293,7 @@ def main():
         places = {}
         try:
             for name in names:
-                folder = os.path.join(directory, name)
+                folder = os.path.join(directory, f"{name}-stores")
                 os.makedirs(folder)
                 shared = getattr(servers, name)() if name in ("postgres", "mysql") else None
                 places[name] = Place(name, servers, folder, shared, options)

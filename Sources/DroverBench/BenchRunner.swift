@@ -28,7 +28,7 @@ public struct BenchRunner: Sendable {
         )
         /// A round is over.
         case finished(workload: String, target: String, round: Int, of: Int, BenchReport.Round)
-        /// The target cannot do it; the reason holds no address and no password.
+        /// The target cannot do it, or not any more; the reason holds no password.
         case skipped(workload: String, target: String, reason: String)
     }
 
@@ -68,7 +68,7 @@ public struct BenchRunner: Sendable {
         }
         var parsed: [any BenchTarget] = []
         for text in targets {
-            let (name, url) = Self.split(text)
+            let (name, url) = Self.split(text, drivers)
             if parsed.contains(where: { $0.name == name }) { throw BenchError("two targets are called \(name)") }
             if ["http://", "https://", "unix://", "unixs://"].contains(where: { url.hasPrefix($0) }) {
                 parsed.append(
@@ -81,7 +81,8 @@ public struct BenchRunner: Sendable {
                     )
                 )
             } else {
-                let shown = url.prefix { $0 != ":" }
+                // No more than what kind it is: the rest may hold a password.
+                let shown = drivers.first { $0.serves(url) }?.schemes.first ?? "unknown"
                 parsed.append(
                     LibraryTarget(name: name, endpoint: url, drivers: drivers, details: "\(shown), in this process")
                 )
@@ -94,7 +95,9 @@ public struct BenchRunner: Sendable {
     }
 
     /// A name for reports, which must hold no password.
-    private static func split(_ text: String) -> (name: String, url: String) {
+    private static func split(_ text: String, _ drivers: [any DriverProvider.Type]) -> (name: String, url: String) {
+        // Pairs of `key=value` are an endpoint too.
+        if let driver = drivers.first(where: { $0.serves(text) }) { return (driver.schemes.first ?? "database", text) }
         if let equals = text.firstIndex(of: "="), !text[..<equals].contains("/"), !text[..<equals].contains(":") {
             return (String(text[..<equals]), String(text[text.index(after: equals)...]))
         }
@@ -188,7 +191,7 @@ public struct BenchRunner: Sendable {
         await session.close()
     }
 
-    /// Messages of the errors that a target may end with hold no address and no password.
+    /// Messages of the errors that a target may end with hold no password.
     private static func words(_ error: any Error) -> String {
         switch error {
         case let error as OperationFailure: error.description
@@ -206,7 +209,7 @@ public struct BenchRunner: Sendable {
         _ round: Int
     ) async throws -> BenchReport.Round {
         let session = try await target.open(connections: settings.connections)
-        let recorder = LoadRecorder(parts: 16)
+        let recorder = LoadRecorder(parts: 16, isOpenLoop: settings.rate > 0)
         let usage = UsageWindow(server: target.process)
         let once = workload.isMeasuredOnce
         let settings = settings

@@ -60,8 +60,9 @@ final class MySQLConnection: DatabaseConnection {
             } catch let refused as DriverFailure {
                 if let candidate = connected { mysql_close(candidate) }
                 connected = nil
-                // What the first one says is the most telling, unless it says that it is read-only.
-                if failure == nil || failure!.engineCode == 1290 { failure = refused }
+                // What the first one says is the most telling, unless it says that it is read-only, or nothing at all.
+                let saysMore = failure.map { $0.isUnreached && !refused.isUnreached && refused.engineCode != 1290 }
+                if saysMore != false || failure!.engineCode == 1290 { failure = refused }
             }
         }
         guard let connected else { throw failure ?? DriverFailure(.unavailable, "no MySQL server is named") }
@@ -124,8 +125,8 @@ final class MySQLConnection: DatabaseConnection {
         let text = String(cString: mysql_error(handle))
         mysql_close(handle)
         let failure = MySQLFailure.make(code, text)
-        // No socket, no answer, no such host.
-        if [2_002, 2_003, 2_005].contains(code) {
+        // No socket, no answer, no such host; lost in the middle of the greeting, as by a forwarder that finds nobody.
+        if [2_002, 2_003, 2_005, 2_013].contains(code) {
             throw DriverFailure(
                 .unavailable,
                 "MySQL cannot be reached: \(text); is the server running, and does it listen there?",

@@ -9,6 +9,8 @@ final class MySQLWriter: DriverWriter, ForwardingView {
     private var view: MySQLView?
     private var inBatch = false
     private var sweepCursor: LogPosition?
+    /// The compaction mark up to which rows are being deleted.
+    private var sweepMark: Int64 = 0
     /// When the sweep last said how far it is.
     private var sweepMarkedAt: Int64 = 0
     private var sweepGrace = SweepGrace()
@@ -254,7 +256,11 @@ final class MySQLWriter: DriverWriter, ForwardingView {
             if sweepGrace.isNeeded(before: meta.compacted, position: position, others: others) { return .waiting }
             try connection.query("UPDATE drover_meta SET purged = greatest(purged, \(meta.compacted)) WHERE id = 1")
         }
-        // Deletions at exactly the last mark were spared then and go now.
+        // Deletions at exactly the last mark were spared then and go now, also those that the sweep has passed.
+        if sweepMark < meta.compacted, let cursor = sweepCursor, cursor.main >= sweepMark {
+            sweepCursor = LogPosition(main: sweepMark, sub: -1)
+        }
+        sweepMark = meta.compacted
         var text = SQLText()
         text.append(
             "SELECT main, sub, previous_main, previous_sub, version, CASE WHEN version = 0 THEN k ELSE '' END FROM drover_log FORCE INDEX (PRIMARY) WHERE "

@@ -97,15 +97,21 @@ final class PGConnection: DatabaseConnection {
         throw DriverFailure(
             .unavailable,
             "PostgreSQL cannot be reached: \(text)\(advice(text))",
-            isUnreached: unreached.contains { text.contains($0) }
+            isUnreached: isUnreached(text)
         )
     }
 
-    /// What libpq and the server say where nobody listens yet. Source: libpq `fe-connect.c`, PostgreSQL `postmaster.c`.
-    private static let unreached = [
-        "Connection refused", "could not translate host name", "No such file or directory", "timeout expired",
-        "the database system is starting up", "the database system is not yet accepting connections",
-    ]
+    /// Whether nobody listens yet. Of several addresses the text has what each said: one that refuses is there. Source: libpq
+    /// `fe-connect.c`, PostgreSQL `postmaster.c`.
+    private static func isUnreached(_ text: String) -> Bool {
+        let starting = ["the database system is starting up", "the database system is not yet accepting connections"]
+        if starting.contains(where: { text.contains($0) }) { return true }
+        let away = [
+            "Connection refused", "could not translate host name", "No such file or directory", "timeout expired",
+            "No route to host", "Network is unreachable", "server closed the connection unexpectedly",
+        ]
+        return !text.contains("FATAL:") && away.contains { text.contains($0) }
+    }
 
     private static func advice(_ text: String) -> String {
         if text.contains("password authentication failed") || text.contains("no password supplied") {

@@ -87,7 +87,7 @@ public struct PostgreSQLConfiguration: Sendable {
         func has(_ keyword: String) -> Bool { values.contains { $0.keyword == keyword } }
         func set(_ keyword: String, _ value: String, unless variable: String? = nil) {
             // What is given here would win over libpq's environment.
-            if let variable, getenv(variable) != nil { return }
+            if let variable, Self.variable(variable) != nil { return }
             if !has(keyword) { values.append((keyword, value)) }
         }
         if let database {
@@ -95,7 +95,7 @@ public struct PostgreSQLConfiguration: Sendable {
             set("dbname", database)
         }
         // A service names its database itself.
-        if !has("service") && getenv("PGSERVICE") == nil {
+        if !has("service") && Self.variable("PGSERVICE") == nil {
             set("dbname", Self.defaultDatabase, unless: "PGDATABASE")
         }
         set("fallback_application_name", "drover")
@@ -119,7 +119,12 @@ public struct PostgreSQLConfiguration: Sendable {
 
     /// The database's name; nil where a service file names it.
     func database() throws -> String? {
-        try parameters().last { $0.keyword == "dbname" }?.value ?? getenv("PGDATABASE").map { String(cString: $0) }
+        try parameters().last { $0.keyword == "dbname" }?.value ?? Self.variable("PGDATABASE")
+    }
+
+    /// A variable of the environment that says something.
+    private static func variable(_ name: String) -> String? {
+        getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
     }
 
     /// What libpq calls its parameters.

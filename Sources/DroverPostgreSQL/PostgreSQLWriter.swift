@@ -11,6 +11,8 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
     /// Whether other instances live, which are told of commits.
     private var hasCompany = false
     private var sweepCursor: LogPosition?
+    /// The compaction mark up to which rows are being deleted.
+    private var sweepMark: Int64 = 0
     /// When the sweep last said how far it is.
     private var sweepMarkedAt: Int64 = 0
     private var sweepGrace = SweepGrace()
@@ -300,7 +302,11 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
             try connection.send(PGStatements.markPurged, parameters)
             try connection.land()
         }
-        // Deletions at exactly the last mark were spared then and go now.
+        // Deletions at exactly the last mark were spared then and go now, also those that the sweep has passed.
+        if sweepMark < meta.compacted, let cursor = sweepCursor, cursor.main >= sweepMark {
+            sweepCursor = LogPosition(main: sweepMark, sub: -1)
+        }
+        sweepMark = meta.compacted
         let first = sweepCursor ?? LogPosition(main: meta.swept, sub: -1)
         var parameters = PGParameters()
         parameters.add(first.main)

@@ -291,6 +291,8 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
                 rollback()
                 return .waiting
             }
+            // Deletions at the mark before were spared, also those that the sweep has passed.
+            if sweepBegan > 0 { sweepCursor = min(sweepCursor, revisions.id(sweepBegan, 0)) }
             sweepBegan = meta.compacted
         }
         // Deletions at exactly the last mark were spared then and go now.

@@ -109,6 +109,45 @@ struct SnapshotTests {
         }
     }
 
+    @Test(
+        "a deletion at a compaction mark goes with the next one, wherever the sweep stood",
+        arguments: Backend.selected
+    )
+    func deletionAtMark(backend: Backend) async throws {
+        try await withTemporaryDirectory { directory in
+            let store = try backend.open(directory)
+            try await store.put("m/x", "1")
+            try await store.delete("m/x")
+            try await store.put("m/y", "1")
+            try await store.put("m/y", "2")
+            let newest = try await store.revision()
+            await store.close()
+
+            let driver = try backend.makeDriver(directory)
+            let writer = try driver.openWriter()
+            func compact(_ revision: Int64) throws {
+                var changes = ChangeSet(base: try writer.begin(BatchPrefetch()).meta)
+                changes.compacted = revision
+                try writer.commit(changes)
+            }
+            // The step ends exactly at the mark, which is the deletion, and before the sweep's end the mark moves on.
+            try compact(newest - 2)
+            #expect(try writer.sweep(rows: 2, position: .max) == .more)
+            try compact(newest)
+            while try writer.sweep(rows: 2, position: .max) != .finished {}
+            var rows = 0
+            try writer.log(from: 0, values: false) { _ in
+                rows += 1
+                return true
+            }
+            #expect(rows == 1)
+            #expect(try writer.begin(BatchPrefetch(keys: [Bytes("m/x".utf8)])).states == [nil])
+            writer.rollback()
+            writer.close()
+            driver.close()
+        }
+    }
+
     @Test("a sweep cut off in the middle goes on after a restart", arguments: Backend.selected)
     func interruptedSweep(backend: Backend) async throws {
         try await withTemporaryDirectory { directory in

@@ -11,7 +11,7 @@ public protocol DriverWriter: DriverView {
     /// batch numbered `batch` was committed by this instance, durably.
     func settle(batch: Int64) throws -> Bool
     /// One step of the sweep: removes a slice of what compaction has left behind, in a transaction of its own, and moves
-    /// `swept` at the end. Where several instances serve the database it first waits, for at most ten seconds, until the
+    /// `swept` at the end and, in a shared database, every ``SweepRule/markNanoseconds``. Where several instances serve the database it first waits, for at most ten seconds, until the
     /// watches of all that live have passed what would be removed.
     ///
     /// - Parameter position: how far this instance's watches are.

@@ -75,7 +75,12 @@ final class LibrarySession: BenchSession {
         while due < recorder.end {
             let now = Clock.now()
             if due > now { try? await Task.sleep(nanoseconds: due - now) }
-            for lease in plan.due(burst: burst, client: client, of: clients) {
+            let leases = plan.due(burst: burst, client: client, of: clients)
+            for (place, lease) in leases.enumerated() {
+                if Clock.now() > recorder.end &+ LoadRecorder.grace {
+                    recorder.fail("a renewal was not made", lane: client, began: due, count: leases.count - place)
+                    return gone
+                }
                 do {
                     if try await store.keepAlive(lease) == nil { gone += 1 }
                     recorder.record(.keepAlive, lane: client, began: due, ended: Clock.now())
@@ -185,7 +190,16 @@ final class LibrarySession: BenchSession {
         request.startRevision = plan.startRevision
         request.wantsPrevious = plan.wantsPrevious
         let events = try await store.watch(request)
+        let asking =
+            plan.asksForProgress
+            ? Task {
+                while true {
+                    try await Task.sleep(nanoseconds: WatchPlan.progressNanoseconds)
+                    events.requestProgress()
+                }
+            } : nil
         let task = Task {
+            defer { asking?.cancel() }
             do {
                 for try await batch in events {
                     if batch.events.isEmpty { sink.toldProgress() }
@@ -201,14 +215,7 @@ final class LibrarySession: BenchSession {
                 sink.fail("\(error)")
             }
         }
-        guard plan.asksForProgress else { return LibraryWatch(task: task, asking: nil) }
-        let asking = Task {
-            while true {
-                try await Task.sleep(nanoseconds: WatchPlan.progressNanoseconds)
-                events.requestProgress()
-            }
-        }
-        return LibraryWatch(task: task, asking: asking)
+        return LibraryWatch(task: task)
     }
 
     func close() async { await store.close() }
@@ -216,10 +223,8 @@ final class LibrarySession: BenchSession {
 
 private struct LibraryWatch: BenchWatch {
     let task: Task<Void, Never>
-    let asking: Task<Void, any Error>?
 
     func end() async {
-        asking?.cancel()
         task.cancel()
         await task.value
     }

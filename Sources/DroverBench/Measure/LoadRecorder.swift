@@ -10,6 +10,8 @@ final class LoadRecorder: Sendable {
     struct Series: Sendable {
         /// Nanoseconds.
         var times = Histogram<UInt64>(highestTrackableValue: 60_000_000_000, numberOfSignificantValueDigits: .three)
+        /// Those that count for a rate.
+        var calls: UInt64 = 0
         var bytes: UInt64 = 0
         var keys: UInt64 = 0
         /// By sixtieth of the time that is measured.
@@ -62,8 +64,13 @@ final class LoadRecorder: Sendable {
     /// Nanoseconds behind the end within which calls that were due before it are still made.
     static let grace: UInt64 = 10_000_000_000
 
+    /// Whether calls have their own times, so that what is answered behind the end was not answered at that rate. In a
+    /// closed loop as many reach over the end as over the beginning.
+    private let isOpenLoop: Bool
+
     /// One whose time is not known yet: nothing counts until it is.
-    init(parts: Int) {
+    init(parts: Int, isOpenLoop: Bool = false) {
+        self.isOpenLoop = isOpenLoop
         shards = (0..<max(1, parts)).map { _ in Shard() }
     }
 
@@ -88,12 +95,16 @@ final class LoadRecorder: Sendable {
     }
 
     func record(_ kind: OperationKind, lane: Int, began: UInt64, ended: UInt64, bytes: Int = 0, keys: Int = 0) {
-        guard began >= begin, began < end else { return }
-        made.wrappingAdd(1, ordering: .relaxed)
+        let end = end
+        guard began >= begin, began < end, !isClosed.load(ordering: .relaxed) else { return }
+        let counts = !isOpenLoop || ended <= end
+        if counts { made.wrappingAdd(1, ordering: .relaxed) }
         let slot = slot(of: ended)
         shards[lane % shards.count].part.withLock { part in
             part.open(kind)
             part.series[kind.rawValue]!.record(ended &- began, slot)
+            guard counts else { return }
+            part.series[kind.rawValue]!.calls += 1
             part.series[kind.rawValue]!.bytes += UInt64(bytes)
             part.series[kind.rawValue]!.keys += UInt64(keys)
         }
@@ -109,6 +120,7 @@ final class LoadRecorder: Sendable {
             part.open(.delivery)
             for began in moments where began >= begin && began > 0 && began <= moment && began < end {
                 part.series[OperationKind.delivery.rawValue]!.record(moment &- began, slot)
+                part.series[OperationKind.delivery.rawValue]!.calls += 1
             }
         }
     }
@@ -122,7 +134,7 @@ final class LoadRecorder: Sendable {
         }
     }
 
-    /// No error counts any more: the workload itself ends what is still waited for.
+    /// Nothing counts any more: the workload itself ends what is still waited for.
     func close() { isClosed.store(true, ordering: .relaxed) }
 
     /// Calls that were due within the time, and for which the lane was not free even behind its end.
@@ -171,6 +183,7 @@ final class LoadRecorder: Sendable {
                 continue
             }
             total.series[index]!.times.add(series.times)
+            total.series[index]!.calls += series.calls
             total.series[index]!.bytes += series.bytes
             total.series[index]!.keys += series.keys
             for i in series.slots.indices {

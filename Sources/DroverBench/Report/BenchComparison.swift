@@ -55,7 +55,7 @@ public struct BenchComparison: Sendable {
                 )
             }
             for kind in old.kinds where new.kinds.contains(kind) {
-                add("\(kind) calls/s", isMoreBetter: true) { $0.series[kind]?.rate }
+                add("\(kind) calls/s", isMoreBetter: kind != OperationKind.conflict.name) { $0.series[kind]?.rate }
                 add("\(kind) p50 (us)", isMoreBetter: false) { $0.series[kind]?.percentile(50) }
                 add("\(kind) p99 (us)", isMoreBetter: false) { $0.series[kind]?.percentile(99) }
             }
@@ -96,6 +96,7 @@ public struct BenchComparison: Sendable {
         }
         self.lines = lines
         var differences: [String] = []
+        if before.format != after.format { differences.append("what their figures mean (versions of the harness)") }
         if before.machine != after.machine { differences.append("the machine") }
         let (a, b) = (Mirror(reflecting: before.settings).children, Mirror(reflecting: after.settings).children)
         for (a, b) in zip(a, b) where "\(a.value)" != "\(b.value)" {
@@ -113,8 +114,8 @@ public struct BenchComparison: Sendable {
         "errors", "lost", "doubled", "out of order", "unexpected", "watches ended", "revoked early",
     ]
 
-    /// A change is one when it is larger than ``least`` and the rounds of the two, each widened by half their spread, do not
-    /// overlap; of single rounds, when it is larger than a fifth. Without the widening, three rounds of each of the same
+    /// A change is one when it is larger than ``least`` and the rounds of the two lie apart by more than half of the larger
+    /// spread; of single rounds, when it is larger than a fifth. Without that distance, three rounds of each of the same
     /// would fall apart by chance once in ten times.
     private static func verdict(
         _ a: [Double],

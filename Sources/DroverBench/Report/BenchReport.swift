@@ -10,7 +10,7 @@ import Histogram
 public struct BenchReport: Codable, Sendable {
     /// One kind of call in one round.
     public struct Series: Codable, Sendable {
-        /// How many were answered of those that were begun, or due, within the time.
+        /// How many were answered: of those begun within the time, or in an open loop of those that were due and answered in it.
         public var calls: Int
         /// Calls a second.
         public var rate: Double
@@ -89,7 +89,7 @@ public struct BenchReport: Codable, Sendable {
     }
 
     /// Changes when a reader of an older one would misunderstand.
-    public var format = 1
+    public var format = 2
     /// When it began (ISO 8601).
     public var date: String
     /// What it ran on.
@@ -138,7 +138,7 @@ public struct BenchReport: Codable, Sendable {
 
 extension BenchReport.Series {
     init(_ series: LoadRecorder.Series, seconds: Double) {
-        calls = Int(series.times.totalCount)
+        calls = Int(series.calls)
         rate = Double(calls) / seconds
         keysPerSecond = Double(series.keys) / seconds
         bytesPerSecond = Double(series.bytes) / seconds

@@ -92,7 +92,8 @@ final class WireKeepAlive: LoadConnection.Receiver {
 
     func end(_ failure: OperationFailure?) {
         if isDone { return }
-        recorder.fail(failure?.description ?? "the stream of renewals ended", lane: client, began: 0)
+        let text = failure?.description ?? "the stream of renewals ended"
+        recorder.fail(text, lane: client, began: 0, count: max(1, sent.count))
         isDone = true
         done.succeed(gone)
     }

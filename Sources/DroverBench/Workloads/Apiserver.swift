@@ -1,11 +1,5 @@
 /// One of the apiserver's workers.
 final class Apiserver: LaneScript, @unchecked Sendable {
-    private struct Created {
-        var kind: Int
-        var key: [UInt8]
-        var revision: Int64
-    }
-
     /// What the lane is doing to one of the cluster's objects.
     private struct Holding {
         var kind: Int
@@ -18,8 +12,6 @@ final class Apiserver: LaneScript, @unchecked Sendable {
     private let values: [ValueMaker]
     private var random: FastRandom
     private let onWrite: (_ kind: Int, _ isSure: Bool) -> Void
-    /// What was created here and may be deleted.
-    private var own: [Created] = []
     private var holding: Holding?
     private var last: (operation: Operation, kind: Int)?
     private var page: (kind: Int, key: [UInt8], revision: Int64)?
@@ -56,7 +48,7 @@ final class Apiserver: LaneScript, @unchecked Sendable {
         }
         switch operation {
         case .create(let key, _, _):
-            if let result, result.succeeded { own.append(Created(kind: kind, key: key, revision: result.revision)) }
+            if let result, result.succeeded { objects.add(.init(kind: kind, key: key, revision: result.revision)) }
         case .update:
             giveBack(result?.modRevision)
         case .get:
@@ -115,8 +107,7 @@ final class Apiserver: LaneScript, @unchecked Sendable {
             let key = folders[kind].key(objects.next())
             return (.create(key: key, value: values[kind].next(&random), lease: 0), kind)
         case 860..<950:
-            guard !own.isEmpty else { return get(pods) }
-            let gone = own.remove(at: random.next(below: own.count))
+            guard let gone = objects.remove(&random) else { return get(pods) }
             return (.remove(key: gone.key, revision: gone.revision), gone.kind)
         case 950..<990: return get(pods)
         case 990..<999:

@@ -9,7 +9,15 @@ final class ClusterObjects: Sendable {
         var isTaken = false
     }
 
+    /// One that was created here and may be deleted.
+    struct Created: Sendable {
+        var kind: Int
+        var key: [UInt8]
+        var revision: Int64
+    }
+
     private let objects: Mutex<[[Object]]>
+    private let own = Mutex<[Created]>([])
     private let created = Atomic<Int>(0)
     private let counts: [Int]
     private let round: Int
@@ -45,9 +53,29 @@ final class ClusterObjects: Sendable {
         }
     }
 
+    /// What a list of all has shown.
+    func learn(_ kind: Int, _ number: Int, revision: Int64) {
+        objects.withLock { $0[kind][number].revision = revision }
+    }
+
+    func add(_ created: Created) { own.withLock { $0.append(created) } }
+
+    /// Any of those that were created here, which is nobody else's from then on.
+    func remove(_ random: inout FastRandom) -> Created? {
+        var pick = random
+        defer { random = pick }
+        return own.withLock { own in
+            if own.isEmpty { return nil }
+            own.swapAt(pick.next(below: own.count), own.count - 1)
+            return own.removeLast()
+        }
+    }
+
     /// Any of them.
     func any(_ kind: Int, _ random: inout FastRandom) -> Int { random.next(below: counts[kind]) }
 
     /// The number of an object that is created, and of no other.
-    func next() -> Int { 1_000_000 + round * 100_000_000 + created.wrappingAdd(1, ordering: .relaxed).oldValue }
+    func next() -> Int {
+        max(1_000_000, counts.max() ?? 0) + round * 100_000_000 + created.wrappingAdd(1, ordering: .relaxed).oldValue
+    }
 }

@@ -1,6 +1,9 @@
 /// Puts while a long history is compacted away: half of the time without, half with.
 struct CompactionWorkload: Workload {
     func run(_ bench: WorkloadBench) async throws -> [String: Double] {
+        if bench.settings.rate > 0 {
+            throw OperationFailure(description: "compaction is measured in a closed loop; leave the rate out")
+        }
         let keys = bench.keys("c/")
         try await bench.writeHistory(keys)
         let revision = try await bench.session.perform(.count(key: keys.first, end: keys.end)).revision

@@ -56,7 +56,12 @@ struct KubernetesWorkload: Workload {
         let written = Mutex((made: none, unsure: none))
         let objects = ClusterObjects(counts: kinds.map { count($0, bench) }, round: bench.round)
         let values = kinds.map { ValueMaker($0.size, seed: bench.settings.seed) }
-        let scripts: [LaneScript] = (0..<bench.settings.lanes).map { lane in
+        try await fillCaches(objects, folders, bench)
+        // No more of them than nodes, so that hardly ever two want to renew one lease; each is asked about once a second where
+        // the loop is open.
+        var lanes = max(1, min(bench.settings.lanes, bench.settings.nodes))
+        if bench.settings.rate > 0 { lanes = min(lanes, max(1, Int(bench.settings.rate))) }
+        let scripts: [LaneScript] = (0..<lanes).map { lane in
             Apiserver(
                 objects: objects,
                 folders: folders,
@@ -70,5 +75,28 @@ struct KubernetesWorkload: Workload {
         try await bench.session.run(scripts, pace: bench.pace, recorder: bench.recorder)
         let (made, unsure) = written.withLock { $0 }
         return await fleet.settle(expected: made + made, unsure: unsure + unsure)
+    }
+
+    /// Reads when each object was last changed, as apiservers' caches do when they start.
+    private func fillCaches(_ objects: ClusterObjects, _ folders: [KeyMaker], _ bench: WorkloadBench) async throws {
+        let all = Kind.allCases.enumerated().flatMap { kind, name in (0..<count(name, bench)).map { (kind, $0) } }
+        let lanes = min(bench.settings.lanes, 100)
+        let recorder = LoadRecorder(parts: 1, begin: 0, end: .max)
+        let scripts: [LaneScript] = (0..<lanes).map { lane in
+            var next = lane
+            return ClosureScript { result in
+                if let result, next >= lanes {
+                    let (kind, number) = all[next - lanes]
+                    objects.learn(kind, number, revision: result.modRevision)
+                }
+                defer { next += lanes }
+                if next >= all.count { return nil }
+                return .get(key: folders[all[next].0].key(all[next].1))
+            }
+        }
+        try await bench.session.run(scripts, pace: .closed, recorder: recorder)
+        if let error = recorder.total().errors.first {
+            throw OperationFailure(description: "the objects could not be read: \(error.key)")
+        }
     }
 }

@@ -9,19 +9,24 @@ struct WatchFleet: Sendable {
         self.patience = UInt64(patience * 1e9)
         let sinks = plans.indices.map { WatchSink(recorder: bench.recorder, lane: $0, isStamped: isStamped) }
         var watches = [(any BenchWatch)?](repeating: nil, count: plans.count)
-        try await withThrowingTaskGroup(of: (Int, any BenchWatch).self) { group in
-            var begun = 0
-            func begin() {
-                guard begun < plans.count else { return }
-                let lane = begun
-                begun += 1
-                group.addTask { (lane, try await bench.session.watch(plans[lane], sinks[lane])) }
+        do {
+            try await withThrowingTaskGroup(of: (Int, any BenchWatch).self) { group in
+                var begun = 0
+                func begin() {
+                    guard begun < plans.count else { return }
+                    let lane = begun
+                    begun += 1
+                    group.addTask { (lane, try await bench.session.watch(plans[lane], sinks[lane])) }
+                }
+                for _ in 0..<Self.created { begin() }
+                while let (lane, watch) = try await group.next() {
+                    watches[lane] = watch
+                    begin()
+                }
             }
-            for _ in 0..<Self.created { begin() }
-            while let (lane, watch) = try await group.next() {
-                watches[lane] = watch
-                begin()
-            }
+        } catch {
+            for watch in watches { await watch?.end() }
+            throw error
         }
         self.sinks = sinks
         self.watches = watches.map { $0! }

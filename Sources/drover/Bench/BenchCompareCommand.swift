@@ -7,8 +7,8 @@ struct BenchCompareCommand: ParsableCommand {
         commandName: "compare",
         abstract: "Say what changed between two runs beyond noise.",
         discussion: """
-            A change is one when it is larger than 5 % and the rounds of the two runs, each widened by half their spread, do \
-            not overlap. Errors and lost, doubled or disordered events are worse when there are more of them.
+            A change is one when it is larger than 5 % and the rounds of the two runs lie apart by more than half of the \
+            larger spread. Errors and lost, doubled or disordered events are worse when there are more of them.
             """
     )
 
