@@ -60,9 +60,7 @@ final class MySQLConnection: DatabaseConnection {
             } catch let refused as DriverFailure {
                 if let candidate = connected { mysql_close(candidate) }
                 connected = nil
-                // What the first one says is the most telling, unless it says that it is read-only, or nothing at all.
-                let saysMore = failure.map { $0.isUnreached && !refused.isUnreached && refused.engineCode != 1290 }
-                if saysMore != false || failure!.engineCode == 1290 { failure = refused }
+                if failure.map({ Self.tells(refused, moreThan: $0) }) ?? true { failure = refused }
             }
         }
         guard let connected else { throw failure ?? DriverFailure(.unavailable, "no MySQL server is named") }
@@ -75,6 +73,12 @@ final class MySQLConnection: DatabaseConnection {
     }
 
     deinit { mysql_close(handle) }
+
+    /// Of several servers: what the first one says is the most telling, unless it says that it is read-only, or nothing.
+    private static func tells(_ later: DriverFailure, moreThan first: DriverFailure) -> Bool {
+        if first.engineCode == 1290 { return true }
+        return first.isUnreached && !later.isUnreached && later.engineCode != 1290
+    }
 
     private static func connect(
         _ configuration: MySQLConfiguration,

@@ -8,11 +8,7 @@ final class MySQLWriter: DriverWriter, ForwardingView {
     private let driver: MySQLDriver
     private var view: MySQLView?
     private var inBatch = false
-    private var sweepCursor: LogPosition?
-    /// The compaction mark up to which rows are being deleted.
-    private var sweepMark: Int64 = 0
-    /// When the sweep last said how far it is.
-    private var sweepMarkedAt: Int64 = 0
+    private var sweepCursor = SweepCursor()
     private var sweepGrace = SweepGrace()
 
     init(_ driver: MySQLDriver, _ connection: MySQLConnection) throws {
@@ -246,7 +242,7 @@ final class MySQLWriter: DriverWriter, ForwardingView {
         let connection = view.connection
         let meta = try view.meta(connection.query(MySQLView.selectMeta)[0])
         if meta.swept >= meta.compacted {
-            sweepCursor = nil
+            sweepCursor.end()
             sweepGrace.end()
             return .finished
         }
@@ -256,16 +252,11 @@ final class MySQLWriter: DriverWriter, ForwardingView {
             if sweepGrace.isNeeded(before: meta.compacted, position: position, others: others) { return .waiting }
             try connection.query("UPDATE drover_meta SET purged = greatest(purged, \(meta.compacted)) WHERE id = 1")
         }
-        // Deletions at exactly the last mark were spared then and go now, also those that the sweep has passed.
-        if sweepMark < meta.compacted, let cursor = sweepCursor, cursor.main >= sweepMark {
-            sweepCursor = LogPosition(main: sweepMark, sub: -1)
-        }
-        sweepMark = meta.compacted
         var text = SQLText()
         text.append(
             "SELECT main, sub, previous_main, previous_sub, version, CASE WHEN version = 0 THEN k ELSE '' END FROM drover_log FORCE INDEX (PRIMARY) WHERE "
         )
-        MySQLView.appendAfter(sweepCursor ?? LogPosition(main: meta.swept, sub: -1), &text)
+        MySQLView.appendAfter(sweepCursor.next(meta), &text)
         text.append(" AND main <= ")
         text.append(meta.compacted)
         text.append(" ORDER BY main, sub LIMIT ")
@@ -275,20 +266,15 @@ final class MySQLWriter: DriverWriter, ForwardingView {
         let last = try remove(result, SweepRule(meta), connection)
         if result.rows < rows {
             try markSwept(meta.compacted, connection)
-            sweepCursor = nil
+            sweepCursor.end()
             return .finished
         }
-        sweepCursor = last
-        // The last revision may have more events.
-        if let last, MonotonicClock.nanoseconds() - sweepMarkedAt > SweepRule.markNanoseconds {
-            try markSwept(last.main - 1, connection)
-        }
+        if let last, let revision = sweepCursor.advance(to: last) { try markSwept(revision, connection) }
         return .more
     }
 
     private func markSwept(_ revision: Int64, _ connection: MySQLConnection) throws {
         try connection.query("UPDATE drover_meta SET swept = greatest(swept, \(revision)) WHERE id = 1")
-        sweepMarkedAt = MonotonicClock.nanoseconds()
     }
 
     private func remove(_ result: MySQLResult, _ rule: SweepRule, _ connection: MySQLConnection) throws -> LogPosition?

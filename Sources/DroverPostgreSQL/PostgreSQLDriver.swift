@@ -32,10 +32,9 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
     /// Also `key=value` pairs, of which the first has a keyword of libpq's.
     public static func serves(_ endpoint: String) -> Bool {
         if schemes.contains(String(endpoint.prefix { $0 != ":" })) { return true }
-        let keyword = endpoint.drop { $0 == " " }.prefix { $0.isLetter || $0 == "_" }
-        guard !keyword.isEmpty,
-            endpoint.drop(while: { $0 == " " }).dropFirst(keyword.count).drop(while: { $0 == " " }).first == "="
-        else { return false }
+        let pairs = endpoint.drop { $0 == " " }
+        let keyword = pairs.prefix { $0.isLetter || $0 == "_" }
+        guard pairs.dropFirst(keyword.count).first(where: { $0 != " " }) == "=" else { return false }
         return PostgreSQLConfiguration.keywords.contains(String(keyword))
     }
 

@@ -89,9 +89,10 @@ enum PostgreSQLSchema {
             do {
                 return try prepareOnce(connection)
             } catch let failure as DriverFailure {
-                // Two instances that start at once may both create: the second one finds the first one's tables.
-                let raced = [PGFailure.code("23505"), PGFailure.code("42P07"), PGFailure.code("40P01")]
-                guard raced.contains(failure.engineCode), attempt < 10 else { throw failure }
+                // Two instances that start at once may both create: the second one finds the first one's tables. And a
+                // table may be in use for longer than locks are waited for.
+                let raced = [PGFailure.code("23505"), PGFailure.code("42P07")].contains(failure.engineCode)
+                guard raced || failure.kind == .conflict, attempt < 10 else { throw failure }
             }
         }
     }
@@ -151,8 +152,9 @@ enum PostgreSQLSchema {
     private static func migrate(_ connection: PGConnection, from present: Int64) throws {
         do {
             _ = try connection.query("BEGIN")
-            // One at a time: the others find it done.
-            _ = try connection.query("SELECT 1 FROM drover_meta WHERE id = 1 FOR UPDATE")
+            // One at a time: the others find it done. Who has the row alone and then wants the table would wait for all
+            // who wait for the row.
+            _ = try connection.query("LOCK TABLE drover_meta IN ACCESS EXCLUSIVE MODE")
             for statement in migrations.dropFirst(Int(present) - 1).joined() { _ = try connection.query(statement) }
             _ = try connection.query("UPDATE drover_meta SET schema_version = greatest(schema_version, \(version))")
             _ = try connection.query("COMMIT")

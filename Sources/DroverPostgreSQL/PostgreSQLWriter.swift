@@ -10,11 +10,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
     private var inBatch = false
     /// Whether other instances live, which are told of commits.
     private var hasCompany = false
-    private var sweepCursor: LogPosition?
-    /// The compaction mark up to which rows are being deleted.
-    private var sweepMark: Int64 = 0
-    /// When the sweep last said how far it is.
-    private var sweepMarkedAt: Int64 = 0
+    private var sweepCursor = SweepCursor()
     private var sweepGrace = SweepGrace()
 
     init(_ driver: PostgreSQLDriver, _ connection: PGConnection) throws {
@@ -289,7 +285,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         try connection.send(PGStatements.meta)
         let meta = try view.meta(connection.land()[0])
         if meta.swept >= meta.compacted {
-            sweepCursor = nil
+            sweepCursor.end()
             sweepGrace.end()
             return .finished
         }
@@ -302,12 +298,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
             try connection.send(PGStatements.markPurged, parameters)
             try connection.land()
         }
-        // Deletions at exactly the last mark were spared then and go now, also those that the sweep has passed.
-        if sweepMark < meta.compacted, let cursor = sweepCursor, cursor.main >= sweepMark {
-            sweepCursor = LogPosition(main: sweepMark, sub: -1)
-        }
-        sweepMark = meta.compacted
-        let first = sweepCursor ?? LogPosition(main: meta.swept, sub: -1)
+        let first = sweepCursor.next(meta)
         var parameters = PGParameters()
         parameters.add(first.main)
         parameters.add(first.sub)
@@ -318,14 +309,11 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         try remove(result, SweepRule(meta), connection)
         if result.rows < rows {
             try markSwept(meta.compacted, connection)
-            sweepCursor = nil
+            sweepCursor.end()
             return .finished
         }
         let last = LogPosition(main: result.integer(rows - 1, 0), sub: result.integer(rows - 1, 1))
-        sweepCursor = last
-        // The last revision may have more events.
-        let now = MonotonicClock.nanoseconds()
-        if now - sweepMarkedAt > SweepRule.markNanoseconds { try markSwept(last.main - 1, connection) }
+        if let revision = sweepCursor.advance(to: last) { try markSwept(revision, connection) }
         return .more
     }
 
@@ -334,7 +322,6 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         parameters.add(revision)
         try connection.send(PGStatements.markSwept, parameters)
         try connection.land()
-        sweepMarkedAt = MonotonicClock.nanoseconds()
     }
 
     private func remove(_ result: PGResult, _ rule: SweepRule, _ connection: PGConnection) throws {

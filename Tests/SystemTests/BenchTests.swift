@@ -177,16 +177,21 @@ extension SystemTests {
             }
         }
 
+        /// Stops a server for a while; nanoseconds.
+        private func stop(_ server: TestServer, after: UInt64, for length: UInt64) -> Task<Void, any Error> {
+            Task {
+                try await Task.sleep(nanoseconds: after)
+                server.process.signal(SIGSTOP)
+                try await Task.sleep(nanoseconds: length)
+                server.process.signal(SIGCONT)
+            }
+        }
+
         @Test("an open loop counts from when a call was due: a server that stops is not spared")
         func openLoop() async throws {
             try await withTemporaryDirectory { directory in
                 let drover = try await TestServer.drover(directory: directory)
-                let stopper = Task {
-                    try await Task.sleep(nanoseconds: 2_000_000_000)
-                    drover.process.signal(SIGSTOP)
-                    try await Task.sleep(nanoseconds: 1_000_000_000)
-                    drover.process.signal(SIGCONT)
-                }
+                let stopper = stop(drover, after: 2_000_000_000, for: 1_000_000_000)
                 let result = try bench(
                     directory,
                     [
@@ -216,12 +221,7 @@ extension SystemTests {
         func stopAtTheEnd() async throws {
             try await withTemporaryDirectory { directory in
                 let drover = try await TestServer.drover(directory: directory)
-                let stopper = Task {
-                    try await Task.sleep(nanoseconds: 1_500_000_000)
-                    drover.process.signal(SIGSTOP)
-                    try await Task.sleep(nanoseconds: 4_000_000_000)
-                    drover.process.signal(SIGCONT)
-                }
+                let stopper = stop(drover, after: 1_500_000_000, for: 4_000_000_000)
                 let result = try bench(
                     directory,
                     [

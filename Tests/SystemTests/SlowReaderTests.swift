@@ -7,6 +7,16 @@ import Testing
 extension SystemTests {
     @Suite("clients that stop reading")
     struct SlowReaders {
+        /// Keys of 4,000 bytes.
+        private func fill(_ connection: EtcdConnection, _ count: Int) async throws {
+            for i in 0..<count {
+                var put = PBPutRequest()
+                put.key = Data("p/\(i)".utf8)
+                put.value = Data(repeating: UInt8(i & 255), count: 4_000)
+                let _: PBPutResponse = try await connection.unary("/etcdserverpb.KV/Put", put)
+            }
+        }
+
         @Test("ten lists that nobody reads hold up neither writers nor the log, and stay small in memory")
         func stalledLists() async throws {
             try await withTemporaryDirectory { directory in
@@ -86,12 +96,7 @@ extension SystemTests {
             try await withTemporaryDirectory { directory in
                 let server = try await TestServer.drover(directory: directory)
                 let connection = try await server.connect()
-                for i in 0..<2_000 {
-                    var put = PBPutRequest()
-                    put.key = Data("p/\(i)".utf8)
-                    put.value = Data(repeating: UInt8(i & 255), count: 4_000)
-                    let _: PBPutResponse = try await connection.unary("/etcdserverpb.KV/Put", put)
-                }
+                try await fill(connection, 2_000)
                 // Half a megabyte each, of which the socket takes a part; together more than lists may have on their way.
                 let page: [UInt8] = [0x0a, 1, 0, 0x12, 1, 0, 0x18, 0x7d]
                 var stalled: [RawConnection] = []
@@ -128,12 +133,7 @@ extension SystemTests {
             try await withTemporaryDirectory { directory in
                 let server = try await TestServer.drover(directory: directory)
                 let connection = try await server.connect()
-                for i in 0..<150 {
-                    var put = PBPutRequest()
-                    put.key = Data("p/\(i)".utf8)
-                    put.value = Data(repeating: 1, count: 4_000)
-                    let _: PBPutResponse = try await connection.unary("/etcdserverpb.KV/Put", put)
-                }
+                try await fill(connection, 150)
                 let list: [UInt8] = [0x0a, 1, 0, 0x12, 1, 0]
                 let raw = try RawConnection(port: server.port)
                 // The connection's window never closes, each stream's after 64 KiB.

@@ -11,8 +11,9 @@ public protocol DriverWriter: DriverView {
     /// batch numbered `batch` was committed by this instance, durably.
     func settle(batch: Int64) throws -> Bool
     /// One step of the sweep: removes a slice of what compaction has left behind, in a transaction of its own, and moves
-    /// `swept` at the end and, in a shared database, every ``SweepRule/markNanoseconds``. Where several instances serve the database it first waits, for at most ten seconds, until the
-    /// watches of all that live have passed what would be removed.
+    /// `swept` at the end and, in a shared database, now and then (``SweepCursor``). Where several instances serve the
+    /// database it first waits, for at most ten seconds, until the watches of all that live have passed what would be
+    /// removed.
     ///
     /// - Parameter position: how far this instance's watches are.
     func sweep(rows: Int, position: Int64) throws -> SweepStep

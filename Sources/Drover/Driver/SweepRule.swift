@@ -3,10 +3,6 @@
 /// A deletion at the mark itself stays until the next sweep, since watches may begin there. Source: etcd `mvcc/key_index.go`,
 /// `compact`.
 public struct SweepRule: Sendable {
-    /// How often a sweep of a shared database says how far it is, in nanoseconds: another instance takes over one that
-    /// has stood still for fifteen seconds.
-    public static let markNanoseconds: Int64 = 5_000_000_000
-
     private let swept: Int64
     /// The compaction mark: revisions before it are gone.
     public let compacted: Int64

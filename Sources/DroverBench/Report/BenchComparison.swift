@@ -38,11 +38,7 @@ public struct BenchComparison: Sendable {
         var lines: [Line] = []
         for old in before.measurements {
             guard let new = after.measurement(old.workload, old.target) else { continue }
-            func add(_ figure: String, isMoreBetter: Bool, _ value: @escaping (BenchReport.Round) -> Double?) {
-                let (a, b) = (old.rounds.compactMap(value), new.rounds.compactMap(value))
-                guard let before = old.median(value), let after = new.median(value), !a.isEmpty, !b.isEmpty else {
-                    return
-                }
+            func line(_ figure: String, _ before: Double, _ after: Double, _ verdict: Verdict) {
                 lines.append(
                     Line(
                         workload: old.workload,
@@ -50,9 +46,16 @@ public struct BenchComparison: Sendable {
                         figure: figure,
                         before: before,
                         after: after,
-                        verdict: Self.verdict(a, b, before, after, isMoreBetter: isMoreBetter)
+                        verdict: verdict
                     )
                 )
+            }
+            func add(_ figure: String, isMoreBetter: Bool, _ value: @escaping (BenchReport.Round) -> Double?) {
+                let (a, b) = (old.rounds.compactMap(value), new.rounds.compactMap(value))
+                guard let before = old.median(value), let after = new.median(value), !a.isEmpty, !b.isEmpty else {
+                    return
+                }
+                line(figure, before, after, Self.verdict(a, b, before, after, isMoreBetter: isMoreBetter))
             }
             for kind in old.kinds where new.kinds.contains(kind) {
                 add("\(kind) calls/s", isMoreBetter: kind != OperationKind.conflict.name) { $0.series[kind]?.rate }
@@ -69,29 +72,10 @@ public struct BenchComparison: Sendable {
             // Of these none is tolerated: any that was not there before is worse.
             for figure in Self.faults {
                 let (a, b) = (old.total(figure), new.total(figure))
-                if a == 0 && b == 0 { continue }
-                lines.append(
-                    Line(
-                        workload: old.workload,
-                        target: old.target,
-                        figure: figure,
-                        before: a,
-                        after: b,
-                        verdict: b > a ? .worse : b < a ? .better : .same
-                    )
-                )
+                if a > 0 || b > 0 { line(figure, a, b, b > a ? .worse : b < a ? .better : .same) }
             }
             if new.rounds.count < old.rounds.count, let reason = new.skipped {
-                lines.append(
-                    Line(
-                        workload: old.workload,
-                        target: old.target,
-                        figure: "rounds measured (\(reason))",
-                        before: Double(old.rounds.count),
-                        after: Double(new.rounds.count),
-                        verdict: .worse
-                    )
-                )
+                line("rounds measured (\(reason))", Double(old.rounds.count), Double(new.rounds.count), .worse)
             }
         }
         self.lines = lines

@@ -126,12 +126,11 @@ extension ServerView {
             let longest = places.count == 1 ? Int.max : longestOfMany
             for rows in try fetchEvents(Array(places.keys), longest: longest) {
                 while let row = rows.next() {
-                    for place in places[LogPosition(main: row.main, sub: row.sub)] ?? [] {
-                        if isWhole(row, true) {
-                            try body(place, row)
-                        } else {
-                            try lendWhole(row) { try body(place, $0) }
-                        }
+                    let places = places[LogPosition(main: row.main, sub: row.sub)] ?? []
+                    if isWhole(row, true) {
+                        for place in places { try body(place, row) }
+                    } else {
+                        try lendWhole(row) { row in for place in places { try body(place, row) } }
                     }
                 }
             }

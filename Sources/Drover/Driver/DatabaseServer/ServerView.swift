@@ -1,7 +1,8 @@
 /// A view on a connection to a database server: what it reads comes in windows of rows, each one round trip.
 ///
 /// A driver says how windows are asked for. What is the same for all is provided: the loop over them, values too long to
-/// come with others, keys whose newest event is too new for the revision asked for.
+/// come with others, keys whose newest event is too new for the revision asked for. What a driver's calls throw is a
+/// ``DriverFailure``, of kind `unavailable` where the connection was lost.
 public protocol ServerView: DriverView {
     associatedtype Connection: DatabaseConnection
     associatedtype Rows: FetchedRows
