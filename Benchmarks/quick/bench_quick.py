@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Drives drover and a real etcd in turn with the same frames and prints ratios.
 
-usage: bench_quick.py PATH_TO_DROVER [--backends sqlite,postgres,mysql] [--etcd PATH] [--rounds N] [--json FILE]
+usage: bench_quick.py PATH_TO_DROVER [--backends sqlite,postgres,mysql] [--etcd PATH] [--rounds N]
+           [--only PART_OF_A_NAME] [--json FILE]
 
 All serve on loopback with their data on the same disk, durable. h2load (Debian: nghttp2-client) sends one and the same
 call over and over; rounds alternate (A B C A B C), and the median of each is shown with its ratio to etcd's.

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What calls cost as a store grows: more keys, more revisions a key, deleted keys, more watches.
 
-usage: growth.py PATH_TO_DROVER [--backends sqlite,postgres,mysql] [--etcd PATH] [--keys 1000000] [--rounds N] [--only PART]
+usage: growth.py PATH_TO_DROVER [--backends sqlite,postgres,mysql] [--etcd PATH] [--keys 1000000] [--rounds N]
+           [--buffers MIB] [--only keys,revisions,tombstones,hot,watches,compaction,leases,large,big]
 
 Each figure is the time of a call in the large store over the time in the small one: 1.0 is no growth. Servers with the
 small and the large store take turns, 50 connections with 10 calls each. With --etcd, etcd's own growth is shown too.

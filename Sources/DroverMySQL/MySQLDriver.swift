@@ -37,11 +37,22 @@ public final class MySQLDriver: Driver, DriverProvider {
     // What a server does not know of these it refuses, and goes without: each of the two engines has some of its own.
     private static func settings(isolation: String) -> [String] {
         [
+            // Bytes are bytes: in some character sets of two bytes a letter, a backslash may be a letter's second half.
+            // The connection asks for it already, and a server may be told not to heed that.
+            "SET NAMES binary",
             "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
             "SET SESSION time_zone = '+00:00'",
             "SET SESSION autocommit = 1",
             // A wait is begun anew until the calls have waited for as long as etcd lets them.
             "SET SESSION innodb_lock_wait_timeout = 2",
+            "SET SESSION lock_wait_timeout = 2",
+            // Limits that the server has for applications: MariaDB's, and MySQL's.
+            "SET SESSION max_statement_time = 0",
+            "SET SESSION max_execution_time = 0",
+            // Of longer strings MariaDB would compare the first part only when it sorts or groups.
+            "SET SESSION max_sort_length = 4096",
+            // Sizes of tables as they are now, not as they were yesterday: MySQL's.
+            "SET SESSION information_schema_stats_expiry = 0",
             // A session that stops in the middle of a batch must not hold others up for long: MariaDB's.
             "SET SESSION idle_transaction_timeout = 4",
             // The length of a chain of events: MariaDB's, and MySQL's.
@@ -67,10 +78,13 @@ public final class MySQLDriver: Driver, DriverProvider {
         connection.connectedAt = known
         // The fence rests on it: without it a NULL in a NOT NULL column becomes 0.
         let mode = try connection.query(
-            "SELECT @@sql_mode LIKE '%STRICT_ALL_TABLES%', @@sql_mode LIKE '%NO_BACKSLASH%'"
+            "SELECT @@sql_mode LIKE '%STRICT_ALL_TABLES%', @@sql_mode LIKE '%NO_BACKSLASH%', @@character_set_client = 'binary'"
         )[0]!
         guard mode.next(), mode.integer(0) == 1, mode.integer(1) == 0 else {
             throw DriverFailure(.unavailable, "this server does not let a session turn strict mode on")
+        }
+        guard mode.integer(2) == 1 else {
+            throw DriverFailure(.unavailable, "this server does not let a session use the character set `binary`")
         }
         return connection
     }

@@ -49,7 +49,8 @@ final class MySQLResult {
                 break
             }
         }
-        return isNegative ? -value : value
+        // The smallest number has no counterpart.
+        return isNegative ? 0 &- value : value
     }
 
     func text(_ column: Int) -> String { String(decoding: bytes(column), as: UTF8.self) }

@@ -48,10 +48,14 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
     // The planner must not be led astray by fresh statistics, and a session that stops must not hold others up for long.
     // A wait for a lock is begun anew until the calls have waited for as long as etcd lets them.
     static let settings = [
+        // Limits of a role or database are for applications: a compaction, or a lease's renewal, must come to its end.
+        "SET statement_timeout = 0",
         "SET client_min_messages = warning", "SET enable_seqscan = off", "SET enable_hashjoin = off",
         "SET enable_mergejoin = off", "SET enable_bitmapscan = off", "SET enable_material = off", "SET jit = off",
         "SET plan_cache_mode = force_generic_plan", "SET lock_timeout = '2s'",
         "SET idle_in_transaction_session_timeout = '4s'", "SET max_parallel_workers_per_gather = 0",
+        // Which of these there are depends on the version.
+        "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout')",
         // A client whose packets are lost is noticed, and its locks are given up.
         "SET tcp_keepalives_idle = 2", "SET tcp_keepalives_interval = 1", "SET tcp_keepalives_count = 3",
         // Where the server's default lets a commit be forgotten, ours are not.

@@ -89,10 +89,9 @@ enum PostgreSQLSchema {
             do {
                 return try prepareOnce(connection)
             } catch let failure as DriverFailure {
-                // Two instances that start at once may both create: the second one finds the first one's tables. And a
-                // table may be in use for longer than locks are waited for.
-                let raced = [PGFailure.code("23505"), PGFailure.code("42P07")].contains(failure.engineCode)
-                guard raced || failure.kind == .conflict, attempt < 10 else { throw failure }
+                // Two instances that start at once may both create: the second one finds the first one's tables.
+                let raced = [PGFailure.code("23505"), PGFailure.code("42P07")]
+                guard raced.contains(failure.engineCode), attempt < 10 else { throw failure }
             }
         }
     }

@@ -66,6 +66,12 @@ struct ListGate {
         }
         connection.waitingLists.append(list)
         waiting += 1
+        // Those whose client has gone on without them wait for nothing.
+        if connection.waitingLists.count > 2 * connection.streams.count + 64 {
+            let before = connection.waitingLists.count
+            connection.waitingLists.removeAll { $0.isOver }
+            waiting -= before - connection.waitingLists.count
+        }
         takeTurn(connection)
         return false
     }

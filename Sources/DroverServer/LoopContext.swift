@@ -19,6 +19,8 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
     let access: AccessRules
     /// Who the clients of this loop are.
     let callers: CallerCache
+    /// Reads the revision of a shared database.
+    private(set) lazy var revisions = RevisionReader(self)
     /// Hashes passwords, for all loops.
     let passwords: PasswordWorker
     /// Nil when the backend is not embedded.
@@ -53,7 +55,8 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
         metrics: ServerMetrics,
         information: ServerInformation,
         downgrade: SharedDowngrade,
-        passwords: PasswordWorker
+        passwords: PasswordWorker,
+        tokenUses: TokenUses
     ) throws {
         self.loop = loop
         self.store = store
@@ -63,7 +66,7 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
         self.downgrade = downgrade
         self.passwords = passwords
         access = AccessRules(configuration)
-        callers = CallerCache(store, configuration.tokens)
+        callers = CallerCache(store, configuration.tokens, tokenUses)
         listGate = ListGate(configuration.limits)
         header = ResponseHeader(clusterID: store.clusterID, memberID: store.memberID)
         reader = try store.makeInlineReader()

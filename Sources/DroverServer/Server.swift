@@ -113,6 +113,7 @@ public final class Server: Sendable {
         )
         let downgrade = SharedDowngrade()
         let passwords = PasswordWorker()
+        let tokenUses = TokenUses()
         return try group.makeIterator().map { loop in
             try LoopContext(
                 loop: loop,
@@ -121,7 +122,8 @@ public final class Server: Sendable {
                 metrics: metrics,
                 information: information,
                 downgrade: downgrade,
-                passwords: passwords
+                passwords: passwords,
+                tokenUses: tokenUses
             )
         }
     }

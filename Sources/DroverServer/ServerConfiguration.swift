@@ -122,6 +122,6 @@ public struct ServerLimits: Sendable {
     /// Bytes of one part of a fragmented watch response, about.
     public var watchFragmentBytes = 1_572_864
 
-    /// The defaults, each named in docs/operations.md.
+    /// The defaults; those that a user may meet are named in docs/operations.md.
     public init() {}
 }

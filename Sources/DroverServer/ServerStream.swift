@@ -75,9 +75,11 @@ final class ServerStream {
     // MARK: - Replies
 
     /// Answers a unary call. `message` is sealed: prefix and protobuf.
-    func reply(_ message: ByteBuffer) {
+    ///
+    /// - Parameter isCommitted: whether it says that something was written, which must not be refused any more.
+    func reply(_ message: ByteBuffer, isCommitted: Bool = false) {
         if ended { return }
-        if case .http2(let connection, _) = transport, message.readableBytes > 4_096,
+        if !isCommitted, case .http2(let connection, _) = transport, message.readableBytes > 4_096,
             connection.queuedBytes > connection.limits.unreadReplyBytes
         {
             // The client sends and does not read: a reply of some size is not kept for it as well.

@@ -18,7 +18,10 @@ struct CheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
         abstract: "Look through a database for damage, while no server writes to it.",
-        discussion: "It changes nothing. The status is 1 when something is wrong."
+        discussion: """
+            It changes nothing but an older schema of a SQLite file, which it brings up to date. The status is 1 when \
+            something is wrong, and 2 when it could not look.
+            """
     )
 
     @Option(help: "The database, as for `drover serve`.")
@@ -34,10 +37,17 @@ struct CheckCommand: AsyncParsableCommand {
             #endif
             let driver = try OfflineCommand.driver(endpoint)
             defer { driver.close() }
-            let writer = try driver.openWriter()
-            defer { writer.close() }
-            var check = StoreCheck(try driver.openReader())
-            let report = try check.run()
+            // No server may have a file open meanwhile. Of a database server the writer would make what is missing.
+            let writer = driver.isShared ? nil : try driver.openWriter()
+            defer { writer?.close() }
+            let report: StoreCheck.Report
+            do {
+                var check = StoreCheck(try driver.openReader())
+                report = try check.run()
+            } catch  where driver.isShared {
+                FileHandles.standardError("the endpoint must name a database that this version of Drover has served\n")
+                throw error
+            }
             for finding in report.findings { FileHandles.standardOutput("\(finding)\n") }
             if report.hasMore { FileHandles.standardOutput("and more\n") }
             let looked =

@@ -136,4 +136,62 @@ struct FenceTests {
             }
         }
     }
+
+    @Test("a snapshot whose connection is lost is not gone on with on another", arguments: Backend.selected)
+    func lostSnapshot(backend: Backend) async throws {
+        guard let server = try backend.server() else { return }
+        try await withTemporaryDirectory { directory in
+            let driver = try backend.makeDriver(directory)
+            let writer = try driver.openWriter()
+            let reader = try driver.openReader()
+            _ = try reader.beginSnapshot()
+            #expect(try reader.leases().isEmpty)
+            let database = Engine.database(directory)
+            switch backend {
+            case .sqlite: break
+            case .postgres:
+                let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '\(database)'"
+                _ = try server.sql(sql, database: nil)
+            case .mariadb:
+                let sql = "SELECT id FROM information_schema.processlist WHERE db = '\(database)'"
+                for id in try server.sql(sql, database: nil).split(separator: "\n") {
+                    _ = try server.sql("KILL \(id)", database: nil)
+                }
+            }
+            #expect { try reader.leases() } throws: { ($0 as? DriverFailure)?.kind == .unavailable }
+            #expect { try reader.leases() } throws: { ($0 as? DriverFailure)?.kind == .unavailable }
+            reader.endSnapshot()
+            #expect(try reader.beginSnapshot().revision == 1)
+            #expect(try reader.leases().isEmpty)
+            reader.endSnapshot()
+            writer.close()
+            driver.close()
+        }
+    }
+
+    @Test("limits that a database sets for its applications' statements do not hold here", arguments: Backend.selected)
+    func statementTimeout(backend: Backend) async throws {
+        guard let server = try backend.server() else { return }
+        try await withTemporaryDirectory { directory in
+            let database = Engine.database(directory)
+            let store = try backend.open(directory)
+            for i in 0..<2_000 { try await store.put("s/\(i)", String(repeating: "v", count: 500)) }
+            await store.close()
+            switch backend {
+            case .sqlite: break
+            case .postgres:
+                _ = try server.sql("ALTER DATABASE \(database) SET statement_timeout = '3ms'", database: nil)
+            case .mariadb: _ = try server.sql("SET GLOBAL max_statement_time = 0.003", database: nil)
+            }
+            defer {
+                if backend == .mariadb { _ = try? server.sql("SET GLOBAL max_statement_time = 0", database: nil) }
+            }
+            let again = try backend.open(directory)
+            #expect(try await again.list(prefix: "s/").count == 2_000)
+            let operations = (0..<100).map { RequestOperation.put("s/\($0)", "w") }
+            #expect(try await again.txn(if: [], then: operations).succeeded)
+            try await again.compact(to: try await again.revision(), physical: true)
+            await again.close()
+        }
+    }
 }

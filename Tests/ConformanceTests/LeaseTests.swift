@@ -28,6 +28,26 @@ struct LeaseTests {
         }
     }
 
+    @Test("any number is an id: the smallest, and others below nothing", arguments: Backend.selected)
+    func extremeIDs(backend: Backend) async throws {
+        try await backend.withStore { store in
+            let ids = [Int64.min, -1, 1, .max]
+            for id in ids { #expect(try await store.grantLease(ttl: id == .min ? 2 : 60, id: id).id == id) }
+            try await store.put("extreme", "", lease: .min)
+            #expect(try await store.leases().sorted() == ids)
+            for id in ids { #expect(try await store.keepAlive(id) != nil) }
+            #expect(try await store.timeToLive(.min)?.granted == 2)
+            #expect(try await store.get("extreme")?.lease == .min)
+            // Its time comes to an end like any other's.
+            for _ in 0..<80 where try await store.get("extreme") != nil {
+                try await Task.sleep(nanoseconds: 100_000_000)
+            }
+            #expect(try await store.get("extreme") == nil)
+            #expect(try await store.leases().sorted() == [-1, 1, .max])
+            for id in ids.dropFirst() { try await store.revokeLease(id) }
+        }
+    }
+
     @Test("an expired lease deletes its keys in one revision of its own", arguments: Backend.selected)
     func expiring(backend: Backend) async throws {
         try await backend.withStore { store in

@@ -1,9 +1,16 @@
 import Drover
+import Synchronization
 import TestSupport
 import Testing
 
 @Suite("snapshots and compaction", .timeLimit(.minutes(10)))
 struct SnapshotTests {
+    private final class Flag: Sendable {
+        private let value = Atomic<Bool>(false)
+        var isSet: Bool { value.load(ordering: .acquiring) }
+        func set() { value.store(true, ordering: .releasing) }
+    }
+
     @Test("a list and a watch from its header miss nothing, under writes and compaction", arguments: Backend.selected)
     func listThenWatch(backend: Backend) async throws {
         try await backend.withStore { store in
@@ -81,6 +88,35 @@ struct SnapshotTests {
                     }
                 }
             }
+        }
+    }
+
+    @Test("a compaction of the newest revision ends while writers never rest", arguments: Backend.selected)
+    func compactionBesideWriters(backend: Backend) async throws {
+        try await backend.withStore { store in
+            let watch = try await store.watch(prefix: "b/")
+            let reader = Task { for try await _ in watch {} }
+            let isOver = Flag()
+            let writers = (0..<8).map { lane in
+                Task {
+                    while !isOver.isSet { try await store.put("b/\(lane)", "") }
+                }
+            }
+            // One that never ended would end when the writers do.
+            let end = Task {
+                try await Task.sleep(nanoseconds: 30_000_000_000)
+                isOver.set()
+            }
+            let start = ContinuousClock.now
+            for _ in 0..<20 {
+                try await Task.sleep(nanoseconds: 20_000_000)
+                try await store.compact(to: store.revision(), physical: true)
+            }
+            #expect(start.duration(to: .now) < .seconds(20))
+            end.cancel()
+            isOver.set()
+            for writer in writers { try await writer.value }
+            reader.cancel()
         }
     }
 

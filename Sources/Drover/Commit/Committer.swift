@@ -39,6 +39,8 @@ final class Committer: Sendable {
     private static let leastSweepNanoseconds: Int64 = 2_000_000
     /// How long after a batch somebody is taken to be writing, in nanoseconds.
     private static let busyNanoseconds: Int64 = 100_000_000
+    /// How long after a sweep that could not go on it is tried again, in nanoseconds.
+    private static let sweepPauseNanoseconds: Int64 = 200_000_000
 
     let queue: WriteQueue
     /// Rows of the sweep's next step, and of its next while somebody writes. Used on the committer's thread alone.
@@ -54,6 +56,7 @@ final class Committer: Sendable {
     private let logger: Logger
     /// Whether the sweep waits for other instances. Used on the committer's thread alone.
     private nonisolated(unsafe) var sweepWaits = false
+    private nonisolated(unsafe) var lastSweep = Int64.min / 2
     private let physicalWaiters = Mutex<[(target: Int64, call: WriteCall, reply: WriteReply)]>([])
 
     init(
@@ -82,7 +85,11 @@ final class Committer: Sendable {
         let loneCallSpin = sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 ? Self.loneCallSpinNanoseconds : 0
         var spin: Int64 = 0
         while true {
-            switch queue.next(sweepsFirst: sweepsFirst, idleAfterNanoseconds: 200_000_000, spinNanoseconds: spin) {
+            switch queue.next(
+                sweepsFirst: sweepsFirst,
+                idleAfterNanoseconds: Self.sweepPauseNanoseconds,
+                spinNanoseconds: spin
+            ) {
             case .calls(let calls):
                 spin = calls.count == 1 ? loneCallSpin : 0
                 let begun = Monotonic.now()
@@ -91,6 +98,8 @@ final class Committer: Sendable {
                 lastBatchNanoseconds = lastBatchEnd - begun
                 writer.upkeep(idle: false)
                 sweepsFirst = true
+                // Where writers never rest, what a sweep waits for has come about all the same.
+                if sweepWaits && lastBatchEnd - lastSweep > Self.sweepPauseNanoseconds { queue.requestSweep() }
             case .sweep:
                 sweep(writer)
                 sweepsFirst = false
@@ -198,7 +207,8 @@ final class Committer: Sendable {
             }
             taken += 1
             evaluator.isShared = true
-            if evaluator.rowsTouched > limits.sharedBatchRows { break }
+            // A batch is bounded by what it writes down, too: values that calls do not bring but leave as they are.
+            if evaluator.rowsTouched > limits.sharedBatchRows || evaluator.loadedBytes > limits.batchBytes { break }
         }
         try writer.stayActive()
         let changes = evaluator.changeSet()
@@ -301,6 +311,7 @@ final class Committer: Sendable {
 
     private func sweep(_ writer: any DriverWriter) {
         let started = Monotonic.now()
+        lastSweep = started
         let isBusy = started - lastBatchEnd < Self.busyNanoseconds
         let most =
             isBusy
@@ -323,7 +334,7 @@ final class Committer: Sendable {
             if isBusy { sweepRows.busy = next } else { sweepRows.calm = next }
             writer.upkeep(idle: false)
             if step != .finished {
-                // A sweep that waits is tried again when there is nothing else to do, a fifth of a second later.
+                // A sweep that waits is tried again a fifth of a second later.
                 if step == .more { queue.requestSweep() }
                 return
             }
@@ -337,7 +348,6 @@ final class Committer: Sendable {
         } catch {
             writer.rollback()
             if let failure = error as? DriverFailure, [.conflict, .unavailable, .noSpace].contains(failure.kind) {
-                // The next try is when there is nothing else to do.
                 sweepWaits = true
                 return
             }

@@ -65,6 +65,6 @@ public struct Limits: Sendable {
     /// The bytes of a list that are produced without a pass over its lengths.
     public var listBufferBytes = 1 << 20
 
-    /// The defaults, each named in docs/operations.md.
+    /// The defaults; those that a user may meet are named in docs/operations.md.
     public init() {}
 }

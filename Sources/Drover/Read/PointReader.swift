@@ -10,8 +10,6 @@ public struct PointCall: Sendable {
     public var token: UInt64
     /// On whose behalf it is made.
     public var caller: Caller
-    /// When it was queued, in nanoseconds of the monotonic clock.
-    var queuedAt: Int64 = 0
 
     /// A call from its parts.
     public init(key: Bytes, sink: any PointSink, token: UInt64, caller: Caller = .trusted) {
@@ -47,9 +45,11 @@ final class PointReader: Sendable {
     private let limits: Limits
     private let noticed: @Sendable (StoreMeta) -> Void
     private let system: @Sendable (StoreMeta, any DriverView) throws -> LoadedSystem?
-    // Set once, before the object is shared.
+    // Of the thread that opens the store until they are started.
+    private nonisolated(unsafe) var readers: [any DriverReader] = []
     private nonisolated(unsafe) var threads: [WorkerThread] = []
 
+    /// Opens the connections.
     init(
         driver: any Driver,
         limits: Limits,
@@ -59,23 +59,25 @@ final class PointReader: Sendable {
         self.limits = limits
         self.system = system
         self.noticed = noticed
-        for number in 0..<limits.pointThreads {
-            // Handed to its thread at once and used nowhere else.
-            nonisolated(unsafe) let reader = try driver.openReader()
+        for _ in 0..<limits.pointThreads { readers.append(try driver.openReader()) }
+    }
+
+    /// Starts the threads.
+    func start() {
+        for (number, reader) in readers.enumerated() {
+            // Handed to its thread and used nowhere else.
+            nonisolated(unsafe) let reader = reader
             threads.append(WorkerThread(name: "drover-point-\(number)") { [unowned self] in self.run(reader) })
         }
+        readers = []
     }
 
     /// Queues calls, or says why not.
     func submit(_ calls: [PointCall]) -> DroverError? {
-        let now = Monotonic.now()
         let refused = state.withLock { state -> DroverError? in
             if state.stopping { return DroverError(.stopped) }
             if state.calls.count + calls.count > limits.queuedReads { return DroverError(.tooManyRequests) }
-            for var call in calls {
-                call.queuedAt = now
-                state.calls.append(call)
-            }
+            state.calls.append(contentsOf: calls)
             return nil
         }
         if refused == nil { state.signal() }

@@ -11,6 +11,8 @@ struct RangeExecution {
     var compactedRevision: Int64
     var scan: Scan
     var count: Count
+    /// What the reply comes to, with what was there before.
+    var reply = ReplySize()
 
     /// Refuses revisions that lie ahead or behind the compaction mark. Reading exactly at the mark is allowed.
     static func check(revision: Int64, current: Int64, compacted: Int64) throws(DroverError) {
@@ -18,7 +20,7 @@ struct RangeExecution {
         if revision > 0 && revision < compacted { throw DroverError(.compacted) }
     }
 
-    func collect(_ request: RangeRequest) throws -> RangeResponse {
+    mutating func collect(_ request: RangeRequest) throws -> RangeResponse {
         try Self.check(revision: request.revision, current: currentRevision, compacted: compactedRevision)
         let at = request.revision <= 0 || request.revision == currentRevision ? nil : request.revision
         var response = RangeResponse(revision: currentRevision)
@@ -41,6 +43,7 @@ struct RangeExecution {
             seen += 1
             if request.admits(modRevision: row.main, createRevision: row.createRevision) {
                 response.kvs.append(row.keyValue())
+                try reply.add(row)
             }
             if seen >= ceiling {
                 cut = true
@@ -59,6 +62,7 @@ struct RangeExecution {
                 let single = KeyRange(lower: response.kvs[index].key, upper: .single)
                 try scan(single, at, true, 1) { row in
                     response.kvs[index].value = Bytes(row.value)
+                    try reply.add(row)
                     return false
                 }
             }

@@ -13,16 +13,24 @@ final class ReaderPool: Sendable {
 
     private let state = Condition(State())
     private let limit: Int
-    // Set once, before the pool is shared.
+    // Of the thread that opens the store until they are started.
+    private nonisolated(unsafe) var readers: [any DriverReader] = []
     private nonisolated(unsafe) var threads: [WorkerThread] = []
 
+    /// Opens the connections.
     init(driver: any Driver, count: Int, queueLimit: Int) throws {
         limit = queueLimit
-        for number in 0..<count {
-            // Handed to its thread at once and used nowhere else.
-            nonisolated(unsafe) let reader = try driver.openReader()
+        for _ in 0..<count { readers.append(try driver.openReader()) }
+    }
+
+    /// Starts the threads.
+    func start() {
+        for (number, reader) in readers.enumerated() {
+            // Handed to its thread and used nowhere else.
+            nonisolated(unsafe) let reader = reader
             threads.append(WorkerThread(name: "drover-read-\(number)") { [state] in Self.run(state, reader) })
         }
+        readers = []
     }
 
     private static func run(_ state: Condition<State>, _ reader: any DriverReader) {

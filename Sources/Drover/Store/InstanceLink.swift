@@ -125,7 +125,12 @@ final class InstanceLink: ReplySink {
                 // Somebody was in the way; the connection is as good as before.
                 usleep(20_000)
             } catch {
-                logger.debug("the link to the database failed; connecting anew", metadata: ["reason": "\(error)"])
+                // Until it is back, nothing of what others commit is seen, and no lease is renewed or ended here.
+                logger.log(
+                    level: failures == 0 ? .warning : .debug,
+                    "the link to the database failed; connecting anew",
+                    metadata: ["reason": "\(error)"]
+                )
                 needsRearm = true
                 failures += 1
                 // A renewal must not wait for longer than its client does.

@@ -90,7 +90,7 @@ extension Store {
         let meta = try reader.beginSnapshot()
         notice(meta)
         try authorize(meta, reader) { try $0.checkRead(request.range, caller) }
-        let execution = RangeExecution(
+        var execution = RangeExecution(
             currentRevision: meta.revision,
             compactedRevision: meta.compacted,
             scan: { try reader.scan($0, at: $1, values: $2, expecting: $3, $4) },

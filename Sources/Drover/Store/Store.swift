@@ -64,8 +64,8 @@ public final class Store: Sendable {
         self.limits = limits
         self.logger = logger
 
-        // Each connection is handed to its thread at once and used nowhere else.
-        nonisolated(unsafe) let writer = try driver.openWriter()
+        // Each connection is handed to its thread and used nowhere else. The threads start when nothing can fail any more.
+        nonisolated(unsafe) let writer = try Self.retrying { try driver.openWriter() }
         nonisolated(unsafe) let feedReader = try driver.openReader()
         readers = try ReaderPool(driver: driver, count: limits.readerThreads, queueLimit: limits.queuedReads)
 
@@ -123,6 +123,7 @@ public final class Store: Sendable {
         self.counts = counts
         self.feed = feed
         self.committer = committer
+        sizeWatch = try quota.bytes > 0 ? SizeWatch(quota, try driver.openReader()) : nil
         if let lessor {
             let housekeeper = Housekeeper(lessor: lessor, queue: queue, limits: limits)
             self.housekeeper = housekeeper
@@ -142,8 +143,6 @@ public final class Store: Sendable {
                 logger: logger,
                 noticed: { [readers] meta in system.notice(meta, readers) }
             )
-            nonisolated(unsafe) let connection = try driver.openLink()
-            try Self.describing { try Self.retrying { try link.prepare(connection) } }
             housekeeper = nil
             sharedLeases = leases
             points = try PointReader(
@@ -153,9 +152,13 @@ public final class Store: Sendable {
                 system: { try system.load($0, $1) }
             )
             self.link = link
+            nonisolated(unsafe) let connection = try driver.openLink()
+            try Self.describing { try Self.retrying { try link.prepare(connection) } }
+            points?.start()
             keeperThread = WorkerThread(name: "drover-link") { link.run(connection) }
         }
-        sizeWatch = try quota.bytes > 0 ? SizeWatch(quota, try driver.openReader(), logger: logger) : nil
+        readers.start()
+        sizeWatch?.start()
         writerThread = WorkerThread(name: "drover-commit") { committer.run(writer) }
         feedThread = WorkerThread(name: "drover-feed") { feed.run(feedReader) }
         if meta.swept < meta.compacted { queue.requestSweep() }
@@ -163,11 +166,15 @@ public final class Store: Sendable {
     }
 
     /// Tries again for a while what meets other writers.
-    private static func retrying(_ body: () throws -> Void) throws {
-        for attempt in 1... {
+    private static func retrying<R>(_ body: () throws -> R) throws -> R {
+        var attempt = 1
+        while true {
             do {
                 return try body()
-            } catch let failure as DriverFailure where failure.kind == .conflict && attempt < 20 {
+            } catch {
+                let failure = error as? DriverFailure ?? (error as? DroverError)?.cause as? DriverFailure
+                if failure?.kind != .conflict || attempt == 20 { throw error }
+                attempt += 1
                 usleep(UInt32.random(in: 5_000...100_000))
             }
         }

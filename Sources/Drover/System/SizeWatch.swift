@@ -1,19 +1,24 @@
-import Logging
-
 /// Measures the database now and then, for the quota.
 final class SizeWatch: Sendable {
     private static let round: Int64 = 1_000_000_000
 
     private let quota: Quota
     private let stopping = Condition(false)
-    // Set once, before the object is shared.
+    // Of the thread that opens the store until it is started.
+    private nonisolated(unsafe) var reader: (any DriverReader)?
     private nonisolated(unsafe) var thread: WorkerThread?
 
-    init(_ quota: Quota, _ reader: any DriverReader, logger: Logger) throws {
+    init(_ quota: Quota, _ reader: any DriverReader) throws {
         self.quota = quota
         quota.measured(try reader.size().total)
-        // Handed to its thread at once and used nowhere else.
-        nonisolated(unsafe) let reader = reader
+        self.reader = reader
+    }
+
+    /// Starts the thread.
+    func start() {
+        // Handed to its thread and used nowhere else.
+        nonisolated(unsafe) let reader = reader!
+        self.reader = nil
         thread = WorkerThread(name: "drover-size") { [unowned self] in self.run(reader) }
     }
 

@@ -52,6 +52,10 @@ struct TxnEvaluator {
     var isShared = false
     /// Rows the present call has touched.
     private(set) var rowsTouched = 0
+    /// Bytes of values that the batch writes anew as they were.
+    private(set) var loadedBytes = 0
+    /// What the present call's reply comes to.
+    private var reply = ReplySize()
     private var undo: [Undo] = []
     /// Events of the present call: the next one's place in the revision.
     private var subs: Int64 = 0
@@ -111,6 +115,7 @@ struct TxnEvaluator {
         undo.removeAll(keepingCapacity: true)
         subs = 0
         rowsTouched = 0
+        reply = ReplySize()
         let eventsBefore = events.count
         let dirtyBefore = dirty.count
         do {
@@ -324,7 +329,7 @@ extension TxnEvaluator {
                 try copy.scanNewest(range, values: values, body)
             }
         }
-        let execution = RangeExecution(currentRevision: visible, compactedRevision: compacted, scan: scan) {
+        var execution = RangeExecution(currentRevision: visible, compactedRevision: compacted, scan: scan) {
             range,
             at in
             var count: Int64 = 0
@@ -334,6 +339,8 @@ extension TxnEvaluator {
             }
             return count
         }
+        execution.reply = reply
+        defer { reply = execution.reply }
         return try execution.collect(request)
     }
 }
@@ -374,10 +381,14 @@ extension TxnEvaluator {
         var lease = request.lease
         if request.ignoresValue || request.ignoresLease {
             guard let old else { throw DroverError(.keyNotFound) }
-            if request.ignoresValue { value = try self.value(ofEntry: i) }
+            if request.ignoresValue {
+                value = try self.value(ofEntry: i)
+                loadedBytes += value.count
+            }
             if request.ignoresLease { lease = old.lease }
         }
         let previous = request.wantsPrevious ? try keyValue(ofEntry: i) : nil
+        if let previous { try reply.add(previous) }
         let main = revision + 1
         record(
             i,
@@ -405,11 +416,16 @@ extension TxnEvaluator {
             }
         } else {
             var rows: [(key: Bytes, state: KeyState)] = []
+            var size = reply
             try scanNewest(request.range, values: request.wantsPrevious) { row in
                 rows.append((Bytes(row.key), row.state()))
-                if request.wantsPrevious { previous.append(row.keyValue()) }
+                if request.wantsPrevious {
+                    previous.append(row.keyValue())
+                    try size.add(row)
+                }
                 return true
             }
+            reply = size
             found.reserveCapacity(rows.count)
             for (place, (key, state)) in rows.enumerated() {
                 found.append(index[key] ?? add(key, state))

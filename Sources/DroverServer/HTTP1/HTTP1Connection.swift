@@ -93,10 +93,21 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
             } else if let request = plain {
                 plain = nil
                 PlainRoutes.answer(request, loopContext, listener) { reply in
-                    self.sendPlain(status: reply.status, contentType: reply.contentType, reply.body)
+                    self.sendPlain(
+                        status: reply.status,
+                        contentType: reply.contentType,
+                        headOnly: request.isHead,
+                        reply.body
+                    )
                 }
             }
         }
+    }
+
+    /// A client that does not take what it is sent is not read from: each of its messages may bring more.
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        try? context.channel.syncOptions?.setOption(.autoRead, value: context.channel.isWritable)
+        context.fireChannelWritabilityChanged()
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -108,7 +119,13 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
 
     // MARK: - Replies
 
-    func sendPlain(status: Int, contentType: String, challenge: String? = nil, _ body: ByteBuffer) {
+    func sendPlain(
+        status: Int,
+        contentType: String,
+        challenge: String? = nil,
+        headOnly: Bool = false,
+        _ body: ByteBuffer
+    ) {
         guard let context else { return }
         var headers = HTTPHeaders()
         headers.add(name: "content-type", value: contentType)
@@ -118,7 +135,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
         addAccess(to: &headers)
         let head = HTTPResponseHead(version: .http1_1, status: .init(statusCode: status), headers: headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
-        context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+        if !headOnly { context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }
         endReply(context)
     }
 

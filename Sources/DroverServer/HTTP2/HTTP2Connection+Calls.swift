@@ -96,6 +96,7 @@ extension HTTP2Connection {
         let isPending = call.inbound != nil
         if var pending = call.inbound {
             call.inbound = nil
+            pending.discardTaken()
             pending.writeBuffer(&bytes)
             bytes = pending
         }
@@ -147,7 +148,13 @@ extension HTTP2Connection {
         }
         if let plain = stream.plain {
             return PlainRoutes.answer(plain, loopContext, listener) { reply in
-                self.sendPlain(stream, status: reply.status, contentType: reply.contentType, reply.body)
+                self.sendPlain(
+                    stream,
+                    status: reply.status,
+                    contentType: reply.contentType,
+                    headOnly: plain.isHead,
+                    reply.body
+                )
                 self.loopContext.flush()
             }
         }
@@ -183,10 +190,15 @@ extension HTTP2Connection {
         closeIfDone()
     }
 
+    /// Closes when no call is left and all replies are with the socket.
     func closeIfDone() {
-        if isClosing && streams.isEmpty {
-            flush()
-            context?.close(promise: nil)
+        guard isClosing, !isEnding, streams.isEmpty else { return }
+        flush()
+        // Where the socket takes no more now, this is called again when it does.
+        guard let context, out.readableBytes == 0 else { return }
+        isEnding = true
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).assumeIsolated().whenComplete { _ in
+            self.context?.close(promise: nil)
         }
     }
 

@@ -53,6 +53,7 @@ extension HTTP2Connection {
             flush()
             pump()
             loopContext.flush()
+            closeIfDone()
         }
         context.fireChannelWritabilityChanged()
     }
@@ -126,6 +127,7 @@ extension HTTP2Connection {
         status: Int,
         contentType: String,
         challenge: String? = nil,
+        headOnly: Bool = false,
         _ body: ByteBuffer
     ) {
         if stream.replyEnded { return }
@@ -136,6 +138,11 @@ extension HTTP2Connection {
             allowedOrigin: stream.allowedOrigin
         )
         if let challenge { block += HeaderBlock.literal("www-authenticate", challenge) }
+        // What needs no window does not wait for one.
+        if headOnly || body.readableBytes == 0 {
+            writeHeaders(stream.id, block, endStream: true)
+            return replyDidEnd(stream)
+        }
         writeHeaders(stream.id, block, endStream: false)
         enqueue(stream, .data(body, nil, endStream: true))
         pump()
@@ -186,7 +193,6 @@ extension HTTP2Connection {
             stream.isInPumpList = false
             // A stream without room is given its turn again when its window opens.
             if sendOne(stream), !stream.queue.isEmpty { enlist(stream) }
-            if sendWindow <= 0 && !hasFreeItem { break }
         }
         isPumping = false
         if out.readableBytes > 0 { loopContext.needsFlush(self) }
@@ -197,21 +203,25 @@ extension HTTP2Connection {
         for promise in done { promise.succeed() }
     }
 
+    /// The connection's window is open again: who waits for it has a turn before others.
+    func unblock() {
+        for stream in blocked.reversed() {
+            if stream.isUrgent { urgent.prepend(stream) } else { bulk.prepend(stream) }
+        }
+        blocked = []
+    }
+
+    /// The stream waits for the connection's window, and keeps its place in the turn.
+    private func block(_ stream: HTTP2Stream) {
+        stream.isInPumpList = true
+        blocked.append(stream)
+        // Those that were reset meanwhile wait for nothing.
+        if blocked.count > 2 * streams.count + 64 { blocked.removeAll { $0.replyEnded } }
+    }
+
     /// Begins lists that have waited for what came before them to be sent.
     func beginWaitingLists() {
         loopContext.beginWaitingLists(self)
-    }
-
-    /// Whether a stream in turn has something to send that needs no window.
-    private var hasFreeItem: Bool {
-        for stream in urgent + bulk {
-            switch stream.queue.first {
-            case .trailers?: return true
-            case .data(let bytes, _, _)? where bytes.readableBytes == 0: return true
-            default: continue
-            }
-        }
-        return false
     }
 
     /// Sends the stream's next frame; false when it has no room.
@@ -226,11 +236,11 @@ extension HTTP2Connection {
         case .data(var bytes, let promise, let endStream):
             let room = min(stream.sendWindow, sendWindow, HTTP2Frame.maximumPayload)
             if bytes.readableBytes > 0 && room <= 0 {
-                // The connection's window opens for all: keep the place in the turn.
-                if stream.sendWindow > 0 { enlist(stream) }
+                if stream.sendWindow > 0 { block(stream) }
                 return false
             }
-            let length = min(room, bytes.readableBytes)
+            // Windows may be below nothing, since the client may take back what it has given (RFC 9113, 6.9.2).
+            let length = max(0, min(room, bytes.readableBytes))
             let isLast = length == bytes.readableBytes
             stream.sendWindow -= length
             sendWindow -= length

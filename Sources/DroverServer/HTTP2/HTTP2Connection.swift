@@ -21,6 +21,8 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     var streams: [UInt32: HTTP2Stream] = [:]
     var isInFlushList = false
     var isClosing = false
+    /// Whether the connection closes with what has been written last.
+    var isEnding = false
 
     // Inbound.
     private var pendingBytes: ByteBuffer?
@@ -42,6 +44,8 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     var initialSendWindow = 65_535
     var urgent: Deque<HTTP2Stream> = []
     var bulk: Deque<HTTP2Stream> = []
+    /// Streams that wait for the connection's window.
+    var blocked: [HTTP2Stream] = []
     var sent: [EventLoopPromise<Void>] = []
     var queuedBytes = 0 {
         didSet { loopContext.listGate.queuedBytesChanged(by: queuedBytes - oldValue) }
@@ -97,6 +101,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
         streams = [:]
         urgent = []
         bulk = []
+        blocked = []
         for stream in open { drop(stream) }
         loopContext.listGate.forget(self)
         beginWaitingLists()
@@ -299,6 +304,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
             guard increment > 0 else { throw .protocolError }
             sendWindow += increment
             guard sendWindow <= 0x7fff_ffff else { throw .flowControlError }
+            if sendWindow > 0 { unblock() }
         } else {
             guard head.stream <= highestStream else { throw .protocolError }
             guard let stream = streams[head.stream] else { return }

@@ -9,6 +9,7 @@ enum GatewayRequest {
         if var pending = stream.inbound {
             // Taken out, since a buffer that two hold would be copied with every frame.
             stream.inbound = nil
+            pending.discardTaken()
             pending.writeBuffer(&bytes)
             stream.inbound = pending
         } else {
@@ -55,9 +56,19 @@ enum GatewayRequest {
             let length = stream.splitter.firstDocument(inbound.readableBytesView)
         {
             let document = inbound.readSlice(length: length)!
-            stream.inbound = inbound.readableBytes > 0 ? inbound : nil
+            // A line's end alone is not kept.
+            let isOver = inbound.readableBytes < 16 && !inbound.readableBytesView.contains { $0 > 0x20 }
+            stream.inbound = isOver ? nil : inbound
             dispatch(stream, document)
         }
+    }
+}
+
+extension ByteBuffer {
+    /// Gives the room of what has been read back, now and then: a buffer that always holds a part of the next message
+    /// would otherwise grow by all that was ever received.
+    mutating func discardTaken() {
+        if readerIndex > 64 << 10 { discardReadBytes() }
     }
 }
 

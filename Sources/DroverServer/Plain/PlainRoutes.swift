@@ -12,6 +12,9 @@ struct PlainRequest {
 
     var path: Substring { target.prefix { $0 != "?" } }
 
+    /// Whether the reply must have no body (RFC 9110, 9.3.2).
+    var isHead: Bool { method == "HEAD" }
+
     /// The values of a query parameter.
     func values(_ name: String) -> [String] {
         guard let mark = target.firstIndex(of: "?") else { return [] }

@@ -139,7 +139,7 @@ enum KVService {
                 ResponseEncoder.appendLease(header, revision, id: lease.id, ttl: lease.grantedTTL, to: &buffer)
             }
             MessageBuffer.seal(&buffer)
-            stream.reply(buffer)
+            stream.reply(buffer, isCommitted: true)
         }
     }
 

@@ -97,20 +97,12 @@ final class LeaseKeepAliveStream: StreamSession {
             }
             return
         }
-        let bound = NIOLoopBound(self, eventLoop: context.loop)
-        let context = context
-        let refused = context.store.read { reader in
-            let revision = Result { try reader.beginSnapshot().revision }
-            reader.endSnapshot()
-            context.loop.execute {
-                switch revision {
-                case .success(let revision): bound.value.renew(id, revision)
-                case .failure(let error): bound.value.fail(error)
-                }
-                context.flush()
+        context.revisions.read { revision in
+            switch revision {
+            case .success(let revision): self.renew(id, revision)
+            case .failure(let error): self.fail(error)
             }
         }
-        if let refused { stream.fail(refused) }
     }
 
     private func fail(_ error: any Error) {

@@ -42,6 +42,9 @@ final class RangeStreamer: @unchecked Sendable {
         var isOnly: Bool
     }
 
+    /// Whether nobody waits for the list any more.
+    var isOver: Bool { stream.value.ended }
+
     init(_ stream: ServerStream, _ request: RangeRequest) {
         self.stream = NIOLoopBound(stream, eventLoop: stream.context.loop)
         self.request = request

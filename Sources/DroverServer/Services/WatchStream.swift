@@ -100,7 +100,10 @@ final class WatchStream: StreamSession {
     }
 
     private func send(_ list: EventList, _ withPrevious: Bool, _ delivery: WatchDelivery) {
-        if fragmenting.contains(delivery.id) { return sendFragments(list.events, withPrevious, delivery) }
+        let isFragmenting = fragmenting.contains(delivery.id)
+        if isFragmenting || list.footprint > context.configuration.limits.watchFragmentBytes {
+            return sendParts(list.events, withPrevious, delivery, fragments: isFragmenting)
+        }
         func append(_ events: [SharedEvent], to buffer: inout ByteBuffer) {
             for shared in events {
                 ResponseEncoder.appendWatchEvent(shared.event, withPrevious: withPrevious, to: &buffer)
@@ -122,28 +125,42 @@ final class WatchStream: StreamSession {
         send(&buffer, footprint: delivery.footprint)
     }
 
-    private func sendFragments(_ events: [SharedEvent], _ withPrevious: Bool, _ delivery: WatchDelivery) {
+    /// Sends events as several responses: fragments where the client knows those; else each of whole revisions, since many
+    /// clients take no message longer than 4 MiB, and etcd sends them little more than a revision at once.
+    private func sendParts(
+        _ events: [SharedEvent],
+        _ withPrevious: Bool,
+        _ delivery: WatchDelivery,
+        fragments: Bool
+    ) {
         let encoded = events.map { $0.encoded(withPrevious: withPrevious, ResponseEncoder.watchEvent) }
         let limit = context.configuration.limits.watchFragmentBytes
         var start = 0
         while start < encoded.count {
             var end = start
             var bytes = 0
-            while end < encoded.count && (end == start || bytes + encoded[end].count <= limit) {
+            while end < encoded.count,
+                end == start || bytes + encoded[end].count <= limit
+                    || !fragments && events[end].event.kv.modRevision == events[end - 1].event.kv.modRevision
+            {
                 bytes += encoded[end].count
                 end += 1
             }
+            let isLast = end == encoded.count
             var buffer = MessageBuffer.make(stream.allocator, capacity: bytes + 64)
+            // A client that goes on from the header's revision must not miss what comes next.
+            let revision =
+                isLast || fragments ? delivery.revision : events[end - 1].event.kv.modRevision
             ResponseEncoder.appendWatch(
                 context.header,
-                revision: delivery.revision,
+                revision: revision,
                 id: delivery.id,
-                fragment: end < encoded.count,
+                fragment: fragments && !isLast,
                 to: &buffer
             )
             for event in encoded[start..<end] { buffer.writeBytes(event) }
             // The footprint is given back with the last part.
-            send(&buffer, footprint: end == encoded.count ? delivery.footprint : 0)
+            send(&buffer, footprint: isLast ? delivery.footprint : 0)
             start = end
         }
     }

@@ -10,8 +10,8 @@ extension SystemTests {
     ///
     /// What is left out, each a difference between etcd's own versions that a row of the semantics decides: members and
     /// cluster ids, raft terms, the ids of leases that the server chooses (none is asked for here), the order of equal
-    /// keys in a sorted reply (etcd's sort is not stable), negative start revisions of watches (row W4, since 3.6.6),
-    /// and what 3.4 answers to a nested transaction's read at a revision (row X12, fixed in 3.7).
+    /// keys in a sorted reply (etcd's sort is not stable), negative start revisions of watches (refused since 3.6.6),
+    /// and what 3.4 answers to a nested transaction's read at a revision (fixed in 3.7).
     @Suite("etcd as oracle")
     struct Oracle {
         enum Form: String, Sendable {

@@ -10,14 +10,17 @@ import Synchronization
 
 /// Whether a database server could be reached lately, for its driver's readers.
 ///
-/// A server that restarts is waited for; one that stays away is asked once by each read, which then fails, so that no
-/// read waits for another.
+/// A server that restarts is waited for; one that stays away is asked by one read at a time, while others fail with what
+/// was found last, so that no read waits for another.
 public final class Availability: Sendable {
     private static let longestPause: UInt32 = 200_000
 
     /// When it was first found to be away, in nanoseconds of the monotonic clock; 0 while it is there.
     private let awaySince = Atomic<Int64>(0)
     private let patience: Int64
+    /// Whether a read is finding out if a server that has stayed away is there again.
+    private let isAsking = Atomic<Bool>(false)
+    private let lastFailure = Mutex<DriverFailure?>(nil)
 
     /// - Parameter patience: seconds that reads wait for a server that has gone away.
     public init(patience: Double = 5) {
@@ -26,6 +29,18 @@ public final class Availability: Sendable {
 
     /// Runs `body`, again after a pause when it fails because the server is away.
     public func run<R>(_ body: () throws -> R) throws -> R {
+        let begun = Monotonic.now()
+        let away = awaySince.load(ordering: .relaxed)
+        if away == 0 || begun - away <= patience { return try keepTrying(body, since: begun) }
+        if isAsking.exchange(true, ordering: .acquiring) {
+            if let failure = lastFailure.withLock({ $0 }) { throw failure }
+            return try keepTrying(body, since: begun)
+        }
+        defer { isAsking.store(false, ordering: .releasing) }
+        return try keepTrying(body, since: begun)
+    }
+
+    private func keepTrying<R>(_ body: () throws -> R, since begun: Int64) throws -> R {
         var pause: UInt32 = 10_000
         while true {
             do {
@@ -35,7 +50,11 @@ public final class Availability: Sendable {
             } catch let failure as DriverFailure where failure.kind == .unavailable {
                 let now = Monotonic.now()
                 let since = awaySince.compareExchange(expected: 0, desired: now, ordering: .relaxed)
-                if now - (since.exchanged ? now : since.original) > patience { throw failure }
+                // Others may be well served meanwhile: what fails here alone is not tried for ever either.
+                if now - (since.exchanged ? now : since.original) > patience || now - begun > patience {
+                    lastFailure.withLock { $0 = failure }
+                    throw failure
+                }
                 usleep(pause)
                 pause = min(pause * 2, Self.longestPause)
             }

@@ -30,8 +30,10 @@ public final class ReaderConnection<View: ServerView> {
     }
 
     /// Runs what begins a read; a connection that turns out to be lost is made anew, since nothing has been read yet.
+    /// Within a snapshot it is not: another would show another state.
     public func begin<R>(_ body: (View) throws -> R) throws -> R {
-        try availability.run {
+        if inSnapshot { return try body(inside()) }
+        return try availability.run {
             let view = try current()
             do {
                 return try body(view)
@@ -52,7 +54,8 @@ public final class ReaderConnection<View: ServerView> {
     }
 
     func beginSnapshot() throws -> StoreMeta {
-        try begin { view in
+        endSnapshot()
+        return try begin { view in
             let floor = try view.history.floor()
             inSnapshot = true
             do {
@@ -67,8 +70,9 @@ public final class ReaderConnection<View: ServerView> {
     }
 
     func endSnapshot() {
-        guard inSnapshot, let view else { return }
+        guard inSnapshot else { return }
         inSnapshot = false
+        guard let view else { return }
         if view.connection.isBroken { return }
         do { try view.closeSnapshot() } catch { self.view = nil }
     }

@@ -1,0 +1,227 @@
+import DroverClient
+import EtcdAPI
+import Foundation
+import NIOCore
+import TestSupport
+import Testing
+
+@testable import DroverServer
+
+@Suite("flow control, whatever a client does with its windows", .serialized, .timeLimit(.minutes(2)))
+struct FlowControlTests {
+    private typealias Frame = (kind: UInt8, flags: UInt8, stream: UInt32, payload: [UInt8])
+
+    private func number(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(value >> (24 - 8 * $0) & 255) } }
+
+    /// SETTINGS with the initial window of streams.
+    private func initialWindow(_ bytes: UInt32) -> [UInt8] { Frames.frame(4, 0, 0, [0, 4] + number(bytes)) }
+
+    private func windowUpdate(_ stream: UInt32, _ bytes: UInt32) -> [UInt8] {
+        Frames.frame(8, 0, stream, number(bytes))
+    }
+
+    private func has(_ bytes: [UInt8], _ isWanted: (Frame) -> Bool) -> Bool {
+        Frames.parse(bytes).contains(where: isWanted)
+    }
+
+    private func json(_ path: String, method: String = "POST") -> [UInt8] {
+        Frames.literal(":method", method) + Frames.literal(":scheme", "http") + Frames.literal(":path", path)
+            + Frames.literal(":authority", "x") + Frames.literal("content-type", "application/json")
+    }
+
+    private func message(_ bytes: [UInt8]) -> [UInt8] {
+        let length = bytes.count
+        return [0, 0, UInt8(length >> 16 & 255), UInt8(length >> 8 & 255), UInt8(length & 255)] + bytes
+    }
+
+    private func residentBytes() -> Int {
+        let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
+        return text.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 * 4_096 } ?? 0
+    }
+
+    private func put(_ connection: EtcdConnection, _ key: String, _ bytes: Int) async throws {
+        let request = PBPutRequest.with {
+            $0.key = Data(key.utf8)
+            $0.value = Data(repeating: 120, count: bytes)
+        }
+        let _: PBPutResponse = try await connection.unary("/etcdserverpb.KV/Put", request)
+    }
+
+    @Test("a window that is taken back below nothing does not keep a reply from its end")
+    func windowTakenBack() async throws {
+        try await withServer { _, port in
+            let raw = try RawConnection(port: port)
+            raw.send(Frames.hello + Frames.frame(1, 4, 1, json("/v3/lease/keepalive")))
+            raw.send(Frames.frame(0, 0, 1, Array(#"{"ID":"1"}"#.utf8)))
+            var seen = raw.receive { has($0) { $0.kind == 0 && !$0.payload.isEmpty } }
+            #expect(has(seen) { $0.kind == 0 && !$0.payload.isEmpty })
+            raw.send(initialWindow(0) + Frames.frame(0, 1, 1, []))
+            seen = raw.receive { has($0) { $0.kind == 0 && $0.flags & 1 == 1 } }
+            #expect(has(seen) { $0.kind == 0 && $0.flags & 1 == 1 && $0.stream == 1 && $0.payload.isEmpty })
+            raw.send(Frames.frame(6, 0, 0, [1, 2, 3, 4, 5, 6, 7, 8]))
+            #expect(has(raw.receive { has($0) { $0.kind == 6 } }) { $0.kind == 6 && $0.flags == 1 })
+        }
+    }
+
+    @Test("where the connection's window is used up, what needs none goes on, and the rest comes when it opens")
+    func blockedConnection() async throws {
+        try await withServer { _, port in
+            let raw = try RawConnection(port: port)
+            let create = try PBWatchRequest.with { $0.createRequest.key = Data("w".utf8) }.serializedBytes() as [UInt8]
+            raw.send(Frames.hello + initialWindow(0x7fff_ffff))
+            raw.send(Frames.frame(1, 4, 1, Frames.request("/etcdserverpb.Watch/Watch")))
+            raw.send(Frames.frame(0, 0, 1, message(create)))
+            var seen = raw.receive { has($0) { $0.kind == 0 } }
+            let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
+            for _ in 0..<40 { try await put(connection, "w", 4_000) }
+            // The same loop may serve both: a stream's end that has no bytes, and a page's preflight.
+            raw.send(Frames.frame(1, 5, 3, json("/v3/lease/keepalive")))
+            raw.send(Frames.frame(1, 5, 5, json("/", method: "OPTIONS")))
+            seen += raw.receive { bytes in
+                [3, 5].allSatisfy { stream in has(bytes) { $0.stream == stream && $0.flags & 1 == 1 } }
+            }
+            for stream in [3, 5] as [UInt32] { #expect(has(seen) { $0.stream == stream && $0.flags & 1 == 1 }) }
+            func data(_ bytes: [UInt8]) -> Int {
+                Frames.parse(bytes).reduce(0) { $0 + ($1.kind == 0 ? $1.payload.count : 0) }
+            }
+            #expect(data(seen) <= 65_535)
+            try await put(connection, "other", 1)
+            raw.send(windowUpdate(0, 1 << 24))
+            seen += raw.receive { data(seen) + data($0) > 160_000 }
+            #expect(data(seen) > 160_000)
+            await connection.close()
+        }
+    }
+
+    @Test("messages that never end with a frame do not fill memory, in either form")
+    func splitMessages() async throws {
+        try await withServer { _, port in
+            let before = residentBytes()
+            // A field that nobody knows.
+            let one = message([122, 0x80, 0x7d] + [UInt8](repeating: 7, count: 16_000))
+            let wire = try RawConnection(port: port)
+            wire.send(Frames.hello + Frames.frame(1, 4, 1, Frames.request("/etcdserverpb.Watch/Watch")))
+            wire.send(Frames.frame(0, 0, 1, Array(one.prefix(1))))
+            let shifted = Frames.frame(0, 0, 1, Array(one.dropFirst() + one.prefix(1)))
+            for _ in 0..<12_000 where !wire.send(shifted) { break }
+            wire.send(Frames.frame(6, 0, 0, [1, 2, 3, 4, 5, 6, 7, 8]))
+            #expect(has(wire.receive { has($0) { $0.kind == 6 } }) { $0.kind == 6 })
+            let lines = try RawConnection(port: port)
+            lines.send(Frames.hello + initialWindow(0x7fff_ffff) + windowUpdate(0, 0x7fff_0000))
+            lines.send(Frames.frame(1, 4, 1, json("/v3/watch")))
+            let line = Array(#"{"create_request":{"key":"\#(String(repeating: "A", count: 16_000))"#.utf8)
+            for _ in 0..<3_000 where !lines.send(Frames.frame(0, 0, 1, line + Array("\"},\"x\":1\n}\n".utf8))) { break }
+            lines.send(Frames.frame(6, 0, 0, [1, 2, 3, 4, 5, 6, 7, 8]))
+            #expect(has(lines.receive { has($0) { $0.kind == 6 } }) { $0.kind == 6 })
+            #expect(residentBytes() - before < 96 << 20)
+        }
+    }
+
+    @Test("a client of HTTP/1.1 that asks and does not read is not read from")
+    func unreadAnswers() async throws {
+        try await withServer { _, port in
+            let raw = try RawConnection(port: port)
+            raw.send(Array("POST /v3/lease/keepalive HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n".utf8))
+            let asks = Array(String(repeating: #"{"ID":"1"}"#, count: 100).utf8)
+            let piece = Array("3e8\r\n".utf8) + asks + Array("\r\n".utf8)
+            raw.isNonblocking = true
+            var taken = 0
+            for _ in 0..<100 {
+                while taken < 40 << 20, raw.send(piece) { taken += piece.count }
+                try await Task.sleep(nanoseconds: 10_000_000)
+            }
+            #expect(taken < 40 << 20, "all of \(taken) bytes were taken, with replies of ten times as many")
+        }
+    }
+
+    @Test("a long reply on its way when the server shuts down comes whole")
+    func drain() async throws {
+        try await withServer({ $0.shutdownGraceSeconds = 20 }) { server, port in
+            let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
+            for i in 0..<24 { try await put(connection, "d/\(i)", 1 << 20) }
+            await connection.close()
+            let raw = try RawConnection(port: port)
+            let all = PBRangeRequest.with {
+                $0.key = Data("d/".utf8)
+                $0.rangeEnd = Data("d0".utf8)
+            }
+            raw.send(Frames.hello + initialWindow(0x7fff_ffff) + windowUpdate(0, 0x7fff_0000))
+            raw.send(Frames.call(1, "/etcdserverpb.KV/Range", try all.serializedBytes()))
+            try await Task.sleep(nanoseconds: 500_000_000)
+            async let down: Void = server.shutDown()
+            try await Task.sleep(nanoseconds: 500_000_000)
+            let frames = Frames.parse(raw.receive())
+            let bytes = frames.reduce(0) { $0 + ($1.kind == 0 ? $1.payload.count : 0) }
+            #expect(bytes > 24 << 20, "\(bytes) bytes")
+            #expect(frames.contains { $0.kind == 1 && $0.stream == 1 && $0.flags & 1 == 1 }, "there is no end")
+            await down
+        }
+    }
+
+    @Test("a reply to HEAD has no body, and the next one on its connection is whole")
+    func head() async throws {
+        try await withServer { _, port in
+            let raw = try RawConnection(port: port)
+            raw.send(Array("HEAD /nowhere HTTP/1.1\r\nhost: x\r\n\r\nGET /version HTTP/1.1\r\nhost: x\r\n\r\n".utf8))
+            let text = String(
+                decoding: raw.receive { String(decoding: $0, as: UTF8.self).contains("etcdserver") },
+                as: UTF8.self
+            )
+            let parts = text.split(separator: "\r\n\r\n").map { $0.prefix(12) }
+            #expect(
+                parts.count == 3 && parts[0].hasPrefix("HTTP/1.1 404") && parts[1].hasPrefix("HTTP/1.1 200"),
+                "\(text)"
+            )
+            let frames = try RawConnection(port: port)
+            frames.send(Frames.hello + Frames.frame(1, 5, 1, json("/health", method: "HEAD")))
+            let seen = frames.receive { has($0) { $0.stream == 1 && $0.flags & 1 == 1 } }
+            #expect(has(seen) { $0.kind == 1 && $0.stream == 1 && $0.flags & 1 == 1 })
+            #expect(!has(seen) { $0.kind == 0 })
+        }
+    }
+
+    @Test("a watch far behind gets messages that any client takes, of whole revisions, in order")
+    func longCatchUp() async throws {
+        try await withServer { _, port in
+            let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
+            var events = 0
+            for i in 0..<800 {
+                let txn = PBTxnRequest.with { txn in
+                    txn.success = (0..<(i % 100 == 0 ? 100 : 1)).map { place in
+                        PBRequestOp.with {
+                            $0.requestPut.key = Data("c/\(place)".utf8)
+                            $0.requestPut.value = Data(repeating: UInt8(i & 255), count: 8_000)
+                        }
+                    }
+                    events += txn.success.count
+                }
+                let _: PBTxnResponse = try await connection.unary("/etcdserverpb.KV/Txn", txn)
+            }
+            let call = try await connection.open("/etcdserverpb.Watch/Watch")
+            try await call.send(
+                PBWatchRequest.with {
+                    $0.createRequest.key = Data("c/".utf8)
+                    $0.createRequest.rangeEnd = Data("c0".utf8)
+                    $0.createRequest.startRevision = 2
+                }
+            )
+            var last: Int64 = 1
+            var seen = 0
+            for try await message in call.messages {
+                #expect(message.readableBytes < 4 << 20)
+                let response = try PBWatchResponse(serializedBytes: Array(message.readableBytesView))
+                #expect(!response.fragment)
+                if response.events.isEmpty { continue }
+                let revisions = response.events.map(\.kv.modRevision)
+                // The next response begins with another revision, and the header does not run ahead of what was sent.
+                #expect(revisions[0] == last + 1 && revisions == revisions.sorted())
+                last = revisions.last!
+                seen += revisions.count
+                #expect(response.header.revision == last || seen == events)
+                if seen == events { break }
+            }
+            #expect(seen == events && last == 801)
+            await connection.close()
+        }
+    }
+}
