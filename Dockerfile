@@ -6,7 +6,7 @@ COPY . .
 RUN make release
 
 FROM debian:bookworm-slim
-RUN apt-get update && apt-get install -y --no-install-recommends libsqlite3-0 libpq5 libmariadb3 zlib1g libstdc++6 curl \
+RUN apt-get update && apt-get install -y --no-install-recommends libsqlite3-0 libpq5 libmariadb3 zlib1g libstdc++6 ca-certificates curl \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --create-home --home-dir /var/lib/drover drover
 COPY --from=build /drover/release/drover /usr/local/bin/drover

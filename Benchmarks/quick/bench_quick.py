@@ -12,6 +12,7 @@ import argparse
 import concurrent.futures
 import json
 import os
+import re
 import shutil
 import statistics
 import struct
@@ -102,6 +103,11 @@ def load(port, path, message, connections, streams, calls, directory):
             rate = float(line.split(",")[1].split()[0])
         if line.startswith("requests:") and f"{calls} succeeded" not in line:
             sys.exit(f"calls failed: {line}")
+        # An error of the wire form is a success of HTTP: it has trailers and no message.
+        if line.startswith("traffic:"):
+            data = int(re.search(r"\((\d+)\) data", line).group(1))
+            if data < calls * 5:
+                sys.exit(f"calls were answered with errors: {line}")
     return rate
 
 

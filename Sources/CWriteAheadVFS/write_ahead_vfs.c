@@ -165,6 +165,8 @@ static int x_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int flags
     }
     /* Another file system's files are its own affair: a test's faults, for one, must be met. */
     if (file->gathered && strcmp(real->zName, "unix") == 0) file->synced_fd = open(path, O_WRONLY | O_CLOEXEC);
+    /* The first sync of a log is SQLite's own, which syncs its directory as well. */
+    file->is_dirty = 1;
     file->base.pMethods = &methods;
     return SQLITE_OK;
 }

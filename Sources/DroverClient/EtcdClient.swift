@@ -49,6 +49,12 @@ public final class EtcdClient: Sendable {
                     timeout: configuration.dialTimeout
                 )
                 let client = EtcdClient(endpoint, connection, configuration)
+                // A server that takes connections and says nothing is given up like one that does not take them.
+                let limit = Task {
+                    try await Task.sleep(nanoseconds: UInt64(max(0, configuration.dialTimeout.nanoseconds)))
+                    await client.close()
+                }
+                defer { limit.cancel() }
                 do {
                     try await client.logIn()
                 } catch {

@@ -148,12 +148,21 @@ enum PostgreSQLSchema {
         if present < version { try migrate(connection, from: present) }
     }
 
+    /// What engines that speak PostgreSQL's protocol and have no locks of tables say: not supported, or a syntax error.
+    private static let withoutTableLocks = [PGFailure.code("0A000"), PGFailure.code("42601")]
+
     private static func migrate(_ connection: PGConnection, from present: Int64) throws {
         do {
             _ = try connection.query("BEGIN")
             // One at a time: the others find it done. Who has the row alone and then wants the table would wait for all
             // who wait for the row.
-            _ = try connection.query("LOCK TABLE drover_meta IN ACCESS EXCLUSIVE MODE")
+            do {
+                _ = try connection.query("LOCK TABLE drover_meta IN ACCESS EXCLUSIVE MODE")
+            } catch let failure as DriverFailure where withoutTableLocks.contains(failure.engineCode) {
+                _ = try connection.query("ROLLBACK")
+                _ = try connection.query("BEGIN")
+                _ = try connection.query("SELECT 1 FROM drover_meta WHERE id = 1 FOR UPDATE")
+            }
             for statement in migrations.dropFirst(Int(present) - 1).joined() { _ = try connection.query(statement) }
             _ = try connection.query("UPDATE drover_meta SET schema_version = greatest(schema_version, \(version))")
             _ = try connection.query("COMMIT")

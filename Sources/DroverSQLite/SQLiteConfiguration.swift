@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// Where a SQLite store lies and how it is opened.
 public struct SQLiteConfiguration: Sendable {
     /// The database file. Its directory must exist or be creatable; beside it lie `-wal`, `-shm` and `.lock`.
@@ -38,5 +46,20 @@ public struct SQLiteConfiguration: Sendable {
         }
         rest = rest.prefix { $0 != "?" }
         self.init(path: rest.isEmpty ? Self.defaultPath : String(rest))
+    }
+}
+
+extension SQLiteConfiguration {
+    /// The path of the file itself, where the one given is a link to it: what lies beside it lies there.
+    var resolvedPath: String {
+        func real(_ path: String) -> String? {
+            guard let found = realpath(path, nil) else { return nil }
+            defer { free(found) }
+            return String(cString: found)
+        }
+        if let whole = real(path) { return whole }
+        guard let slash = path.lastIndex(of: "/") else { return path }
+        let name = path[path.index(after: slash)...]
+        return real(String(path[..<slash])).map { "\($0)/\(name)" } ?? path
     }
 }

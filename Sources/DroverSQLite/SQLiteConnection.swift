@@ -39,7 +39,7 @@ final class SQLiteConnection {
         self.handle = handle
         sqlite3_extended_result_codes(handle, 1)
         // Only this process's checkpoint with a closed gate ever makes one connection wait for another.
-        sqlite3_busy_timeout(handle, 5_000)
+        sqlite3_busy_timeout(handle, Self.busyMilliseconds)
     }
 
     deinit {
@@ -67,6 +67,10 @@ final class SQLiteConnection {
 
     /// SQLITE_IOERR_WRITE, whose macro Swift does not import.
     static let writeError = SQLITE_IOERR | 3 << 8
+    /// SQLITE_IOERR_FSYNC, likewise.
+    static let syncError = SQLITE_IOERR | 4 << 8
+    /// How long another program's lock on the file is waited for.
+    static let busyMilliseconds: Int32 = 5_000
 
     /// SQLite tells a full disk from other failures of a write, but not a limit on the size of files, and by the time
     /// it can be asked the system's error number is gone.

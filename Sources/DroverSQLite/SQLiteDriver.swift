@@ -41,7 +41,7 @@ public final class SQLiteDriver: Driver, DriverProvider {
         do {
             try makeDirectory()
             try lock.withLock { lock in
-                if lock == nil { lock = try FileLock(path: configuration.path + ".lock") }
+                if lock == nil { lock = try FileLock(path: configuration.resolvedPath + ".lock") }
             }
             let writer = try SQLiteWriter(self)
             warnOfHazards()

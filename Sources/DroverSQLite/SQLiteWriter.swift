@@ -113,7 +113,7 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
         self.driver = driver
         revisions = driver.revisions
         reserve = WALReserve(
-            databasePath: driver.configuration.path,
+            databasePath: driver.configuration.resolvedPath,
             bytes: driver.configuration.reservedWALBytes
         )
         try connect()
@@ -189,9 +189,8 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
             revisions.remove(above: changes.base.revision)
             // A failed write of the log leaves no commit record behind. Anything else that goes wrong at COMMIT may
             // have come after the record was written.
-            if committing && failure.kind == .unavailable
-                && failure.engineCode != Int(SQLiteConnection.writeError)
-            {
+            let isOpen = failure.kind == .unavailable || failure.engineCode == Int(SQLiteConnection.syncError)
+            if committing && isOpen && failure.engineCode != Int(SQLiteConnection.writeError) {
                 throw DriverFailure(.unknownOutcome, failure.message, engineCode: failure.engineCode)
             }
             rollback()
@@ -200,11 +199,12 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
     }
 
     private func wideRevisions(in events: [ChangeSet.LogEvent]) -> [(main: Int64, extra: Int64)] {
-        if events.count <= 1 << RevisionMap.slotBits { return [] }
+        // A restored revision may have lost most of its events to a sweep: the places of the others stay.
+        if !events.contains(where: { $0.sub >= 1 << RevisionMap.slotBits }) { return [] }
         var rows: [(Int64, Int64)] = []
         var start = 0
         for i in events.indices where i + 1 == events.count || events[i + 1].main != events[i].main {
-            let extra = RevisionMap.extraSlots(events: i + 1 - start)
+            let extra = RevisionMap.extraSlots(events: max(i + 1 - start, Int(events[i].sub) + 1))
             if extra > 0 { rows.append((events[i].main, extra)) }
             start = i + 1
         }
@@ -349,22 +349,36 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
 
     /// Bytes by which the log grows before a checkpoint that a snapshot has cut short is tried again.
     private static let checkpointRetryBytes: Int64 = 4 << 20
+    /// How long snapshots that are open are waited for while new ones are kept out, in milliseconds, and how long it is before
+    /// that is tried again, in nanoseconds.
+    private static let gatedMilliseconds: Int32 = 100
+    private static let gatedPause: Int64 = 1_000_000_000
 
     /// Frames in the write-ahead log at which the next checkpoint is due.
     private var checkpointAt: Int32 = 0
+    private var gatedAgainAt: Int64 = 0
 
     func upkeep(idle: Bool) {
         guard let open else { return }
         if idle { reserve.grow() }
         let frames = open.frames.count
         let threshold = Int32(clamping: driver.configuration.checkpointBytes / open.pageBytes)
+        // The log has begun anew: what kept the last checkpoint is over.
+        if frames < threshold { checkpointAt = 0 }
         if frames < (idle ? threshold / 4 : max(threshold, checkpointAt)) || frames <= open.frames.checkpointed {
             return
         }
-        if Int64(frames) * open.pageBytes > driver.configuration.walLimitBytes {
+        let now = MonotonicClock.nanoseconds()
+        if Int64(frames) * open.pageBytes > driver.configuration.walLimitBytes, now >= gatedAgainAt {
             // After a RESTART it would be left to the next batch to begin the log anew, and a snapshot that is opened
             // before that batch can keep it from doing so.
-            driver.gate.closed { checkpoint(open, SQLITE_CHECKPOINT_TRUNCATE) }
+            driver.gate.closed {
+                sqlite3_busy_timeout(open.connection.handle, Self.gatedMilliseconds)
+                checkpoint(open, SQLITE_CHECKPOINT_TRUNCATE)
+                sqlite3_busy_timeout(open.connection.handle, SQLiteConnection.busyMilliseconds)
+            }
+            // A snapshot that stays open must not stop all others again and again.
+            if open.frames.count > 0 { gatedAgainAt = MonotonicClock.nanoseconds() + Self.gatedPause }
             reserve.isDone = false
         } else {
             checkpoint(open, SQLITE_CHECKPOINT_PASSIVE)
@@ -391,7 +405,11 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
     }
 
     func defragment() throws {
-        try current().connection.execute("VACUUM")
+        let connection = try current().connection
+        // The copy would be in memory otherwise, all of it.
+        try connection.execute("PRAGMA temp_store = FILE")
+        defer { try? connection.execute("PRAGMA temp_store = MEMORY") }
+        try connection.execute("VACUUM")
     }
 
     func close() {

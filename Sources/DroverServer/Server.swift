@@ -23,6 +23,8 @@ public final class Server: Sendable {
 
     private let group: MultiThreadedEventLoopGroup
     private let channels: [any Channel]
+    /// The unix sockets that are listened on, with their files' numbers.
+    private let sockets: [(path: String, inode: UInt64?)]
     private let contexts: [LoopContext]
     private let configuration: ServerConfiguration
     private let isDown = Atomic<Bool>(false)
@@ -35,6 +37,10 @@ public final class Server: Sendable {
         configuration: ServerConfiguration
     ) {
         self.listeners = listeners
+        sockets = listeners.compactMap { listener in
+            guard case .unix(let path) = listener.address else { return nil }
+            return (path, Self.inode(path))
+        }
         self.group = group
         self.channels = channels
         self.contexts = contexts
@@ -202,13 +208,30 @@ public final class Server: Sendable {
     }
 
     /// Whether a socket file is there that nobody listens on.
+    ///
+    /// - Throws: ``DroverError`` where somebody does, or it is another kind of file.
     private static func isStale(_ path: String) throws -> Bool {
         var status = stat()
         guard lstat(path, &status) == 0 else { return false }
         guard status.st_mode & S_IFMT == S_IFSOCK else {
             throw DroverError(.badEndpoint, message: "drover: there is a file at the socket's path; remove it first")
         }
-        return true
+        #if canImport(Glibc)
+            let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        #else
+            let probe = socket(AF_UNIX, SOCK_STREAM, 0)
+        #endif
+        defer { close(probe) }
+        // One that is listened on and does not take connections just now must not be waited for.
+        _ = fcntl(probe, F_SETFL, O_NONBLOCK)
+        let address = try SocketAddress(unixDomainSocketPath: path)
+        if address.withSockAddr({ connect(probe, $0, socklen_t($1)) }) != 0 && errno == ECONNREFUSED { return true }
+        throw DroverError(.badEndpoint, message: "drover: another process listens on the socket at this path")
+    }
+
+    private static func inode(_ path: String) -> UInt64? {
+        var status = stat()
+        return lstat(path, &status) == 0 ? UInt64(status.st_ino) : nil
     }
 
     private static func taken(
@@ -227,6 +250,8 @@ public final class Server: Sendable {
     public func shutDown() async {
         if isDown.exchange(true, ordering: .sequentiallyConsistent) { return }
         for channel in channels { try? await channel.close() }
+        // At once, since another server may put its own there; unless one has already.
+        for (path, inode) in sockets where Self.inode(path) == inode { unlink(path) }
         for context in contexts {
             try? await context.loop.submit {
                 for connection in context.connections.values { connection.shutDownGracefully() }
@@ -250,6 +275,5 @@ public final class Server: Sendable {
         }
         contexts.first?.passwords.stop()
         try? await group.shutdownGracefully()
-        for case .unix(let path) in listeners.map(\.address) { unlink(path) }
     }
 }

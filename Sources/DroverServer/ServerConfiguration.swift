@@ -121,6 +121,9 @@ public struct ServerLimits: Sendable {
     public var idleSeconds: Int64 = 300
     /// Bytes of one part of a fragmented watch response, about.
     public var watchFragmentBytes = 1_572_864
+    /// Bytes of one watch response that is no fragment, about; a revision is not divided. Clients of many languages take 4 MiB
+    /// at most.
+    public var watchResponseBytes = 1_572_864
 
     /// The defaults; those that a user may meet are named in docs/operations.md.
     public init() {}

@@ -85,6 +85,12 @@ final class ServerStream {
             // The client sends and does not read: a reply of some size is not kept for it as well.
             return fail(DroverError(.tooManyRequests))
         }
+        if isCommitted, case .http2(let connection, _) = transport,
+            connection.queuedBytes > 2 * connection.limits.unreadReplyBytes
+        {
+            // What was written cannot be refused, and not be told to one who does not read.
+            return connection.close()
+        }
         markEnded(0)
         switch (form, transport) {
         case (.wire, .http2(let connection, let stream)):

@@ -25,10 +25,11 @@ struct CheckCommand: AsyncParsableCommand {
     )
 
     @Option(help: "The database, as for `drover serve`.")
-    var endpoint: String = Environment.value("ENDPOINT") ?? "sqlite"
+    var endpoint: String?
 
     func run() async throws {
         try OfflineCommand.reporting(status: 2) {
+            let endpoint = DatabaseEndpoint.named(self.endpoint)
             #if SQLite
                 // Opening would make the file, and find nothing wrong with it.
                 if SQLiteDriver.serves(endpoint), access(SQLiteConfiguration(endpoint: endpoint).path, R_OK) != 0 {

@@ -36,6 +36,9 @@ struct CompactionOptions: ParsableArguments {
         guard Duration.seconds(of: compactInterval) != nil else {
             throw ValidationError("--compact-interval must be a duration such as 5m.")
         }
+        if Duration.seconds(of: compactInterval)! > 0 && etcdPolicy != nil {
+            throw ValidationError("--auto-compaction-retention and --compact-interval are two policies: give one.")
+        }
         guard compactMinRetain >= 0 else { throw ValidationError("--compact-min-retain must not be negative.") }
     }
 
@@ -44,13 +47,19 @@ struct CompactionOptions: ParsableArguments {
         Int64(autoCompactionRetention).map { Double($0) * 3_600 } ?? Duration.seconds(of: autoCompactionRetention)
     }
 
-    /// Nil compacts nothing.
-    var policy: AutoCompactor.Policy? {
+    /// What etcd's own flags say.
+    private var etcdPolicy: AutoCompactor.Policy? {
         if autoCompactionMode == "periodic" {
             if let seconds = retentionSeconds, seconds > 0 { return .age(seconds: seconds) }
         } else if let count = Int64(autoCompactionRetention), count > 0 {
             return .revisions(count)
         }
+        return nil
+    }
+
+    /// Nil compacts nothing.
+    var policy: AutoCompactor.Policy? {
+        if let etcdPolicy { return etcdPolicy }
         if let seconds = Duration.seconds(of: compactInterval), seconds > 0 {
             return .revisions(compactMinRetain, everySeconds: seconds)
         }

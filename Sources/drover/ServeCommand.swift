@@ -32,7 +32,7 @@ struct ServeCommand: AsyncParsableCommand {
             password.
             """
     )
-    var endpoint: String = Environment.value("ENDPOINT") ?? "sqlite"
+    var endpoint: String?
 
     @OptionGroup var listening: ListenOptions
 
@@ -93,6 +93,13 @@ struct ServeCommand: AsyncParsableCommand {
         for name in Environment.notNumbers {
             throw ValidationError("DROVER_\(name) or KINE_\(name) in the environment must be a number.")
         }
+        if [caFile, certFile, keyFile].contains(where: { $0 != nil }) || skipVerify,
+            DatabaseEndpoint.named(endpoint).hasPrefix("sqlite")
+        {
+            throw ValidationError(
+                "--ca-file, --cert-file, --key-file and --skip-verify are for the connection to a database server, and SQLite has none. The client port's are --server-cert-file, --server-key-file and --trusted-ca-file."
+            )
+        }
         guard quotaBackendBytes >= 0 else { throw ValidationError("--quota-backend-bytes must not be negative.") }
         guard maxTxnOps > 0 else { throw ValidationError("--max-txn-ops must be at least 1.") }
         guard eventLoops >= 0, eventLoops <= 1_024 else {
@@ -111,6 +118,8 @@ struct ServeCommand: AsyncParsableCommand {
         signal(SIGXFSZ, SIG_IGN)
         OpenFiles.raiseLimit()
         AllocatorTuning.apply()
+        // Before anything that may take long: the first process of a container ignores signals that it has no handler for.
+        Signals.listen()
         do {
             try await serve(logger)
         } catch let error as DroverError {
@@ -173,11 +182,16 @@ struct ServeCommand: AsyncParsableCommand {
         var hasWarned = false
         while true {
             do {
-                return try Store.open(endpoint, using: Backends.all, configuration: configuration)
+                return try Store.open(
+                    DatabaseEndpoint.named(endpoint),
+                    using: Backends.all,
+                    configuration: configuration
+                )
             } catch let error as DroverError {
                 guard (error.cause as? DriverFailure)?.isUnreached == true, ContinuousClock.now < deadline else {
                     throw error
                 }
+                if Signals.hasCome { throw ExitCode(0) }
                 if !hasWarned {
                     configuration.logger.warning(
                         "the database cannot be reached yet and is waited for",

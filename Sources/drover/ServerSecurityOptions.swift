@@ -89,14 +89,14 @@ struct ServerSecurityOptions: ParsableArguments {
         )
     }
 
-    private static func contents(_ path: String) throws -> String {
+    private static func contents(_ path: String) throws -> [UInt8] {
         guard let file = fopen(path, "rb") else {
             throw ValidationError("--auth-token: a key's file cannot be read.")
         }
         defer { fclose(file) }
         var bytes = [UInt8](repeating: 0, count: 64 << 10)
         let count = fread(&bytes, 1, bytes.count, file)
-        return String(decoding: bytes.prefix(count), as: UTF8.self)
+        return Array(bytes.prefix(count))
     }
 
     /// TLS on the client port; nil is cleartext.

@@ -19,15 +19,25 @@ private func handleSignal(_ number: Int32) {
 
 /// SIGINT and SIGTERM, the first for a clean end and the second for one at once.
 enum Signals {
-    /// Returns after the first signal.
-    static func waitForTermination() async {
+    private static let readEnd: Int32? = {
         var pipeEnds: [Int32] = [0, 0]
-        guard pipe(&pipeEnds) == 0 else { return }
+        guard pipe(&pipeEnds) == 0 else { return nil }
         signalPipe = pipeEnds[1]
-        let readEnd = pipeEnds[0]
         for number in [SIGINT, SIGTERM] {
             signal(number, handleSignal)
         }
+        return pipeEnds[0]
+    }()
+
+    /// Whether a signal has come.
+    static var hasCome: Bool { signalsReceived > 0 }
+
+    /// From here on a signal does not end the process but is waited for.
+    static func listen() { _ = readEnd }
+
+    /// Returns after the first signal.
+    static func waitForTermination() async {
+        guard let readEnd else { return }
         await withCheckedContinuation { continuation in
             var thread = pthread_t()
             let box = Unmanaged.passRetained(Waiter(readEnd, continuation))

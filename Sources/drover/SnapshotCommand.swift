@@ -23,7 +23,7 @@ struct SnapshotRestoreCommand: AsyncParsableCommand {
     var file: String
 
     @Option(help: "The database to fill, as for `drover serve`; a new file, or a database without Drover's tables.")
-    var endpoint: String = Environment.value("ENDPOINT") ?? "sqlite"
+    var endpoint: String?
 
     @Flag(help: "Restore a file whose checksum is missing, such as one copied from a running server's stream.")
     var skipHashCheck = false
@@ -33,7 +33,7 @@ struct SnapshotRestoreCommand: AsyncParsableCommand {
             let snapshot = try SnapshotFile(path: file)
             defer { snapshot.close() }
             if !skipHashCheck { try snapshot.verify() }
-            let driver = try OfflineCommand.driver(endpoint)
+            let driver = try OfflineCommand.driver(DatabaseEndpoint.named(endpoint))
             defer { driver.close() }
             let result = try SnapshotRestore(into: driver, snapshot.read).run()
             FileHandles.standardOutput(

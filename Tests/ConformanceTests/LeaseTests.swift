@@ -28,6 +28,26 @@ struct LeaseTests {
         }
     }
 
+    @Test("a closed store renews nothing, and says so before and after the lease's end", arguments: Backend.selected)
+    func closed(backend: Backend) async throws {
+        try await withTemporaryDirectory { directory in
+            let store = try backend.open(directory)
+            let lease = try await store.grantLease(ttl: 2)
+            // Two closers: both return when it is closed, so that it can be opened anew.
+            await withTaskGroup(of: Void.self) { group in
+                for _ in 0..<2 { group.addTask { await store.close() } }
+            }
+            for _ in 0..<2 {
+                await #expect { try await store.keepAlive(lease.id) } throws: {
+                    ($0 as? DroverError)?.code == .stopped
+                }
+                try await Task.sleep(nanoseconds: 2_500_000_000)
+            }
+            let again = try backend.open(directory)
+            await again.close()
+        }
+    }
+
     @Test("any number is an id: the smallest, and others below nothing", arguments: Backend.selected)
     func extremeIDs(backend: Backend) async throws {
         try await backend.withStore { store in

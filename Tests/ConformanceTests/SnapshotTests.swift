@@ -1,4 +1,5 @@
 import Drover
+import Foundation
 import Synchronization
 import TestSupport
 import Testing
@@ -88,6 +89,57 @@ struct SnapshotTests {
                     }
                 }
             }
+        }
+    }
+
+    @Test("a compaction beside a snapshot brings no deleted key back to life in it", arguments: Backend.selected)
+    func compactionBesideSnapshot(backend: Backend) async throws {
+        try await withTemporaryDirectory { directory in
+            let store = try backend.open(directory)
+            for i in 0..<20 { try await store.put("gone/\(i)", "v") }
+            let filler = String(repeating: "f", count: 4_000)
+            for i in 0..<1_000 { try await store.put("filler/\(i)", filler) }
+            for i in 0..<20 { _ = try await store.delete("gone/\(i)") }
+            try await store.put("last", "")
+            let newest = try await store.revision()
+            let file = Mutex<Bytes>([])
+            var pieces = 0
+            var isRefused = false
+            do {
+                try await store.snapshot { piece in
+                    pieces += 1
+                    file.withLock { $0 += piece }
+                    // After the head, and the first piece, which has the keys and not their deletions.
+                    if pieces != 2 { return }
+                    try await store.compact(to: newest)
+                    try await Task.sleep(nanoseconds: 1_000_000_000)
+                }
+            } catch {
+                // An instance of several cannot keep others from sweeping.
+                isRefused = true
+                #expect(backend != .sqlite && (error as? DroverError)?.code.status == .unavailable, "\(error)")
+            }
+            #expect(pieces > (isRefused ? 1 : 2))
+            if !isRefused {
+                let bytes = file.withLock { $0 }
+                var at = 0
+                try FileManager.default.createDirectory(atPath: "\(directory)/copy", withIntermediateDirectories: true)
+                let copy = try Engine.sqlite.makeDriver("\(directory)/copy")
+                _ = try SnapshotRestore(into: copy) { count in
+                    defer { at += count }
+                    return Bytes(bytes[at..<at + count])
+                }.run()
+                copy.close()
+                let restored = try Engine.sqlite.open("\(directory)/copy")
+                #expect(try await restored.list(prefix: "gone/").count == 0)
+                #expect(try await restored.list(prefix: "filler/").count == 1_000)
+                #expect(try await restored.revision() == newest)
+                await restored.close()
+            }
+            // The sweep goes on now.
+            try await store.put("after", "")
+            try await store.compact(to: try await store.revision(), physical: true)
+            await store.close()
         }
     }
 

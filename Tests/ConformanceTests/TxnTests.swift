@@ -146,4 +146,34 @@ struct TxnTests {
             #expect(try await store.get("cas")?.version == 10_001)
         }
     }
+
+    @Test("a transaction with those in it has at most 32 times as many operations as one", arguments: Backend.selected)
+    func nestedOperations(backend: Backend) async throws {
+        try await backend.withStore { store in
+            func nested(_ lists: Int) -> TxnRequest {
+                var request = TxnRequest()
+                for list in 0..<lists {
+                    var inner = TxnRequest()
+                    inner.success = (0..<60).map { .put("n/\(list)/\($0)", "") }
+                    request.success.append(.txn(inner))
+                }
+                return request
+            }
+            let response = try await store.txn(nested(60))
+            #expect(response.succeeded)
+            #expect(try await store.list(prefix: "n/").count == 3_600)
+            await #expect { try await store.txn(nested(68)) } throws: {
+                ($0 as? DroverError)?.code == .tooManyOperations
+            }
+            let begun = ContinuousClock.now
+            await #expect(throws: DroverError.self) {
+                var request = TxnRequest()
+                var wide = TxnRequest()
+                wide.success = (0..<40).map { _ in .txn(nested(40)) }
+                request.success = [.txn(wide)]
+                _ = try await store.txn(request)
+            }
+            #expect(begun.duration(to: .now) < .seconds(2))
+        }
+    }
 }

@@ -121,6 +121,42 @@ struct HTTP1FaultTests {
         return text.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 * 4_096 } ?? 0
     }
 
+    @Test("thousands of requests at once behind one that takes its time are answered one by one")
+    func pipeline() async throws {
+        try await withServer { _, port in
+            let raw = try RawConnection(port: port)
+            let short = "GET / HTTP/1.1\r\n\r\n"
+            let all = "GET /health HTTP/1.1\r\nhost: x\r\n\r\n" + String(repeating: short, count: 14_000)
+            raw.send(Array(all.utf8))
+            raw.send(request("GET", "/version", headers: ["connection: close"]))
+            let replies = text(raw.receive())
+            #expect(replies.components(separatedBy: "HTTP/1.1 404").count == 14_001)
+            #expect(replies.contains("etcdserver"))
+        }
+    }
+
+    @Test("long replies to a client that asks for many and reads none are not kept for it")
+    func unreadReplies() async throws {
+        try await withServer { _, port in
+            let value = String(repeating: "QUFB", count: 256 << 10)
+            let put = request(
+                "POST",
+                "/v3/kv/put",
+                #"{"key":"YQ==","value":"\#(value)"}"#,
+                headers: ["connection: close"]
+            )
+            #expect(try answer(port, put).hasPrefix("HTTP/1.1 200"))
+            let before = residentBytes()
+            let raw = try RawConnection(port: port)
+            let get = request("POST", "/v3/kv/range", #"{"key":"YQ=="}"#)
+            raw.isNonblocking = true
+            raw.send((0..<1_500).flatMap { _ in get })
+            try await Task.sleep(nanoseconds: 2_000_000_000)
+            #expect(residentBytes() - before < 64 << 20)
+            try await expectAlive(port)
+        }
+    }
+
     @Test("requests that come byte by byte, one after another, and all at once")
     func pieces() async throws {
         try await withServer { _, port in

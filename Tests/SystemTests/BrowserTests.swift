@@ -48,6 +48,8 @@ extension SystemTests {
                     #expect(try curl(server.port, [version]).contains("\"health\":\"true\""))
                     let other = try curl(server.port, [version, "-H", "Host: evil.example:2379"])
                     #expect(other.contains(" 421"), "\(other)")
+                    let asked = try curl(server.port, [version, "-X", "OPTIONS", "-H", "Host: evil.example:2379"])
+                    #expect(asked.contains(" 421"), "\(asked)")
                     let post = try curl(
                         server.port,
                         [version, "-H", "Host: evil.example", "-d", "{\"key\":\"YQ==\"}"],

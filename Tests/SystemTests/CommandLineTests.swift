@@ -27,6 +27,9 @@ extension SystemTests {
                 (["serve", "--emulated-etcd-version", "new"], "three numbers"),
                 (["serve", "--log-level", "loud"], "trace, debug"),
                 (["serve", "--no-such-flag"], "Unknown option"),
+                (["serve", "--cert-file", "c", "--key-file", "k"], "--server-cert-file"),
+                (["serve", "--auto-compaction-retention", "1h", "--compact-interval", "5m"], "two policies"),
+                (["serve", "--client-cert-auth=true"], "need --server-cert-file"),
             ]
         )
         func badFlags(arguments: [String], text: String) throws {

@@ -43,7 +43,7 @@ extension SystemTests {
         @Test("the answer to COMMIT is lost: the write is there, once, and acknowledged", arguments: Engine.shared)
         func lostAcknowledgement(engine: Engine) async throws {
             try await withServer(engine) { database, directory in
-                let proxy = try await CuttingProxy(to: database.port)
+                let proxy = try await CuttingProxy(to: database.port, engine)
                 let drover = try await TestServer.drover(directory: directory, endpoint: through(proxy, database))
                 let connection = try await drover.connect()
                 var outcomes: [String: WriteOutcome] = [:]
@@ -64,7 +64,7 @@ extension SystemTests {
         @Test("packets lost between lock and commit hold another instance up for at most 5 s", arguments: Engine.shared)
         func lostPackets(engine: Engine) async throws {
             try await withServer(engine) { database, directory in
-                let proxy = try await CuttingProxy(to: database.port)
+                let proxy = try await CuttingProxy(to: database.port, engine)
                 let behind = try await TestServer.drover(directory: directory, endpoint: through(proxy, database))
                 let direct = try await TestServer.drover(
                     directory: directory,
@@ -104,7 +104,7 @@ extension SystemTests {
             try await withServer(engine, settings: durable, environment: counter?.environment ?? []) {
                 database,
                 directory in
-                let proxy = try await CuttingProxy(to: database.port)
+                let proxy = try await CuttingProxy(to: database.port, engine)
                 let drover = try await TestServer.drover(directory: directory, endpoint: through(proxy, database))
                 let connection = try await drover.connect()
                 try await put(connection, "a", "0")

@@ -3,7 +3,8 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// A TCP proxy on loopback that passes bytes on until it is told to cut a connection, or to lose what it carries.
+/// A TCP proxy on loopback before a database server. It knows where the protocol's messages end, and passes them on until it
+/// is told to cut a connection between two of them, or to lose what it carries.
 public final class CuttingProxy: Sendable {
     public enum Direction: Sendable, CaseIterable {
         /// What the client has sent: the server never sees it.
@@ -20,16 +21,24 @@ public final class CuttingProxy: Sendable {
         case lose
     }
 
+    /// A cut that is to come.
+    private struct Cut {
+        var direction: Direction
+        /// What the client of the connection says first; messages are counted from there on.
+        var mark: [UInt8]
+        var connection: Int?
+        /// Messages of that direction that are still passed on.
+        var left: Int
+    }
+
     private struct State {
-        var direction = Direction.toServer
-        /// Messages of that direction that are still passed on; nil passes everything.
-        var left: Int?
+        var cut: Cut?
         var cuts = 0
         var mark: (bytes: [UInt8], fate: Fate)?
         /// Connections whose next answer is cut off, and those that lose everything.
         var doomed: Set<Int> = []
         var lost: Set<Int> = []
-        /// Messages sent by each connection's client.
+        /// Writes to the socket by each connection's client: its flights.
         var sent: [Int: Int] = [:]
     }
 
@@ -39,7 +48,10 @@ public final class CuttingProxy: Sendable {
     private let channel: any Channel
     public let port: Int
 
-    public init(to target: Int) async throws {
+    /// - Parameters:
+    ///   - target: the server's port.
+    ///   - engine: whose protocol it speaks, in cleartext.
+    public init(to target: Int, _ engine: Engine) async throws {
         let shared = ProxyShared()
         let counter = Atomic<Int>(0)
         channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
@@ -52,23 +64,28 @@ public final class CuttingProxy: Sendable {
                     .connect(host: "127.0.0.1", port: target)
                     .flatMap { server in
                         client.eventLoop.makeCompletedFuture {
-                            try client.pipeline.syncOperations.addHandler(ProxyHandler(server, .toServer, id, shared))
-                            try server.pipeline.syncOperations.addHandler(ProxyHandler(client, .toClient, id, shared))
+                            try client.pipeline.syncOperations.addHandler(
+                                ProxyHandler(server, .toServer, id, engine, shared)
+                            )
+                            try server.pipeline.syncOperations.addHandler(
+                                ProxyHandler(client, .toClient, id, engine, shared)
+                            )
                         }
                     }
             }
             .bind(host: "127.0.0.1", port: 0).get()
         port = channel.localAddress!.port!
         shared.judge = { [self] in judge($0, $1, $2) }
+        shared.hasSent = { [self] id in state.withLock { $0.sent[id, default: 0] += 1 } }
     }
 
-    /// Cuts the connection that carries the message after `messages` more of a direction, before it is passed on.
-    public func cut(_ direction: Direction, after messages: Int) {
-        state.withLock {
-            $0.direction = direction
-            $0.left = messages
-        }
+    /// Cuts the next connection whose client says `mark`, which counts, after `messages` more messages of a direction.
+    public func cut(_ direction: Direction, after messages: Int, from mark: String) {
+        state.withLock { $0.cut = Cut(direction: direction, mark: Array(mark.utf8), left: messages) }
     }
+
+    /// Cuts nothing any more.
+    public func pass() { state.withLock { $0.cut = nil } }
 
     /// The next connection whose client sends `text` meets that fate.
     public func when(_ text: String, _ fate: Fate) {
@@ -81,15 +98,17 @@ public final class CuttingProxy: Sendable {
     /// Connections that lose everything.
     public var lost: Int { state.withLock { $0.lost.count } }
 
-    /// Messages that each connection's client has sent.
+    /// Flights that each connection's client has sent.
     public var sent: [Int: Int] { state.withLock { $0.sent } }
 
     private func judge(_ direction: Direction, _ connection: Int, _ bytes: ByteBuffer) -> Verdict {
         state.withLock { state in
             if state.lost.contains(connection) { return .swallow }
             if direction == .toServer {
-                state.sent[connection, default: 0] += 1
-                if let mark = state.mark, Data(bytes.readableBytesView).range(of: Data(mark.bytes)) != nil {
+                if let cut = state.cut, cut.connection == nil, Self.holds(bytes, cut.mark) {
+                    state.cut!.connection = connection
+                }
+                if let mark = state.mark, Self.holds(bytes, mark.bytes) {
                     state.mark = nil
                     switch mark.fate {
                     case .cutAnswer: state.doomed.insert(connection)
@@ -102,15 +121,19 @@ public final class CuttingProxy: Sendable {
                 state.cuts += 1
                 return .cut
             }
-            guard let left = state.left, state.direction == direction else { return .pass }
-            if left > 0 {
-                state.left = left - 1
+            guard let cut = state.cut, cut.connection == connection, cut.direction == direction else { return .pass }
+            if cut.left > 0 {
+                state.cut!.left -= 1
                 return .pass
             }
-            state.left = nil
+            state.cut = nil
             state.cuts += 1
             return .cut
         }
+    }
+
+    private static func holds(_ bytes: ByteBuffer, _ mark: [UInt8]) -> Bool {
+        Data(bytes.readableBytesView).range(of: Data(mark)) != nil
     }
 
     public func close() async { try? await channel.close() }
@@ -119,6 +142,7 @@ public final class CuttingProxy: Sendable {
 private final class ProxyShared: @unchecked Sendable {
     // Set once, before the first connection.
     var judge: @Sendable (CuttingProxy.Direction, Int, ByteBuffer) -> CuttingProxy.Verdict = { _, _, _ in .pass }
+    var hasSent: @Sendable (Int) -> Void = { _ in }
 }
 
 private final class ProxyHandler: ChannelInboundHandler {
@@ -127,24 +151,63 @@ private final class ProxyHandler: ChannelInboundHandler {
     private let other: any Channel
     private let direction: CuttingProxy.Direction
     private let connection: Int
+    private let engine: Engine
     private let shared: ProxyShared
+    private var pending = ByteBuffer()
+    /// PostgreSQL's first message has no kind.
+    private var isFirst = true
 
-    init(_ other: any Channel, _ direction: CuttingProxy.Direction, _ connection: Int, _ shared: ProxyShared) {
+    init(
+        _ other: any Channel,
+        _ direction: CuttingProxy.Direction,
+        _ connection: Int,
+        _ engine: Engine,
+        _ shared: ProxyShared
+    ) {
         self.other = other
         self.direction = direction
         self.connection = connection
+        self.engine = engine
         self.shared = shared
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let bytes = unwrapInboundIn(data)
-        switch shared.judge(direction, connection, bytes) {
-        case .pass: other.writeAndFlush(bytes, promise: nil)
-        case .swallow: break
-        case .cut:
-            context.close(promise: nil)
-            other.close(promise: nil)
+        var bytes = unwrapInboundIn(data)
+        if direction == .toServer { shared.hasSent(connection) }
+        pending.writeBuffer(&bytes)
+        var passed = context.channel.allocator.buffer(capacity: pending.readableBytes)
+        var isCut = false
+        while !isCut, var message = nextMessage() {
+            switch shared.judge(direction, connection, message) {
+            case .pass: passed.writeBuffer(&message)
+            case .swallow: break
+            case .cut: isCut = true
+            }
         }
+        pending.discardReadBytes()
+        guard isCut else { return other.writeAndFlush(passed, promise: nil) }
+        pending.clear()
+        let both = [other, context.channel]
+        other.writeAndFlush(passed).whenComplete { _ in
+            for channel in both { channel.close(promise: nil) }
+        }
+    }
+
+    /// Source: the protocols' manuals: PostgreSQL "Message Formats", MariaDB "0-packet".
+    private func nextMessage() -> ByteBuffer? {
+        let at = pending.readerIndex
+        let length: Int
+        if engine == .mariadb {
+            guard let three = pending.getBytes(at: at, length: 3) else { return nil }
+            length = 4 + Int(three[0]) + Int(three[1]) << 8 + Int(three[2]) << 16
+        } else {
+            let kind = isFirst && direction == .toServer ? 0 : 1
+            guard let own = pending.getInteger(at: at + kind, as: UInt32.self) else { return nil }
+            length = kind + Int(own)
+        }
+        guard let message = pending.readSlice(length: length) else { return nil }
+        isFirst = false
+        return message
     }
 
     func channelInactive(context: ChannelHandlerContext) { other.close(promise: nil) }

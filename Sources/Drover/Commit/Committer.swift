@@ -57,6 +57,7 @@ final class Committer: Sendable {
     /// Whether the sweep waits for other instances. Used on the committer's thread alone.
     private nonisolated(unsafe) var sweepWaits = false
     private nonisolated(unsafe) var lastSweep = Int64.min / 2
+    private let sweepHolds = SweepHold.Registry()
     private let physicalWaiters = Mutex<[(target: Int64, call: WriteCall, reply: WriteReply)]>([])
 
     init(
@@ -309,9 +310,21 @@ final class Committer: Sendable {
 
     // MARK: - The sweep
 
+    /// Keeps the sweep waiting until the hold is released.
+    func holdSweep() -> SweepHold { SweepHold(sweepHolds) }
+
     private func sweep(_ writer: any DriverWriter) {
+        if sweepHolds.isHeld {
+            sweepWaits = true
+            lastSweep = Monotonic.now()
+            return
+        }
         let started = Monotonic.now()
-        lastSweep = started
+        sweepHolds.count()
+        defer {
+            sweepHolds.count()
+            lastSweep = Monotonic.now()
+        }
         let isBusy = started - lastBatchEnd < Self.busyNanoseconds
         let most =
             isBusy
@@ -351,6 +364,7 @@ final class Committer: Sendable {
                 sweepWaits = true
                 return
             }
+            sweepWaits = false
             logger.error(
                 "a step of the sweep failed and will be tried again with the next compaction",
                 metadata: ["reason": "\(error)"]

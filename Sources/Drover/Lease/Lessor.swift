@@ -11,6 +11,9 @@ final class Lessor: Sendable {
     /// The longest time to live in seconds.
     static let maximumTTL: Int64 = 9_000_000_000
 
+    /// Entries of leases that are gone, beside as many as there are leases.
+    private static let staleEntries = 1_024
+
     struct Lease {
         var grantedTTL: Int64
         /// Nanoseconds of the monotonic clock.
@@ -30,6 +33,7 @@ final class Lessor: Sendable {
         // Holds stale entries too: a renewal does not look for the old one, and a popped entry is checked.
         var due = Heap<Due>()
         var waiting: [Int64: [@Sendable () -> Void]] = [:]
+        var isStopped = false
         var granted = 0
         var revoked = 0
         var renewed = 0
@@ -78,6 +82,11 @@ final class Lessor: Sendable {
                 Self.arm(lease, now, &state)
                 state.granted += 1
             }
+            // What was revoked long before its time would stay until then.
+            if state.due.count > 2 * state.leases.count + Self.staleEntries {
+                let armed = state.leases.filter { !$0.value.isExpiring }
+                state.due = Heap(armed.map { Due(deadline: $0.value.deadline, id: $0.key) })
+            }
             return waiting
         }
         for resume in waiting { resume() }
@@ -87,6 +96,7 @@ final class Lessor: Sendable {
     func stop() {
         let waiting = state.withLock { state in
             defer { state.waiting.removeAll() }
+            state.isStopped = true
             return state.waiting.values.flatMap { $0 }
         }
         for resume in waiting { resume() }
@@ -96,6 +106,8 @@ final class Lessor: Sendable {
         /// Renewed; the granted time to live in seconds.
         case renewed(Int64)
         case unknown
+        /// The store is closed.
+        case stopped
         /// It expired and is being revoked; `resume` will be called when that is done.
         case expiring
     }
@@ -104,6 +116,7 @@ final class Lessor: Sendable {
     func renew(_ id: Int64, resume: @escaping @Sendable () -> Void) -> Renewal {
         let now = Monotonic.now()
         return state.withLock { state in
+            if state.isStopped { return .stopped }
             guard var lease = state.leases[id] else { return .unknown }
             if lease.isExpiring || lease.deadline <= now {
                 state.waiting[id, default: []].append(resume)

@@ -4,7 +4,7 @@ struct ReplySize {
     /// What a row has beside its key and value, at least.
     private static let rowBytes = 16
 
-    private var bytes = 0
+    private(set) var bytes = 0
 
     mutating func add(_ row: RowView) throws(DroverError) { try add(row.key.count + row.value.count) }
 

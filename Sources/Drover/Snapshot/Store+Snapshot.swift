@@ -3,26 +3,45 @@ extension Store {
     private static let sectorBytes = 512
     /// Bytes that one snapshot of the database is held for.
     private static let snapshotPieceBytes = 1 << 20
+    private static let sweptMeanwhile = DroverError(
+        .init(.unavailable, "drover: a compaction has taken away what the snapshot had yet to read; take it again")
+    )
 
     /// The state of a store, piece by piece, while writing goes on.
     ///
     /// The log is read in the order of revisions, a piece in each snapshot of the database; the piece that reaches the
     /// newest revision of its own snapshot is the last, and the whole shows the store at that revision. Rows that a sweep
-    /// takes away meanwhile were replaced by later ones, which are still to come.
+    /// takes away meanwhile were replaced by later ones, which are still to come; but for deletions, without which a key that
+    /// was sent would come to life again. So this instance does not sweep meanwhile, for some minutes at most.
     ///
     /// - Parameter body: is given pieces in order, which together are what ``SnapshotRestore`` reads.
     /// - Returns: the revision it shows.
+    /// - Throws: ``DroverError`` of status `unavailable` when a compaction has passed it, as one can in a shared database.
     @discardableResult
     public func snapshot(_ body: (Bytes) async throws -> Void) async throws -> Int64 {
+        let hold = committer.holdSweep()
+        defer { hold.release() }
+        try await hold.begin()
         try await body(SnapshotRecord.head)
+        var first: StoreMeta?
         var next: Int64 = 1
         var total = SnapshotRecord.head.count
         while true {
             let start = next
-            let piece = try await onReader { store, reader in
+            let before = first
+            let (meta, piece) = try await onReader { store, reader in
                 defer { reader.endSnapshot() }
-                return try store.piece(from: start, try reader.beginSnapshot(), reader)
+                let meta = try reader.beginSnapshot()
+                if let before, start < meta.compacted {
+                    let isSwept =
+                        store.driver.isShared
+                        ? meta.compacted != before.compacted || before.swept < before.compacted
+                        : hold.isBroken
+                    if isSwept { throw Self.sweptMeanwhile }
+                }
+                return (meta, try store.piece(from: start, meta, reader))
             }
+            if first == nil { first = meta }
             total += piece.bytes.count
             if let revision = piece.isLast {
                 let padding = (Self.sectorBytes - total % Self.sectorBytes) % Self.sectorBytes

@@ -37,6 +37,7 @@ public struct AutoCompactor: Sendable {
     }
 
     private func keep(seconds: Double) async {
+        let seconds = seconds.isNaN ? 1e8 : max(0.1, min(seconds, 1e8))
         let step = min(seconds, 3_600) / 10
         let looks = max(1, Int((seconds / step).rounded()))
         // The store's revision at each of the last looks, the oldest first.

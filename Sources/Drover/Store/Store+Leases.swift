@@ -43,6 +43,7 @@ extension Store {
         switch lessor!.renew(id, resume: { completion(.success(nil)) }) {
         case .renewed(let ttl): completion(.success(ttl))
         case .unknown: completion(.success(nil))
+        case .stopped: completion(.failure(DroverError(.stopped)))
         case .expiring: break
         }
     }

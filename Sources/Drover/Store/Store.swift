@@ -39,6 +39,7 @@ public final class Store: Sendable {
     private let writerThread: WorkerThread
     private let keeperThread: WorkerThread
     private let isClosed = Atomic<Bool>(false)
+    private let hasClosed = Condition(false)
 
     /// The feed of committed events.
     let feed: Feed
@@ -65,7 +66,7 @@ public final class Store: Sendable {
         self.logger = logger
 
         // Each connection is handed to its thread and used nowhere else. The threads start when nothing can fail any more.
-        nonisolated(unsafe) let writer = try Self.retrying { try driver.openWriter() }
+        nonisolated(unsafe) let writer = try Self.opening(driver, logger)
         nonisolated(unsafe) let feedReader = try driver.openReader()
         readers = try ReaderPool(driver: driver, count: limits.readerThreads, queueLimit: limits.queuedReads)
 
@@ -165,6 +166,23 @@ public final class Store: Sendable {
         surveyor.start()
     }
 
+    /// An instance that starts waits for the locks of those that serve already.
+    private static func opening(_ driver: any Driver, _ logger: Logger) throws -> any DriverWriter {
+        guard driver.isShared else { return try driver.openWriter() }
+        var hasWarned = false
+        return try retrying {
+            do {
+                return try driver.openWriter()
+            } catch let error as DroverError {
+                if !hasWarned, (error.cause as? DriverFailure)?.kind == .conflict {
+                    logger.notice("the database cannot be opened yet", metadata: ["reason": "\(error.message)"])
+                    hasWarned = true
+                }
+                throw error
+            }
+        }
+    }
+
     /// Tries again for a while what meets other writers.
     private static func retrying<R>(_ body: () throws -> R) throws -> R {
         var attempt = 1
@@ -227,7 +245,10 @@ public final class Store: Sendable {
 
     /// As ``close()``, on the calling thread, which it blocks.
     public func closeBlocking() {
-        if isClosed.exchange(true, ordering: .sequentiallyConsistent) { return }
+        if isClosed.exchange(true, ordering: .sequentiallyConsistent) {
+            // Who closes it a second time may open the database anew as soon as this returns.
+            return hasClosed.wait { $0 ? () : nil }
+        }
         housekeeper?.stop()
         link?.stop()
         keeperThread.join()
@@ -240,6 +261,8 @@ public final class Store: Sendable {
         writerThread.join()
         lessor?.stop()
         driver.close()
+        hasClosed.withLock { $0 = true }
+        hasClosed.broadcast()
     }
 
     // MARK: - For servers

@@ -2,6 +2,9 @@
 ///
 /// Source: etcd `server/etcdserver/api/v3rpc/key.go`.
 public struct RequestValidator: Sendable {
+    /// How many times that many operations a transaction has with those in it: each is compared with others.
+    static let nestedTimes = 32
+
     /// The most operations in each list of a transaction.
     public var maximumTxnOperations: Int
     /// The longest key the backend can hold, in bytes.
@@ -34,11 +37,21 @@ public struct RequestValidator: Sendable {
 
     /// Checks a transaction with everything nested in it.
     public func check(_ request: TxnRequest) throws(DroverError) {
+        var left = maximumTxnOperations.multipliedReportingOverflow(by: Self.nestedTimes).partialValue
+        if left <= 0 { left = .max }
+        try count(request, &left)
         try check(request, budget: maximumTxnOperations)
         if request.success.count > 1 || request.failure.count > 1 || request.hasNested {
             _ = try checkIntervals(request.success)
             _ = try checkIntervals(request.failure)
         }
+    }
+
+    private func count(_ request: TxnRequest, _ left: inout Int) throws(DroverError) {
+        left -= request.compares.count + request.success.count + request.failure.count
+        if left < 0 { throw DroverError(.tooManyOperations) }
+        for case .txn(let nested) in request.success { try count(nested, &left) }
+        for case .txn(let nested) in request.failure { try count(nested, &left) }
     }
 
     // Every level subtracts its own count from the budget, so that depth is bounded too.

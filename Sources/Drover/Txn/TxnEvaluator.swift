@@ -52,7 +52,7 @@ struct TxnEvaluator {
     var isShared = false
     /// Rows the present call has touched.
     private(set) var rowsTouched = 0
-    /// Bytes of values that the batch writes anew as they were.
+    /// Bytes of values that the batch writes anew as they were, and of those that its replies bring.
     private(set) var loadedBytes = 0
     /// What the present call's reply comes to.
     private var reply = ReplySize()
@@ -120,6 +120,7 @@ struct TxnEvaluator {
         let dirtyBefore = dirty.count
         do {
             let reply = try perform(operation)
+            loadedBytes += self.reply.bytes
             if subs > 0 { revision += 1 }
             return reply
         } catch {

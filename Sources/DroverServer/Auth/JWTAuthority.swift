@@ -21,9 +21,13 @@ public struct JWTAuthority: Sendable {
     ///   - publicKey: in PEM; the secret itself of an HS method. May be left out where the private key is there.
     ///   - privateKey: in PEM; without it tokens are known and none are made.
     /// - Throws: ``DroverError`` when a key cannot be used.
-    public init(_ method: Method, publicKey: String?, privateKey: String?, secondsToLive: Int64) throws {
+    public init(_ method: Method, publicKey: [UInt8]?, privateKey: [UInt8]?, secondsToLive: Int64) throws {
         self.method = method
         self.secondsToLive = secondsToLive
+        // Keys in PEM are text; a secret is bytes of any kind.
+        let secret = privateKey ?? publicKey
+        let publicKey = publicKey.map { String(decoding: $0, as: UTF8.self) }
+        let privateKey = privateKey.map { String(decoding: $0, as: UTF8.self) }
         do {
             let keys: Keys
             switch method {
@@ -34,9 +38,9 @@ public struct JWTAuthority: Sendable {
             case .ES384: keys = try Self.p384(publicKey, privateKey)
             case .ES512: keys = try Self.p521(publicKey, privateKey)
             case .EdDSA: keys = try Self.ed25519(publicKey, privateKey)
-            case .HS256: keys = try Self.hmac(privateKey ?? publicKey, SHA256.self)
-            case .HS384: keys = try Self.hmac(privateKey ?? publicKey, SHA384.self)
-            case .HS512: keys = try Self.hmac(privateKey ?? publicKey, SHA512.self)
+            case .HS256: keys = try Self.hmac(secret, SHA256.self)
+            case .HS384: keys = try Self.hmac(secret, SHA384.self)
+            case .HS512: keys = try Self.hmac(secret, SHA512.self)
             }
             (sign, isValid) = keys
         } catch let error as DroverError {
@@ -69,6 +73,10 @@ public struct JWTAuthority: Sendable {
         guard let known = try publicKey.map(readKnown) ?? own.map(known) else { throw noKey }
         let check: IsValid = { signature, message in isValid(known, signature, message) }
         guard let own else { return (nil, check) }
+        let probe = Array("drover".utf8)
+        guard check(try sign(own, probe), probe) else {
+            throw DroverError(.badEndpoint, message: "drover: the keys of --auth-token do not belong together")
+        }
         return ({ message in try sign(own, message) }, check)
     }
 
@@ -150,9 +158,9 @@ public struct JWTAuthority: Sendable {
         )
     }
 
-    private static func hmac<Hash: HashFunction>(_ secret: String?, _ hash: Hash.Type) throws -> Keys {
+    private static func hmac<Hash: HashFunction>(_ secret: [UInt8]?, _ hash: Hash.Type) throws -> Keys {
         guard let secret, !secret.isEmpty else { throw noKey }
-        let key = SymmetricKey(data: Array(secret.utf8))
+        let key = SymmetricKey(data: secret)
         let sign: Sign = { message in Array(HMAC<Hash>.authenticationCode(for: message, using: key)) }
         let isValid: IsValid = { signature, message in
             HMAC<Hash>.isValidAuthenticationCode(signature, authenticating: message, using: key)

@@ -17,6 +17,14 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
     private var keepsAlive = true
     private var allowedOrigin: String?
     private var isClosing = false
+    /// How deep in reading it is: the end of a reply brings the next request of those that wait, within itself.
+    private var depth = 0
+    /// Whether a plain path's reply is being made.
+    private var isAnswering = false
+    /// Whether a reply's end waits until the client takes more: the next request comes with it.
+    private var endWaits = false
+    /// Replies whose end has been written and is not with the socket yet.
+    private var endsInFlight = 0
     /// When the client has been waited for long enough.
     private var deadline = NIODeadline.distantFuture
 
@@ -57,6 +65,8 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        depth += 1
+        defer { depth -= 1 }
         loopContext.revisionOfRead = nil
         switch unwrapInboundIn(data) {
         case .head(let head):
@@ -71,7 +81,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
             allowedOrigin = loopContext.access.allowedOrigin(head.headers["origin"].first)
             let path = head.uri.prefix { $0 != "?" }
             if !loopContext.access.admits(host: head.headers["host"].first, isEncrypted: listener.isEncrypted == true) {
-                plain = PlainRequest.misdirected
+                plain = PlainRequest.misdirected(head.method.rawValue)
             } else if head.method == .POST, !listener.servesMetricsOnly, let route = Route.gateway(String(path)) {
                 let stream = ServerStream(route, .json, .http1(self), loopContext)
                 stream.token = head.headers["authorization"].first.map(RequestHead.token)
@@ -92,6 +102,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
                 if !stream.ended { GatewayRequest.end(stream) }
             } else if let request = plain {
                 plain = nil
+                isAnswering = true
                 PlainRoutes.answer(request, loopContext, listener) { reply in
                     self.sendPlain(
                         status: reply.status,
@@ -107,6 +118,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
     /// A client that does not take what it is sent is not read from: each of its messages may bring more.
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         try? context.channel.syncOptions?.setOption(.autoRead, value: context.channel.isWritable)
+        if context.channel.isWritable && endWaits { finishReply() }
         context.fireChannelWritabilityChanged()
     }
 
@@ -169,12 +181,28 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
 
     private func endReply(_ context: ChannelHandlerContext) {
         stream = nil
-        let closes = !keepsAlive || isClosing
+        isAnswering = false
         waits(limits.idleSeconds)
-        context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
-            if closes { self.context?.close(promise: nil) }
+        if depth > 1 {
+            context.eventLoop.assumeIsolated().execute { self.finishReply() }
+        } else {
+            finishReply()
         }
     }
+
+    private func finishReply() {
+        guard let context else { return }
+        endWaits = !context.channel.isWritable
+        if endWaits { return context.flush() }
+        let closes = !keepsAlive
+        endsInFlight += 1
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
+            self.endsInFlight -= 1
+            if closes || self.isClosing && !self.isBusy { self.context?.close(promise: nil) }
+        }
+    }
+
+    private var isBusy: Bool { stream != nil || plain != nil || isAnswering || endWaits || endsInFlight > 0 }
 
     // MARK: - ServerConnection
 
@@ -192,11 +220,8 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
 
     func shutDownGracefully() {
         isClosing = true
-        guard let stream else {
-            context?.close(promise: nil)
-            return
-        }
-        if stream.route.streamsReplies { stream.fail(DroverError(.stopped)) }
+        if !isBusy { context?.close(promise: nil) }
+        if let stream, stream.route.streamsReplies { stream.fail(DroverError(.stopped)) }
     }
 
     func close() {

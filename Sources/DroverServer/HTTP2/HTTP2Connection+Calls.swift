@@ -74,7 +74,7 @@ extension HTTP2Connection {
     func beginPlain(_ stream: HTTP2Stream, _ head: RequestHead) {
         stream.allowedOrigin = loopContext.access.allowedOrigin(head.origin)
         if !loopContext.access.admits(host: head.authority, isEncrypted: listener.isEncrypted == true) {
-            stream.plain = PlainRequest.misdirected
+            stream.plain = PlainRequest.misdirected(head.method)
         } else if head.method == "POST", !listener.servesMetricsOnly,
             let route = Route.gateway(head.pathWithoutQuery)
         {

@@ -149,6 +149,8 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     // MARK: - Bytes in
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        // What comes now is for a connection that only sends its last bytes.
+        if isEnding { return }
         loopContext.revisionOfRead = nil
         var bytes = unwrapInboundIn(data)
         loopContext.metrics.receivedBytes.add(bytes.readableBytes, ordering: .relaxed)
@@ -169,7 +171,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
             } catch {
                 return fail(error, "the protocol was broken")
             }
-            if self.context == nil || (isClosing && streams.isEmpty) { return }
+            if self.context == nil || isEnding { return }
         }
         if bytes.readableBytes > 0 {
             // A copy with room: a slice would keep the socket's buffer and be copied anyway with the next bytes.

@@ -8,7 +8,12 @@ struct PlainRequest {
     var target: String
 
     /// A request to a host that is not served.
-    static let misdirected = PlainRequest(method: "", target: "misdirected")
+    static func misdirected(_ method: String) -> PlainRequest {
+        PlainRequest(method: method, target: misdirectedTarget)
+    }
+
+    /// No path, which would begin with a slash.
+    static let misdirectedTarget = "misdirected"
 
     var path: Substring { target.prefix { $0 != "?" } }
 
@@ -47,10 +52,10 @@ enum PlainRoutes {
         _ listener: ServerConfiguration.Listener,
         _ completion: @escaping (PlainReply) -> Void
     ) {
-        if request.method == "OPTIONS" { return completion(PlainReply(200, "")) }
-        if request.method.isEmpty && request.target == PlainRequest.misdirected.target {
+        if request.target == PlainRequest.misdirectedTarget {
             return completion(AccessRules.misdirected)
         }
+        if request.method == "OPTIONS" { return completion(PlainReply(200, "")) }
         let path = request.path
         let known =
             path == "/health" || path == "/metrics" || path == "/version" && !listener.servesMetricsOnly

@@ -139,6 +139,7 @@ final class LeaseKeepAliveStream: StreamSession {
         MessageBuffer.seal(&buffer)
         stream.send(buffer)
         waiting -= 1
+        if isOver { return }
         if clientIsDone && waiting == 0 { stream.finish() }
     }
 

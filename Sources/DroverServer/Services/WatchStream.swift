@@ -101,7 +101,7 @@ final class WatchStream: StreamSession {
 
     private func send(_ list: EventList, _ withPrevious: Bool, _ delivery: WatchDelivery) {
         let isFragmenting = fragmenting.contains(delivery.id)
-        if isFragmenting || list.footprint > context.configuration.limits.watchFragmentBytes {
+        if isFragmenting || list.footprint > context.configuration.limits.watchResponseBytes {
             return sendParts(list.events, withPrevious, delivery, fragments: isFragmenting)
         }
         func append(_ events: [SharedEvent], to buffer: inout ByteBuffer) {
@@ -134,9 +134,12 @@ final class WatchStream: StreamSession {
         fragments: Bool
     ) {
         let encoded = events.map { $0.encoded(withPrevious: withPrevious, ResponseEncoder.watchEvent) }
-        let limit = context.configuration.limits.watchFragmentBytes
+        let limits = context.configuration.limits
+        let limit = fragments ? limits.watchFragmentBytes : limits.watchResponseBytes
         var start = 0
         while start < encoded.count {
+            // The client may be found to have gone while it is written to.
+            if isOver { return consumer.consumed(delivery.footprint) }
             var end = start
             var bytes = 0
             while end < encoded.count,

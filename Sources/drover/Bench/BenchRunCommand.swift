@@ -89,7 +89,7 @@ struct BenchRunCommand: AsyncParsableCommand {
     var report: String = "drover-bench.html"
 
     @Option(help: "The user of endpoints with auth, as NAME:PASSWORD.")
-    var user: String? = Environment.client("USER")
+    var user: String?
 
     @Option(help: "Certificates that endpoints' must come from (PEM).")
     var cacert: String? = Environment.client("CACERT")
@@ -109,7 +109,9 @@ struct BenchRunCommand: AsyncParsableCommand {
             throw ValidationError("--duration and --warm-up must be durations, such as 10s.")
         }
         guard (cert == nil) == (key == nil) else { throw ValidationError("--cert and --key go together.") }
-        if let user, user.first == ":" || user.isEmpty { throw ValidationError("--user must be NAME:PASSWORD.") }
+        if let user = user ?? Environment.client("USER"), user.first == ":" || user.isEmpty {
+            throw ValidationError("--user must be NAME:PASSWORD.")
+        }
         if clusterRate && rate != 0 { throw ValidationError("--rate and --cluster-rate exclude each other.") }
         for file in [json, report == "-" ? nil : report] {
             if let file, !Self.canWrite(file) { throw ValidationError("\(file) cannot be written.") }
@@ -179,7 +181,7 @@ struct BenchRunCommand: AsyncParsableCommand {
     }
 
     private var credentials: (name: String, password: String)? {
-        guard let user else { return nil }
+        guard let user = user ?? Environment.client("USER") else { return nil }
         let parts = user.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         return (parts[0], parts.count > 1 ? parts[1] : "")
     }

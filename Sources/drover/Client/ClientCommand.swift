@@ -10,9 +10,10 @@ protocol ClientCommand: AsyncParsableCommand {
 
 extension ClientCommand {
     func run() async throws {
+        FileHandles.endsWithReader.store(true, ordering: .relaxed)
         try await ClientFailures.reported {
             let configuration = try client.configuration(try client.endpointList())
-            let session = ClientSession(try await EtcdClient.connect(configuration), client)
+            let session = try await ClientSession(configuration, client)
             try await run(session)
             await session.close()
         }

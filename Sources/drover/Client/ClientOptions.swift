@@ -7,10 +7,10 @@ struct ClientOptions: ParsableArguments {
     var endpoints: String = Environment.client("ENDPOINTS") ?? "127.0.0.1:2379"
 
     @Option(help: "The user of auth, as NAME or NAME:PASSWORD; asked for when there is no password.")
-    var user: String? = Environment.client("USER")
+    var user: String?
 
     @Option(help: "The user's password; --user is then a name alone.")
-    var password: String? = Environment.client("PASSWORD")
+    var password: String?
 
     @Option(help: "Certificates that the server's must come from (PEM).")
     var cacert: String? = Environment.client("CACERT")
@@ -70,8 +70,9 @@ struct ClientOptions: ParsableArguments {
             configuration.tls = tls
         }
         configuration.dialTimeout = .milliseconds(Int64(Duration.seconds(of: dialTimeout)! * 1_000))
-        if let user {
-            if let password {
+        // Not the options' defaults, which the help would show.
+        if let user = user ?? Environment.client("USER") {
+            if let password = password ?? Environment.client("PASSWORD") {
                 (configuration.user, configuration.password) = (user, password)
             } else if let colon = user.firstIndex(of: ":") {
                 configuration.user = String(user[..<colon])

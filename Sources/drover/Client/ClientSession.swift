@@ -7,9 +7,12 @@ struct ClientSession: Sendable {
     let client: EtcdClient
     let options: ClientOptions
     let printer: Printer
+    /// Kept, since a password that was typed is not asked for again.
+    private let configuration: EtcdClient.Configuration
 
-    init(_ client: EtcdClient, _ options: ClientOptions) {
-        self.client = client
+    init(_ configuration: EtcdClient.Configuration, _ options: ClientOptions) async throws {
+        client = try await EtcdClient.connect(configuration)
+        self.configuration = configuration
         self.options = options
         printer = Printer(form: options.writeOut, isHex: options.hex)
     }
@@ -34,6 +37,8 @@ struct ClientSession: Sendable {
             }
             defer { group.cancelAll() }
             guard let first = try await group.next(), let result = first else {
+                // What waits for the connection does not heed that its task is cancelled.
+                Task.detached { [client] in await client.close() }
                 throw CommandFailure.failed("context deadline exceeded")
             }
             return result
@@ -42,7 +47,14 @@ struct ClientSession: Sendable {
 
     /// Another server's session, with the same flags.
     func session(at endpoint: Endpoint) async throws -> ClientSession {
-        ClientSession(try await EtcdClient.connect(try options.configuration([endpoint])), options)
+        var configuration = configuration
+        configuration.endpoints = [endpoint]
+        return try await ClientSession(configuration, options)
+    }
+
+    /// A session on another connection, to whichever endpoint answers.
+    func anew() async throws -> ClientSession {
+        try await ClientSession(configuration, options)
     }
 
     func close() async { await client.close() }

@@ -3,13 +3,14 @@ enum GoFlags {
     private static let commands: Set<String> = [
         "get", "put", "del", "txn", "watch", "compaction", "compact", "lease", "lock", "elect", "member", "endpoint",
         "alarm",
-        "defrag", "snapshot", "move-leader", "downgrade", "user", "role", "auth",
+        "defrag", "snapshot", "move-leader", "downgrade", "user", "role", "auth", "serve",
     ]
 
     private static let flags: Set<String> = [
         "prefix", "from-key", "prev-kv", "keys-only", "count-only", "print-value-only", "ignore-value", "ignore-lease",
         "hex", "interactive", "cluster", "physical", "learner", "once", "keys", "listen", "progress-notify",
-        "no-password", "detail", "insecure-skip-tls-verify", "insecure-transport", "debug",
+        "no-password", "detail", "insecure-skip-tls-verify", "insecure-transport", "debug", "client-cert-auth",
+        "skip-verify",
     ]
 
     /// Flags of all commands that have a value; etcdctl's users write them before the command as well.

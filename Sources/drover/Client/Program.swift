@@ -13,6 +13,14 @@ enum Program {
     /// - Returns: its exit status; 128 and the signal's number if one ended it.
     /// - Throws: ``CommandFailure`` when there is no such program.
     static func run(_ command: [String], environment: [String: String]) throws -> Int32 {
+        wait(try start(command, environment: environment))
+    }
+
+    /// Starts a command with more in its environment.
+    ///
+    /// - Returns: its process, which must be waited for.
+    /// - Throws: ``CommandFailure`` when there is no such program.
+    static func start(_ command: [String], environment: [String: String]) throws -> pid_t {
         var variables: [UnsafeMutablePointer<CChar>?] = []
         var next = environ
         while let variable = next.pointee {
@@ -26,9 +34,33 @@ enum Program {
         variables.append(nil)
         arguments.append(nil)
         var process = pid_t()
-        guard posix_spawnp(&process, command[0], nil, nil, arguments, variables) == 0 else {
+        // This program ignores it, since its sockets must not end it; others live by it.
+        var defaults = sigset_t()
+        sigemptyset(&defaults)
+        sigaddset(&defaults, SIGPIPE)
+        #if canImport(Darwin)
+            var attributes: posix_spawnattr_t?
+        #else
+            var attributes = posix_spawnattr_t()
+        #endif
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        posix_spawnattr_setsigdefault(&attributes, &defaults)
+        // Nor has it to do with the signals that threads of this one leave to others.
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
+        guard posix_spawnp(&process, command[0], nil, &attributes, arguments, variables) == 0 else {
             throw CommandFailure.failed("the command cannot be run: it is not there, or not a program")
         }
+        return process
+    }
+
+    /// Waits, blocking, until a process has ended.
+    ///
+    /// - Returns: its exit status; 128 and the signal's number if one ended it.
+    static func wait(_ process: pid_t) -> Int32 {
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0 && errno == EINTR {}
         let signal = status & 0x7f

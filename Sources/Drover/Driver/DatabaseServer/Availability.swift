@@ -14,13 +14,15 @@ import Synchronization
 /// was found last, so that no read waits for another.
 public final class Availability: Sendable {
     private static let longestPause: UInt32 = 200_000
+    /// How long what was found counts, at least.
+    private static let freshNanoseconds: Int64 = 10_000_000_000
 
     /// When it was first found to be away, in nanoseconds of the monotonic clock; 0 while it is there.
     private let awaySince = Atomic<Int64>(0)
     private let patience: Int64
     /// Whether a read is finding out if a server that has stayed away is there again.
     private let isAsking = Atomic<Bool>(false)
-    private let lastFailure = Mutex<DriverFailure?>(nil)
+    private let lastFailure = Mutex<(failure: DriverFailure, at: Int64)?>(nil)
 
     /// - Parameter patience: seconds that reads wait for a server that has gone away.
     public init(patience: Double = 5) {
@@ -33,7 +35,10 @@ public final class Availability: Sendable {
         let away = awaySince.load(ordering: .relaxed)
         if away == 0 || begun - away <= patience { return try keepTrying(body, since: begun) }
         if isAsking.exchange(true, ordering: .acquiring) {
-            if let failure = lastFailure.withLock({ $0 }) { throw failure }
+            // What was found long ago says nothing of now.
+            if let last = lastFailure.withLock({ $0 }), begun - last.at < max(2 * patience, Self.freshNanoseconds) {
+                throw last.failure
+            }
             return try keepTrying(body, since: begun)
         }
         defer { isAsking.store(false, ordering: .releasing) }
@@ -52,7 +57,7 @@ public final class Availability: Sendable {
                 let since = awaySince.compareExchange(expected: 0, desired: now, ordering: .relaxed)
                 // Others may be well served meanwhile: what fails here alone is not tried for ever either.
                 if now - (since.exchanged ? now : since.original) > patience || now - begun > patience {
-                    lastFailure.withLock { $0 = failure }
+                    lastFailure.withLock { $0 = (failure, now) }
                     throw failure
                 }
                 usleep(pause)

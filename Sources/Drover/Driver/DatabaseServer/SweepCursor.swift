@@ -20,7 +20,8 @@ public struct SweepCursor: Sendable {
             if mark < meta.compacted && place.main >= mark { self.place = LogPosition(main: mark, sub: -1) }
         } else {
             place = LogPosition(main: meta.swept, sub: -1)
-            toldAt = Monotonic.now()
+            // The first step is told at once: others have seen it stand still for as long as watches were waited for.
+            toldAt = .min / 2
         }
         mark = meta.compacted
         return place!

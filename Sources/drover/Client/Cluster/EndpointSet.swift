@@ -13,8 +13,10 @@ struct EndpointSet: ParsableArguments {
         _ body: (Endpoint, ClientSession) async throws -> R
     ) async throws -> [(endpoint: Endpoint, result: Result<R, any Error>)] {
         var endpoints = try client.endpointList()
+        // Once, since it may ask for a password.
+        var configuration = try client.configuration(endpoints)
         if cluster {
-            let any = ClientSession(try await EtcdClient.connect(try client.configuration(endpoints)), client)
+            let any = try await ClientSession(configuration, client)
             let reply: PBMemberListResponse = try await any.call("Cluster/MemberList", PBMemberListRequest())
             await any.close()
             endpoints = try reply.members.flatMap(\.clientUrls).map { try Endpoint($0) }
@@ -22,7 +24,8 @@ struct EndpointSet: ParsableArguments {
         var results: [(endpoint: Endpoint, result: Result<R, any Error>)] = []
         for endpoint in endpoints {
             do {
-                let session = ClientSession(try await EtcdClient.connect(try client.configuration([endpoint])), client)
+                configuration.endpoints = [endpoint]
+                let session = try await ClientSession(configuration, client)
                 let result = try await body(endpoint, session)
                 await session.close()
                 results.append((endpoint, .success(result)))

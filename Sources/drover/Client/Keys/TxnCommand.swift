@@ -29,8 +29,9 @@ struct TxnCommand: ClientCommand {
         var lines: [String] = []
         while true {
             guard let line = readLine() else { throw CommandFailure.invalidInput("EOF") }
-            if line.isEmpty { return lines }
-            lines.append(line)
+            let text = line.drop { $0 == " " || $0 == "\t" }
+            if text.allSatisfy(\.isWhitespace) { return lines }
+            lines.append(String(text))
         }
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import EtcdAPI
+import Synchronization
 
 /// `drover lease keep-alive`.
 struct LeaseKeepAliveCommand: ClientCommand {
@@ -20,10 +21,11 @@ struct LeaseKeepAliveCommand: ClientCommand {
         guard arguments.count == 1 else {
             throw CommandFailure.badArguments("lease keep-alive command needs lease ID as argument")
         }
-        let keeper = LeaseKeeper(id: try LeaseID.parsed(arguments[0]), client: session.client)
-        var renewals = 0
+        let keeper = LeaseKeeper(id: try LeaseID.parsed(arguments[0]), session: session)
+        let isRenewed = Atomic<Bool>(false)
+        let once = once
         try await keeper.keepAlive { reply in
-            renewals += 1
+            isRenewed.store(true, ordering: .relaxed)
             try session.printer.show(
                 reply,
                 fields: {
@@ -37,7 +39,9 @@ struct LeaseKeepAliveCommand: ClientCommand {
             return !once
         }
         if once {
-            if renewals == 0 { throw CommandFailure.badConnection("etcdserver: requested lease not found") }
+            if !isRenewed.load(ordering: .relaxed) {
+                throw CommandFailure.badConnection("etcdserver: requested lease not found")
+            }
         } else {
             FileHandles.standardOutput("lease \(LeaseID.text(keeper.id)) expired or revoked.\n")
         }

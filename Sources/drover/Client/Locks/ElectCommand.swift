@@ -36,12 +36,12 @@ struct ElectCommand: ClientCommand {
             throw CommandFailure.badArguments("no proposal argument but -l not set")
         }
         let proposal = arguments[1]
-        _ = try await LeaseSession.with(session, seconds: ttl) { lease in
+        _ = try await LeaseSession(session: session, seconds: ttl).hold { lease in
             var request = PBCampaignRequest()
             (request.name, request.lease, request.value) = (.init(name.utf8), lease, .init(proposal.utf8))
             let reply: PBCampaignResponse = try await session.wait("/v3electionpb.Election/Campaign", request)
             try await LeaseSession.show(Array(reply.leader.key), session)
-            try await LeaseSession.waitForEnd()
+            return [:]
         }
     }
 

@@ -22,21 +22,16 @@ struct LockCommand: ClientCommand {
             throw CommandFailure.badArguments("lock takes one lock name argument and an optional command to execute")
         }
         let command = Array(arguments.dropFirst())
-        let status = try await LeaseSession.with(session, seconds: ttl) { lease -> Int32 in
+        let status = try await LeaseSession(session: session, seconds: ttl).hold(command) { lease in
             var request = PBLockRequest()
             (request.name, request.lease) = (.init(name.utf8), lease)
             let lock: PBLockResponse = try await session.wait("/v3lockpb.Lock/Lock", request)
-            guard command.isEmpty else {
-                let environment = [
-                    "ETCD_LOCK_KEY": String(decoding: lock.key, as: UTF8.self),
-                    "ETCD_LOCK_REV": "\(lock.header.revision)",
-                ]
-                return try await Task.detached { try Program.run(command, environment: environment) }.value
-            }
-            try await LeaseSession.show(Array(lock.key), session)
-            try await LeaseSession.waitForEnd()
-            return 0
+            if command.isEmpty { try await LeaseSession.show(Array(lock.key), session) }
+            return [
+                "ETCD_LOCK_KEY": String(decoding: lock.key, as: UTF8.self),
+                "ETCD_LOCK_REV": "\(lock.header.revision)",
+            ]
         }
-        if let status, status != 0 { throw ExitCode(status) }
+        if status != 0 { throw ExitCode(status) }
     }
 }

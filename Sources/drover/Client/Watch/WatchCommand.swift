@@ -1,6 +1,7 @@
 import ArgumentParser
 import DroverClient
 import EtcdAPI
+import Synchronization
 
 /// `drover watch`.
 struct WatchCommand: ClientCommand {
@@ -51,31 +52,62 @@ struct WatchCommand: ClientCommand {
     }
 
     func run(_ session: ClientSession) async throws {
-        let call = try await session.client.open("/etcdserverpb.Watch/Watch")
-        let display = WatchDisplay(printer: session.printer, command: exec)
-        if interactive {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await display.show(call) }
-                group.addTask { try await Self.read(call) }
-                defer { group.cancelAll() }
-                try await group.next()
-            }
-            return
-        }
+        if interactive { return try await read(session) }
         var request = PBWatchRequest()
         request.createRequest = try self.request()
-        try await call.send(request)
-        try await display.show(call)
-        throw CommandFailure.interrupted("watch is canceled by the server")
+        let display = WatchDisplay(
+            printer: session.printer,
+            command: exec,
+            beginsNow: request.createRequest.startRevision == 0
+        )
+        var own: ClientSession?
+        while true {
+            do {
+                let call = try await (own ?? session).client.open("/etcdserverpb.Watch/Watch")
+                try await call.send(request)
+                try await display.show(call, isOne: true)
+                throw CommandFailure.interrupted("watch is canceled by the server")
+            } catch let error as ClientError where error.code == 14 {
+                // The server goes, or its machine: what it has not told yet is asked for elsewhere, or when it is back.
+                if display.revision > 0 { request.createRequest.startRevision = display.revision + 1 }
+                await own?.close()
+                own = nil
+                while own == nil {
+                    try await Task.sleep(nanoseconds: 500_000_000)
+                    own = try? await session.anew()
+                }
+            }
+        }
+    }
+
+    /// Why lines are not read any more.
+    private final class Failure: Sendable {
+        let error = Mutex<(any Error)?>(nil)
+    }
+
+    /// Shows the watches that lines of the standard input ask for.
+    private func read(_ session: ClientSession) async throws {
+        let call = try await session.client.open("/etcdserverpb.Watch/Watch")
+        let display = WatchDisplay(printer: session.printer)
+        let failure = Failure()
+        // Waits for a line that may never come, and ends with the process.
+        Task.detached {
+            do { try await Self.read(call, display) } catch { failure.error.withLock { $0 = error } }
+            await call.cancel()
+        }
+        do {
+            try await display.show(call, isOne: false)
+        } catch {
+            throw failure.error.withLock { $0 } ?? error
+        }
     }
 
     /// `watch …` and `progress`, a line each.
-    private static func read(_ call: EtcdCall) async throws {
+    private static func read(_ call: EtcdCall, _ display: WatchDisplay) async throws {
         var id: Int64 = 0
         while true {
-            let line = await Task.detached { readLine() }.value
-            guard let line else {
-                throw CommandFailure.interrupted("error reading watch request line: EOF")
+            guard let line = readLine() else {
+                throw CommandFailure.invalidInput("error reading watch request line: EOF")
             }
             let words = try TxnText.words(line)
             var request = PBWatchRequest()
@@ -90,6 +122,7 @@ struct WatchCommand: ClientCommand {
                 id += 1
                 request.createRequest = try command.request()
                 request.createRequest.watchID = id
+                display.run(command.exec, of: id)
             case "cancel":
                 guard words.count == 2, let id = Int64(words[1]) else { continue }
                 request.cancelRequest.watchID = id

@@ -1,13 +1,35 @@
 import DroverClient
 import EtcdAPI
+import Synchronization
 
 /// Prints the events of watches, or runs a command for each.
-struct WatchDisplay: Sendable {
-    let printer: Printer
-    let command: [String]
+final class WatchDisplay: Sendable {
+    private let printer: Printer
+    /// What to run for each event, by watch.
+    private let commands: Mutex<[Int64: [String]]>
+    private let last = Mutex<Int64>(0)
 
-    /// Shows what comes until the server ends it.
-    func show(_ call: EtcdCall) async throws {
+    /// Whether the watch begins with what comes next, so that its making says from where on.
+    private let beginsNow: Bool
+
+    init(printer: Printer, command: [String] = [], beginsNow: Bool = false) {
+        self.printer = printer
+        self.beginsNow = beginsNow
+        commands = Mutex(command.isEmpty ? [:] : [0: command])
+    }
+
+    /// The newest revision that was shown, or of which it was said that there was nothing to show; 0 before.
+    var revision: Int64 { last.withLock { $0 } }
+
+    /// Runs a command for each event of a watch.
+    func run(_ command: [String], of watch: Int64) {
+        if !command.isEmpty { commands.withLock { $0[watch] = command } }
+    }
+
+    /// Shows what comes until the server ends the stream.
+    ///
+    /// - Parameter isOne: whether one watch is all there is, so that its end is the end.
+    func show(_ call: EtcdCall, isOne: Bool) async throws {
         var parts: PBWatchResponse?
         for try await bytes in call.messages {
             var reply = try PBWatchResponse(serializedBytes: Array(bytes.readableBytesView))
@@ -18,11 +40,21 @@ struct WatchDisplay: Sendable {
             }
             parts = nil
             if reply.canceled { FileHandles.standardError("watch was canceled (\(Self.reason(reply)))\n") }
-            if reply.created && !reply.canceled { continue }
+            if reply.created && !reply.canceled {
+                if beginsNow { last.withLock { $0 = max($0, reply.header.revision) } }
+                continue
+            }
             try show(reply)
-            if reply.canceled { return }
-            for event in reply.events where !command.isEmpty { try run(event, reply) }
+            if reply.canceled {
+                if isOne { return }
+                continue
+            }
+            let command = commands.withLock { $0[reply.watchID] ?? [] }
+            for event in reply.events where !command.isEmpty { try run(command, event, reply) }
+            let shown = reply.events.last?.kv.modRevision ?? reply.header.revision
+            last.withLock { $0 = max($0, shown) }
         }
+        throw ClientError.unavailable("the server has ended the stream")
     }
 
     private static func reason(_ reply: PBWatchResponse) -> String {
@@ -60,7 +92,7 @@ struct WatchDisplay: Sendable {
         )
     }
 
-    private func run(_ event: PBEvent, _ reply: PBWatchResponse) throws {
+    private func run(_ command: [String], _ event: PBEvent, _ reply: PBWatchResponse) throws {
         let status = try Program.run(
             command,
             environment: [
@@ -70,6 +102,6 @@ struct WatchDisplay: Sendable {
                 "ETCD_WATCH_VALUE": GoText.quoted(Array(event.kv.value)),
             ]
         )
-        if status != 0 { FileHandles.standardError("the command ended with status \(status)\n") }
+        if status != 0 { throw CommandFailure.failed("command error (exit status \(status))") }
     }
 }
