@@ -226,7 +226,12 @@ final class MySQLConnection: DatabaseConnection {
             warnings.append(mysql_warning_count(handle) != 0)
             switch mysql_next_result(handle) {
             case 0: continue
-            case -1: return results
+            case -1:
+                // libmariadb says the same of a connection that is lost while the next result's columns are read.
+                if mysql_errno(handle) != 0 { throw failure() }
+                if results.count >= expecting { return results }
+                isBroken = true
+                throw DriverFailure(.unavailable, "MySQL did not answer every statement")
             default: throw failure()
             }
         }
