@@ -218,7 +218,8 @@ final class MySQLConnection: DatabaseConnection {
         while true {
             if let stored = mysql_store_result(handle) {
                 results.append(MySQLResult(stored))
-            } else if mysql_field_count(handle) == 0 {
+            } else if mysql_field_count(handle) == 0 && mysql_errno(handle) == 0 {
+                // Lost while rows are read, libmariadb forgets that there are columns.
                 results.append(nil)
             } else {
                 throw failure()
