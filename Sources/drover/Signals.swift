@@ -39,39 +39,11 @@ enum Signals {
     static func waitForTermination() async {
         guard let readEnd else { return }
         await withCheckedContinuation { continuation in
-            var thread = pthread_t()
-            let box = Unmanaged.passRetained(Waiter(readEnd, continuation))
-            pthread_create(
-                &thread,
-                nil,
-                { raw in
-                    #if canImport(Darwin)
-                        let waiter = Unmanaged<Waiter>.fromOpaque(raw).takeRetainedValue()
-                    #else
-                        let waiter = Unmanaged<Waiter>.fromOpaque(raw!).takeRetainedValue()
-                    #endif
-                    waiter.wait()
-                    return nil
-                },
-                box.toOpaque()
-            )
-            pthread_detach(thread)
-        }
-    }
-
-    private final class Waiter: Sendable {
-        let descriptor: Int32
-        let continuation: CheckedContinuation<Void, Never>
-
-        init(_ descriptor: Int32, _ continuation: CheckedContinuation<Void, Never>) {
-            self.descriptor = descriptor
-            self.continuation = continuation
-        }
-
-        func wait() {
-            var byte: UInt8 = 0
-            while read(descriptor, &byte, 1) < 0 && errno == EINTR {}
-            continuation.resume()
+            DetachedThread.start {
+                var byte: UInt8 = 0
+                while read(readEnd, &byte, 1) < 0 && errno == EINTR {}
+                continuation.resume()
+            }
         }
     }
 }

@@ -6,12 +6,6 @@ import Testing
 
 @Suite("snapshots and compaction", .timeLimit(.minutes(10)))
 struct SnapshotTests {
-    private final class Flag: Sendable {
-        private let value = Atomic<Bool>(false)
-        var isSet: Bool { value.load(ordering: .acquiring) }
-        func set() { value.store(true, ordering: .releasing) }
-    }
-
     @Test("a list and a watch from its header miss nothing, under writes and compaction", arguments: Backend.selected)
     func listThenWatch(backend: Backend) async throws {
         try await backend.withStore { store in

@@ -34,11 +34,6 @@ struct FlowControlTests {
         return [0, 0, UInt8(length >> 16 & 255), UInt8(length >> 8 & 255), UInt8(length & 255)] + bytes
     }
 
-    private func residentBytes() -> Int {
-        let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
-        return text.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 * 4_096 } ?? 0
-    }
-
     private func put(_ connection: EtcdConnection, _ key: String, _ bytes: Int) async throws {
         let request = PBPutRequest.with {
             $0.key = Data(key.utf8)

@@ -116,11 +116,6 @@ struct HTTP1FaultTests {
         }
     }
 
-    private func residentBytes() -> Int {
-        let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
-        return text.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 * 4_096 } ?? 0
-    }
-
     @Test("thousands of requests at once behind one that takes its time are answered one by one")
     func pipeline() async throws {
         try await withServer { _, port in

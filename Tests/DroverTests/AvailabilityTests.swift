@@ -1,17 +1,11 @@
 import Foundation
-import Synchronization
+import TestSupport
 import Testing
 
 @testable import Drover
 
 @Suite("whether a database server is there", .timeLimit(.minutes(1)))
 struct AvailabilityTests {
-    private final class Flag: Sendable {
-        private let value = Atomic<Bool>(false)
-        var isSet: Bool { value.load(ordering: .acquiring) }
-        func set() { value.store(true, ordering: .releasing) }
-    }
-
     private let failure = DriverFailure(.unavailable, "away")
 
     @Test("what fails for one read alone is not tried for ever while others succeed")

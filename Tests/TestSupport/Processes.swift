@@ -82,6 +82,12 @@ public final class ChildProcess: @unchecked Sendable {
     deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 }
 
+/// Resident memory of this process in bytes.
+public func residentBytes() -> Int {
+    let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
+    return text.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 * 4_096 } ?? 0
+}
+
 /// Runs a program to its end, or for so many seconds, and returns its status and output.
 public func run(
     _ path: String,
