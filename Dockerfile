@@ -1,5 +1,5 @@
 # Builds the executable and leaves it alone in a small image.
-FROM swift:6.1-bookworm AS build
+FROM swift:6.2-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends libsqlite3-dev libpq-dev libmariadb-dev zlib1g-dev pkg-config make
 WORKDIR /drover
 COPY . .

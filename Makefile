@@ -109,7 +109,7 @@ packages-test:
 	@scripts/packages test
 
 toolchain:
-	@command -v swift >/dev/null || { echo "There is no swift in PATH; install a Swift 6.1 or newer toolchain first."; exit 1; }
+	@command -v swift >/dev/null || { echo "There is no swift in PATH; install a Swift 6.2 or newer toolchain first."; exit 1; }
 
 clean:
 	rm -rf .build .build-release release

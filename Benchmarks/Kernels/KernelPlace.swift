@@ -37,6 +37,7 @@ enum KernelPlace: Sendable {
         case .temporary:
             #if SQLite
                 let name = "drover-\(UUID().uuidString)"
+                SQLiteDriver.disableMemoryStatistics()
                 let folder = FileManager.default.temporaryDirectory.appendingPathComponent(name)
                 try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
                 var configuration = SQLiteConfiguration(path: folder.path + "/kernels.db")

@@ -28,4 +28,11 @@ package enum Backends {
         #endif
         return providers
     }
+
+    /// Sets the engines' libraries up for a process that does nothing else. Call it before the first store.
+    package static func tuneProcess() {
+        #if SQLite
+            SQLiteDriver.disableMemoryStatistics()
+        #endif
+    }
 }

@@ -4,11 +4,16 @@ public import SwiftProtobuf
 
 /// A call in flight.
 public final class EtcdCall: Sendable {
+    /// A call's messages. When sixteen of them wait to be taken, the server is not read from.
+    public typealias Messages = NIOThrowingAsyncSequenceProducer<
+        ByteBuffer, any Error, NIOAsyncSequenceProducerBackPressureStrategies.HighLowWatermark, CallReading
+    >
+
     private let channel: any Channel
     /// The server's messages; ends with the call, or throws ``ClientError``. Iterate once.
-    public let messages: AsyncThrowingStream<ByteBuffer, any Error>
+    public let messages: Messages
 
-    init(channel: any Channel, messages: AsyncThrowingStream<ByteBuffer, any Error>) {
+    init(channel: any Channel, messages: Messages) {
         self.channel = channel
         self.messages = messages
     }
@@ -53,13 +58,19 @@ final class CallHandler: ChannelInboundHandler {
     typealias InboundIn = HTTP2Frame.FramePayload
     typealias OutboundOut = HTTP2Frame.FramePayload
 
-    private let continuation: AsyncThrowingStream<ByteBuffer, any Error>.Continuation
+    private let source: EtcdCall.Messages.Source
+    private let reading: CallReading
     private var pending = ByteBuffer()
     private var isOver = false
 
-    init(_ continuation: AsyncThrowingStream<ByteBuffer, any Error>.Continuation) {
-        self.continuation = continuation
+    init(_ source: EtcdCall.Messages.Source, _ reading: CallReading) {
+        self.source = source
+        self.reading = reading
     }
+
+    func handlerAdded(context: ChannelHandlerContext) { reading.begin(context.channel) }
+
+    func handlerRemoved(context: ChannelHandlerContext) { reading.end() }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
@@ -77,7 +88,7 @@ final class CallHandler: ChannelInboundHandler {
                 pending.readableBytes >= 5 + Int(length)
             {
                 pending.moveReaderIndex(forwardBy: 5)
-                continuation.yield(pending.readSlice(length: Int(length))!)
+                if source.yield(pending.readSlice(length: Int(length))!) == .stopProducing { reading.stop() }
             }
             pending.discardReadBytes()
         default:
@@ -89,9 +100,9 @@ final class CallHandler: ChannelInboundHandler {
         if isOver { return }
         isOver = true
         if code == 0 {
-            continuation.finish()
+            source.finish()
         } else {
-            continuation.finish(throwing: ClientError(code: code, message: message))
+            source.finish(ClientError(code: code, message: message))
         }
     }
 

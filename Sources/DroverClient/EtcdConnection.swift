@@ -46,7 +46,8 @@ public final class EtcdConnection: Sendable {
     /// - Parameters:
     ///   - endpoint: where to.
     ///   - tls: how to encrypt; used when the endpoint's scheme says so, or says nothing.
-    ///   - timeout: how long the connection may take.
+    ///   - timeout: how long the connection may take; once more as long may pass until the server says its first word,
+    ///     or the connection is closed.
     /// - Throws: ``ClientError`` with code 14 when nobody answers, 3 when TLS has no usable files.
     public static func connect(
         to endpoint: Endpoint,
@@ -66,6 +67,7 @@ public final class EtcdConnection: Sendable {
                         let handler = try NIOSSLClientHandler(context: context, serverHostname: endpoint.serverName)
                         try channel.pipeline.syncOperations.addHandler(handler)
                     }
+                    try channel.pipeline.syncOperations.addHandler(PrefaceTimeoutHandler(timeout))
                     return (channel, try configure(channel))
                 }
             }
@@ -121,12 +123,20 @@ public final class EtcdConnection: Sendable {
     ///   - path: such as `/etcdserverpb.Watch/Watch`.
     ///   - metadata: further headers, such as `hasleader`.
     public func open(_ path: String, metadata: [(String, String)] = []) async throws -> EtcdCall {
-        let (messages, continuation) = AsyncThrowingStream.makeStream(of: ByteBuffer.self)
+        let reading = CallReading()
+        let made = EtcdCall.Messages.makeSequence(
+            backPressureStrategy: .init(
+                lowWatermark: CallReading.messages.lowerBound,
+                highWatermark: CallReading.messages.upperBound
+            ),
+            finishOnDeinit: true,
+            delegate: reading
+        )
         let channel: any Channel
         do {
             channel = try await multiplexer.createStreamChannel { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(CallHandler(continuation))
+                    try channel.pipeline.syncOperations.addHandler(CallHandler(made.source, reading))
                 }
             }.get()
         } catch {
@@ -137,7 +147,7 @@ public final class EtcdConnection: Sendable {
             "content-type": "application/grpc", "user-agent": "drover-client",
         ]
         for (name, value) in metadata { headers.add(name: name, value: value) }
-        let call = EtcdCall(channel: channel, messages: messages)
+        let call = EtcdCall(channel: channel, messages: made.sequence)
         try await call.write(.headers(.init(headers: headers)))
         return call
     }

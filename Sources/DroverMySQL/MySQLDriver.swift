@@ -60,13 +60,18 @@ public final class MySQLDriver: Driver, DriverProvider {
             "SET SESSION cte_max_recursion_depth = 4294967295",
             // A read on one node of a Galera cluster sees what was acknowledged on another.
             "SET SESSION wsrep_sync_wait = 1",
-            // So does one on a member of a replication group that has just become the primary.
-            "SET SESSION group_replication_consistency = 'BEFORE_ON_PRIMARY_FAILOVER'",
+            // So does one on a member of a replication group, with one primary or several.
+            "SET SESSION group_replication_consistency = 'BEFORE'",
             // MariaDB would make a subquery of a long list, and may scan the table for it.
             "SET SESSION in_predicate_conversion_threshold = 0",
             "SET SESSION TRANSACTION ISOLATION LEVEL \(isolation)",
         ]
+            // Nor one that stops while it is sent what it asked for in a batch. Readers hold nobody up.
+            + (isolation == writing ? ["SET SESSION net_write_timeout = 4"] : [])
     }
+
+    /// The isolation of sessions that write.
+    static let writing = "READ COMMITTED"
 
     func connect(isolation: String, answerSeconds: UInt32 = 60) throws -> MySQLConnection {
         let known = try history.floor()
@@ -120,7 +125,7 @@ public final class MySQLDriver: Driver, DriverProvider {
     /// Connects, and creates the database first where it is missing and this user may.
     private func connectCreatingDatabase() throws -> MySQLConnection {
         do {
-            return try connect(isolation: "READ COMMITTED")
+            return try connect(isolation: Self.writing)
         } catch let failure as DriverFailure where failure.engineCode == 1_049 {
             logger.notice("the database does not exist and is created")
             let quoted =
@@ -137,7 +142,7 @@ public final class MySQLDriver: Driver, DriverProvider {
                     engineCode: refused.engineCode
                 )
             }
-            return try connect(isolation: "READ COMMITTED")
+            return try connect(isolation: Self.writing)
         }
     }
 
@@ -164,7 +169,8 @@ public final class MySQLDriver: Driver, DriverProvider {
     static func instances(_ connection: MySQLConnection) throws -> [InstanceRecord] {
         let result = try connection.query(
             """
-            SELECT id, name, urls, position FROM drover_instance WHERE heartbeat > \(MySQLView.clock) - \(lifetime)
+            SELECT id, name, urls, position, heartbeat FROM drover_instance
+            WHERE heartbeat > \(MySQLView.clock) - \(lifetime)
             ORDER BY id
             """
         )[0]!
@@ -175,7 +181,8 @@ public final class MySQLDriver: Driver, DriverProvider {
                     id: UInt64(bitPattern: result.integer(0)),
                     name: result.text(1),
                     clientURLs: result.text(2).split(separator: "\n").map(String.init),
-                    position: result.integer(3)
+                    position: result.integer(3),
+                    heartbeat: result.integer(4)
                 )
             )
         }

@@ -17,12 +17,12 @@ final class MySQLLink: DriverLink {
 
     init(_ driver: MySQLDriver) throws {
         self.driver = driver
-        connection = try driver.connect(isolation: "READ COMMITTED")
+        connection = try driver.connect(isolation: MySQLDriver.writing)
         view = MySQLView(driver, connection)
     }
 
     func reconnect() throws {
-        connection = try driver.connect(isolation: "READ COMMITTED")
+        connection = try driver.connect(isolation: MySQLDriver.writing)
         view = MySQLView(driver, connection)
     }
 
@@ -72,14 +72,14 @@ final class MySQLLink: DriverLink {
         // looked at once more after they were written.
         text.add("SET SESSION autocommit = 0")
         text.add("START TRANSACTION")
-        text.append("SELECT id, ttl FROM drover_lease WHERE id IN ")
+        text.append("SELECT id, deadline FROM drover_lease WHERE id IN ")
         text.append(list: ids)
         text.append(" ORDER BY id FOR UPDATE")
         text.end()
         text.append(text: "UPDATE drover_lease SET deadline = \(MySQLView.clock) + 1000000 * ttl WHERE id IN ")
         text.append(list: ids)
         text.end()
-        text.append("SELECT id, ttl FROM drover_lease WHERE id IN ")
+        text.append("SELECT id, deadline, ttl FROM drover_lease WHERE id IN ")
         text.append(list: ids)
         text.end()
         text.add("COMMIT")
@@ -91,9 +91,17 @@ final class MySQLLink: DriverLink {
             if !connection.isBroken { _ = try? connection.query("ROLLBACK; SET SESSION autocommit = 1") }
             throw error
         }
-        let found = results[4]!
+        let (before, found) = (results[2]!, results[4]!)
+        var old: [Int64: Int64] = [:]
+        while before.next() { old[before.integer(0)] = before.integer(1) }
         var renewed: [Int64: Int64] = [:]
-        while found.next() { renewed[found.integer(0)] = found.integer(1) }
+        while found.next() {
+            // A deadline that did not move is one whose update was rolled back.
+            if found.integer(1) == old[found.integer(0)] {
+                throw DriverFailure(.conflict, "renewals of leases were rolled back")
+            }
+            renewed[found.integer(0)] = found.integer(2)
+        }
         return renewed
     }
 
@@ -111,7 +119,7 @@ final class MySQLLink: DriverLink {
 
     func rearm() throws {
         try connection.query(
-            "UPDATE drover_lease SET deadline = \(MySQLView.clock) + 1000000 * ttl WHERE deadline < \(MySQLView.clock) + 1000000 * ttl ORDER BY id"
+            "UPDATE drover_lease SET deadline = \(MySQLView.clock) + 1000000 * ttl ORDER BY id"
         )
     }
 

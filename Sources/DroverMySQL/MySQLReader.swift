@@ -73,7 +73,7 @@ final class MySQLReader: ServerReader {
 
     /// On a connection of its own: it may take long.
     func defragment() throws {
-        let connection = try driver.connect(isolation: "READ COMMITTED", answerSeconds: 3_600)
+        let connection = try driver.connect(isolation: MySQLDriver.writing, answerSeconds: 3_600)
         // When a table has been copied, reads that began before are waited for, and others wait behind it.
         try connection.query("SET SESSION lock_wait_timeout = 4")
         for table in ["drover_log", "drover_current", "drover_tombstone", "drover_lease", "drover_lease_key"] {

@@ -126,11 +126,7 @@ enum MySQLSchema {
                 "SELECT schema_version FROM drover_meta WHERE id = 1 AND generation IS NOT NULL"
             )[0]!
         } catch let failure as DriverFailure where failure.engineCode == 1_054 {
-            throw DriverFailure(
-                .unavailable,
-                "the table drover_meta belongs to another application; use another database",
-                engineCode: failure.engineCode
-            )
+            throw foreign("drover_meta", failure)
         }
         guard known.next() else {
             // Another instance is between creating the tables and the row, or the row is gone.
@@ -147,5 +143,28 @@ enum MySQLSchema {
             )
         }
         if present < version { try migrate(connection, from: present) }
+        for (table, columns) in columns {
+            do {
+                _ = try connection.query("SELECT \(columns) FROM \(table) LIMIT 0")
+            } catch let failure as DriverFailure where failure.engineCode == 1_054 {
+                throw foreign(table, failure)
+            }
+        }
+    }
+
+    /// What tables of these names have when they are ours.
+    private static let columns = [
+        ("drover_log", "main, sub, previous_main, previous_sub, created, version, lease, k, v"),
+        ("drover_current", "k, main, sub, created, version, lease, length"), ("drover_tombstone", "k, main, sub"),
+        ("drover_lease", "id, ttl, deadline"), ("drover_lease_key", "lease, k"),
+        ("drover_instance", "id, name, urls, batch, position, heartbeat"), ("drover_system", "id, state"),
+    ]
+
+    private static func foreign(_ table: String, _ failure: DriverFailure) -> DriverFailure {
+        DriverFailure(
+            .unavailable,
+            "the table \(table) belongs to another application; use another database",
+            engineCode: failure.engineCode
+        )
     }
 }

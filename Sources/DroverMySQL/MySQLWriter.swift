@@ -28,7 +28,7 @@ final class MySQLWriter: DriverWriter, ForwardingView {
         if let view, !view.connection.isBroken { return view }
         view = nil
         inBatch = false
-        try adopt(driver.connect(isolation: "READ COMMITTED"))
+        try adopt(driver.connect(isolation: MySQLDriver.writing))
         return view!
     }
 
@@ -212,7 +212,7 @@ final class MySQLWriter: DriverWriter, ForwardingView {
     func settle(batch: Int64) throws -> Bool {
         inBatch = false
         view = nil
-        let settled = try driver.connect(isolation: "READ COMMITTED")
+        let settled = try driver.connect(isolation: MySQLDriver.writing)
         // The lock waits for the old session's end on this node; moving the counter makes it fail on any other.
         var text = SQLText()
         // Fenced as a batch is, by a token that nobody else has written.

@@ -139,7 +139,7 @@ enum PGStatements {
     static let instances = PGStatement(
         "d_instances",
         """
-        SELECT id, name, urls, position FROM drover_instance
+        SELECT id, name, urls, position, heartbeat FROM drover_instance
         WHERE heartbeat > \(clock) - $1::int8 ORDER BY id
         """
     )
@@ -304,8 +304,7 @@ enum PGStatements {
         SET deadline = least(\(clock)::numeric + ttl::numeric * 1000000, 9223372036854775807)::int8
         WHERE id = ANY (ARRAY (
             SELECT l.id FROM (
-                SELECT id FROM drover_lease WHERE deadline < \(clock)::numeric + ttl::numeric * 1000000
-                ORDER BY id FOR UPDATE
+                SELECT id FROM drover_lease ORDER BY id FOR UPDATE
             ) l
         ))
         """

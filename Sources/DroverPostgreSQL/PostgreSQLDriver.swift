@@ -58,6 +58,8 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
         "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout')",
         // A client whose packets are lost is noticed, and its locks are given up.
         "SET tcp_keepalives_idle = 2", "SET tcp_keepalives_interval = 1", "SET tcp_keepalives_count = 3",
+        // So is one that takes nothing of what it is sent in a batch.
+        "SET tcp_user_timeout = '4s'",
         // Where the server's default lets a commit be forgotten, ours are not.
         "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)",
     ]
@@ -164,7 +166,8 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
                 id: UInt64(bitPattern: result.integer(row, 0)),
                 name: result.text(row, 1),
                 clientURLs: result.text(row, 2).split(separator: "\n").map(String.init),
-                position: result.integer(row, 3)
+                position: result.integer(row, 3),
+                heartbeat: result.integer(row, 4)
             )
         }
     }

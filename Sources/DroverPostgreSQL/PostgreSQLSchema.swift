@@ -121,6 +121,7 @@ enum PostgreSQLSchema {
                 try connection.land()
             } catch {
                 if !connection.isBroken { _ = try? connection.query("ROLLBACK") }
+                if (error as? DriverFailure)?.engineCode == PGFailure.code("42703") { throw foreign("drover_lease") }
                 throw error
             }
         }
@@ -130,10 +131,7 @@ enum PostgreSQLSchema {
                 "SELECT schema_version FROM drover_meta WHERE id = 1 AND generation IS NOT NULL"
             )
         } catch let failure as DriverFailure where failure.engineCode == PGFailure.code("42703") {
-            throw DriverFailure(
-                .unavailable,
-                "the table drover_meta belongs to another application; use another database or schema (search_path)"
-            )
+            throw foreign("drover_meta")
         }
         guard known[0].rows == 1 else {
             throw DriverFailure(.corrupt, "drover_meta has lost its row; restore the database from a backup")
@@ -146,6 +144,28 @@ enum PostgreSQLSchema {
             )
         }
         if present < version { try migrate(connection, from: present) }
+        for (table, columns) in columns {
+            do {
+                _ = try connection.query("SELECT \(columns) FROM \(table) LIMIT 0")
+            } catch let failure as DriverFailure where failure.engineCode == PGFailure.code("42703") {
+                throw foreign(table)
+            }
+        }
+    }
+
+    /// What tables of these names have when they are ours.
+    private static let columns = [
+        ("drover_log", "main, sub, previous_main, previous_sub, created, version, lease, key, value"),
+        ("drover_current", "key, main, sub, created, version, lease, length"), ("drover_tombstone", "key, main, sub"),
+        ("drover_lease", "id, ttl, deadline"), ("drover_instance", "id, name, urls, batch, position, heartbeat"),
+        ("drover_system", "id, state"),
+    ]
+
+    private static func foreign(_ table: String) -> DriverFailure {
+        DriverFailure(
+            .unavailable,
+            "the table \(table) belongs to another application; use another database or schema (search_path)"
+        )
     }
 
     /// What engines that speak PostgreSQL's protocol and have no locks of tables say: not supported, or a syntax error.

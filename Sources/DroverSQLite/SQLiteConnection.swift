@@ -14,15 +14,10 @@ import Drover
 final class SQLiteConnection {
     let handle: OpaquePointer
 
-    private static let once: Void = {
-        _ = drover_disable_memory_statistics()
-    }()
-
     /// - Throws: ``DriverFailure`` of kind `unavailable` or `corrupt` that says what to do.
     ///
     /// - Parameter writes: this is the connection that writes.
     init(path: String, writes: Bool) throws {
-        Self.once
         var handle: OpaquePointer?
         let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writes ? SQLITE_OPEN_CREATE : 0)
         let status = sqlite3_open_v2(path, &handle, flags, writes ? drover_write_ahead_vfs() : nil)
@@ -121,7 +116,9 @@ final class SQLiteConnection {
                 "the SQLite file or its file system is read-only; make it writable for this user",
                 engineCode: Int(extended)
             )
-        case SQLITE_CONSTRAINT, SQLITE_TOOBIG, SQLITE_MISMATCH:
+        case SQLITE_TOOBIG:
+            return DriverFailure(.tooLarge, "SQLite takes no value as long as this one", engineCode: Int(extended))
+        case SQLITE_CONSTRAINT, SQLITE_MISMATCH:
             return DriverFailure(.refused, "SQLite refused the data (\(text))", engineCode: Int(extended))
         default:
             return DriverFailure(.unavailable, "SQLite: \(text) (system error \(system))", engineCode: Int(extended))

@@ -32,6 +32,15 @@ public final class SQLiteDriver: Driver, DriverProvider {
         self.logger = logger
     }
 
+    /// Tells SQLite, for the whole process, not to count its allocations, which takes a lock that all threads share.
+    ///
+    /// Call it, if at all, before anything in the process uses SQLite: `sqlite3_config` is not safe beside other calls.
+    /// Afterwards SQLite's heap limits and `sqlite3_memory_used` do nothing. Source: sqlite.org/c3ref/config.html,
+    /// `SQLITE_CONFIG_MEMSTATUS`.
+    public static func disableMemoryStatistics() {
+        _ = drover_disable_memory_statistics()
+    }
+
     public static func makeDriver(endpoint: String, options: DriverOptions) throws -> any Driver {
         SQLiteDriver(SQLiteConfiguration(endpoint: endpoint), logger: options.logger)
     }

@@ -188,7 +188,8 @@ final class ServerStream {
                 sendJSONPart(GatewayJSON.streamedError(status), promise: nil)
                 endJSON()
             } else {
-                sendJSON(GatewayJSON.error(status), status: status)
+                let body = route.streamsReplies ? GatewayJSON.streamedError(status) : GatewayJSON.error(status)
+                sendJSON(body, status: status)
             }
         }
     }

@@ -118,6 +118,7 @@ struct ServeCommand: AsyncParsableCommand {
         signal(SIGXFSZ, SIG_IGN)
         OpenFiles.raiseLimit()
         AllocatorTuning.apply()
+        Backends.tuneProcess()
         // Before anything that may take long: the first process of a container ignores signals that it has no handler for.
         Signals.listen()
         do {

@@ -74,4 +74,22 @@ struct ComparisonTests {
         #expect(comparison.differences == ["the setting keys"])
         #expect(comparison.table().contains("the setting keys"))
     }
+
+    @Test("what the later run lacks makes it worse, and nothing in common is no good sign")
+    func missing() {
+        var other = report(rates: [100])
+        #expect(!BenchComparison(other, other).isWorse)
+        other.measurements[0].target = "elsewhere"
+        let comparison = BenchComparison(report(rates: [100]), other)
+        #expect(comparison.isWorse && comparison.missing == ["put on t"])
+        #expect(comparison.table().contains("the later run lacks put on t"))
+    }
+
+    @Test("lost events of one round among several are told")
+    func sums() {
+        var lossy = report(rates: [100, 100, 100])
+        for (round, lost) in [0.0, 57, 0].enumerated() { lossy.measurements[0].rounds[round].figures["lost"] = lost }
+        #expect(lossy.table.contains("lost 57"), "\(lossy.table)")
+        #expect(lossy.html.contains("<td class=\"n\">57</td>"))
+    }
 }

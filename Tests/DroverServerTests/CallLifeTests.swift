@@ -104,6 +104,15 @@ struct CallLifeTests {
             let first = try #require(try await messages.next())
             #expect(try PBHealthCheckResponse(serializedBytes: Array(first.readableBytesView)).status == .serving)
             await call.cancel()
+            // Of a service that is not known the stream says so, and stays open.
+            let other = try await connection.open("/grpc.health.v1.Health/Watch")
+            try await other.send(request)
+            var states = other.messages.makeAsyncIterator()
+            let state = try #require(try await states.next())
+            #expect(
+                try PBHealthCheckResponse(serializedBytes: Array(state.readableBytesView)).status == .serviceUnknown
+            )
+            await other.cancel()
             func get(_ path: String) throws -> String {
                 try run(find("curl")!, ["-sS", "-w", " %{http_code}", "http://127.0.0.1:\(port)\(path)"]).output
             }

@@ -85,6 +85,79 @@ struct HTTP1FaultTests {
         }
     }
 
+    @Test("base64 as other languages write it: escaped signs and broken lines")
+    func escapes() async throws {
+        try await withServer { _, port in
+            let put = request("POST", "/v3/kv/put", #"{"key":"Zm8\u003d","value":"+\u002F\u002b\/\nQUJD\r\n"}"#)
+            let done = try answer(port, put + request("GET", "/version", headers: ["connection: close"]))
+            #expect(done.contains("200 OK"))
+            let get = request("POST", "/v3/kv/range", #"{"key":"Zm8="}"#, headers: ["connection: close"])
+            #expect(try answer(port, get).contains(#""value":"+/+/QUJD""#))
+            // What only looks like an escape is none.
+            let odd = request("POST", "/v3/kv/put", #"{"key":"\\u003d"}"#, headers: ["connection: close"])
+            #expect(try answer(port, odd).hasPrefix("HTTP/1.1 400 "))
+        }
+    }
+
+    @Test("an offer to change the protocol is passed over, and the connection ends with the answer")
+    func upgrades() async throws {
+        try await withServer { _, port in
+            let offer = ["connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAMAAABkAAQAAP__"]
+            let reply = try answer(port, request("POST", "/v3/kv/range", #"{"key":"YQ=="}"#, headers: offer))
+            #expect(reply.hasPrefix("HTTP/1.1 200 ") && reply.lowercased().contains("connection: close"), "\(reply)")
+            #expect(try answer(port, request("CONNECT", "x:1")).lowercased().contains("connection: close"))
+            try await expectAlive(port)
+        }
+    }
+
+    @Test("the absolute form of a target, as proxies are sent it")
+    func absoluteForm() async throws {
+        try await withServer { _, port in
+            for target in ["http://etcd.local/version", "HTTP://etcd.local:2379/version?x=1"] {
+                let reply = try answer(port, request("GET", target, headers: ["connection: close"]))
+                #expect(reply.hasPrefix("HTTP/1.1 200 ") && reply.contains("etcdserver"), "\(reply)")
+            }
+            let body = #"{"key":"YQ=="}"#
+            let call = request("POST", "http://etcd.local/v3/kv/range", body, headers: ["connection: close"])
+            #expect(try answer(port, call).hasPrefix("HTTP/1.1 200 "))
+            #expect(
+                try answer(port, request("GET", "http://etcd.local", headers: ["connection: close"])).contains(" 404 ")
+            )
+        }
+    }
+
+    @Test("transactions as deep as they may be are answered")
+    func deep() async throws {
+        try await withServer { _, port in
+            var body = #"{"success":[{"request_put":{"key":"YQ=="}}]}"#
+            for _ in 0..<100 { body = #"{"success":[{"request_txn":\#(body)}]}"# }
+            let reply = try answer(port, request("POST", "/v3/kv/txn", body, headers: ["connection: close"]))
+            #expect(reply.hasPrefix("HTTP/1.1 200 "), "\(reply.prefix(300))")
+            #expect(reply.components(separatedBy: "response_txn").count == 101)
+        }
+    }
+
+    @Test("a call's own time limit holds in JSON too")
+    func timeouts() async throws {
+        try await withServer { _, port in
+            let lock = request("POST", "/v3/lock/lock", #"{"name":"aGVsZA=="}"#, headers: ["connection: close"])
+            #expect(try answer(port, lock).hasPrefix("HTTP/1.1 200 "))
+            let begun = ContinuousClock.now
+            let headers = ["connection: close", "grpc-timeout: 300m"]
+            let reply = try answer(port, request("POST", "/v3/lock/lock", #"{"name":"aGVsZA=="}"#, headers: headers))
+            #expect(reply.hasPrefix("HTTP/1.1 504 ") && reply.contains("context deadline exceeded"), "\(reply)")
+            #expect(begun.duration(to: .now) < .seconds(5))
+        }
+    }
+
+    @Test("what a streaming call is refused with looks like its other errors")
+    func refusedStream() async throws {
+        try await withServer { _, port in
+            let reply = try answer(port, request("POST", "/v3/watch", "[]", headers: ["connection: close"]))
+            #expect(reply.contains(#"{"error":{"error":"#) && reply.contains(#""code":3"#), "\(reply)")
+        }
+    }
+
     @Test("bytes that are no HTTP, header bombs and bodies without an end are refused")
     func broken() async throws {
         try await withServer { _, port in

@@ -11,7 +11,7 @@ struct WatchWireTests {
     /// A stream whose answers are read one by one.
     private final class Stream {
         private let call: EtcdCall
-        private var messages: AsyncThrowingStream<ByteBuffer, any Error>.Iterator
+        private var messages: EtcdCall.Messages.AsyncIterator
 
         init(_ connection: EtcdConnection) async throws {
             call = try await connection.open("/etcdserverpb.Watch/Watch")

@@ -141,7 +141,7 @@ extension SystemTests.Auth {
             let kept = try await watch("a", "z", root)
             var replies = open.messages.makeAsyncIterator()
             var others = kept.messages.makeAsyncIterator()
-            func next(_ iterator: inout AsyncThrowingStream<ByteBuffer, any Error>.AsyncIterator) async throws
+            func next(_ iterator: inout EtcdCall.Messages.AsyncIterator) async throws
                 -> PBWatchResponse
             {
                 let message = try #require(try await iterator.next())

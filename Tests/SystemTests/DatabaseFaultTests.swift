@@ -146,6 +146,12 @@ extension SystemTests {
                 // Whoever looks is told why.
                 let reason = try run(find("curl")!, ["-s", "-m", "20", "http://127.0.0.1:\(drover.port)/readyz"]).output
                 #expect(reason.contains("SQL") && !reason.contains("@"), "\(reason)")
+                // Checks that do not ask the database speak for themselves.
+                for path in ["readyz/non_learner", "livez?exclude=serializable_read"] {
+                    let url = "http://127.0.0.1:\(drover.port)/\(path)"
+                    let reply = try run(find("curl")!, ["-s", "-m", "20", "-w", " %{http_code}", url]).output
+                    #expect(reply.hasSuffix("ok\n 200"), "\(path): \(reply)")
+                }
                 await #expect(throws: ClientError.self) { _ = try await get(connection, "o/1") }
                 #expect(drover.process.isRunning)
                 try database.start()
@@ -262,6 +268,11 @@ extension SystemTests {
                     directory
                 )
                 #expect(foreign.contains("another application"), "\(foreign)")
+                // Another one of the names alone is as bad.
+                try database.sql("CREATE DATABASE likewise", database: nil)
+                try database.sql("CREATE TABLE drover_log (theirs int)", database: "likewise")
+                let likewise = try refusal(database.endpoint(database: "likewise"), directory)
+                #expect(likewise.contains("drover_log belongs to another application"), "\(likewise)")
                 let nobody = try refusal("\(scheme)://u:secret-pw@127.0.0.1:1/x", directory)
                 #expect(nobody.contains("is the server running"), "\(nobody)")
                 let nonsense = try refusal("\(scheme)://u:secret-pw@127.0.0.1:\(port)/x?no_such_option=1", directory)

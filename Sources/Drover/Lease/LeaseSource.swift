@@ -13,14 +13,14 @@ enum LeaseSource: Sendable {
     func exists(_ id: Int64, _ base: BatchBase, _ view: any DriverView) throws -> Bool {
         switch self {
         case .memory(let lessor): lessor.exists(id)
-        case .database: try base.leases[id] != nil || view.lease(id) != nil
+        case .database: try base.leases[id] != nil || base.expiring[id] != nil || view.lease(id) != nil
         }
     }
 
     /// Whether a lease's time is over and it may be revoked for it.
     func isExpired(_ id: Int64, _ base: BatchBase, _ view: any DriverView) throws -> Bool {
         switch self {
-        case .memory: return true
+        case .memory(let lessor): return lessor.isExpiring(id)
         case .database(let clock):
             // Only what is locked: a lease that is not may be renewed at this moment.
             guard let state = base.expiring[id] else { return false }

@@ -33,6 +33,8 @@ final class Lessor: Sendable {
         // Holds stale entries too: a renewal does not look for the old one, and a popped entry is checked.
         var due = Heap<Due>()
         var waiting: [Int64: [@Sendable () -> Void]] = [:]
+        /// Renewals that wait, of one lease or of many.
+        var pending = 0
         var isStopped = false
         var granted = 0
         var revoked = 0
@@ -41,6 +43,11 @@ final class Lessor: Sendable {
     }
 
     private let state = Mutex(State())
+    private let limits: Limits
+
+    init(limits: Limits) {
+        self.limits = limits
+    }
 
     func arm(_ leases: [LeaseRecord]) {
         let now = Monotonic.now()
@@ -65,6 +72,11 @@ final class Lessor: Sendable {
         state.withLock { $0.leases[id] != nil }
     }
 
+    /// Whether its time is over and it waits to be revoked for it.
+    func isExpiring(_ id: Int64) -> Bool {
+        state.withLock { $0.leases[id]?.isExpiring == true }
+    }
+
     var count: Int { state.withLock { $0.leases.count } }
 
     /// A batch was committed.
@@ -76,9 +88,11 @@ final class Lessor: Sendable {
             for id in changes.revokedLeases {
                 state.leases[id] = nil
                 state.revoked += 1
-                waiting += state.waiting.removeValue(forKey: id) ?? []
+                waiting += Self.takeWaiting(id, &state)
             }
             for lease in changes.grantedLeases {
+                // One whose end was waited for, and that was granted anew in the same batch.
+                waiting += Self.takeWaiting(lease.id, &state)
                 Self.arm(lease, now, &state)
                 state.granted += 1
             }
@@ -95,7 +109,10 @@ final class Lessor: Sendable {
     /// The store closes: renewals that wait for a revocation are not kept waiting.
     func stop() {
         let waiting = state.withLock { state in
-            defer { state.waiting.removeAll() }
+            defer {
+                state.waiting.removeAll()
+                state.pending = 0
+            }
             state.isStopped = true
             return state.waiting.values.flatMap { $0 }
         }
@@ -108,7 +125,9 @@ final class Lessor: Sendable {
         case unknown
         /// The store is closed.
         case stopped
-        /// It expired and is being revoked; `resume` will be called when that is done.
+        /// As many wait for revocations as may.
+        case tooMany
+        /// It expired and is being revoked; `resume` will be called when that is done, or has failed for now.
         case expiring
     }
 
@@ -119,7 +138,9 @@ final class Lessor: Sendable {
             if state.isStopped { return .stopped }
             guard var lease = state.leases[id] else { return .unknown }
             if lease.isExpiring || lease.deadline <= now {
+                if state.pending >= limits.queuedRenewals { return .tooMany }
                 state.waiting[id, default: []].append(resume)
+                state.pending += 1
                 return .expiring
             }
             lease.deadline = Self.deadline(now, lease.grantedTTL)
@@ -168,16 +189,29 @@ final class Lessor: Sendable {
         }
     }
 
-    /// The revocation of an expired lease failed: it is due again, etcd's three seconds later.
+    private static func takeWaiting(_ id: Int64, _ state: inout State) -> [@Sendable () -> Void] {
+        let waiting = state.waiting.removeValue(forKey: id) ?? []
+        state.pending -= waiting.count
+        return waiting
+    }
+
+    /// The revocation of an expired lease failed: it is due again, etcd's three seconds later. Who waited for it is told
+    /// that the lease's time is over, which a full disk does not change.
     func retryExpiry(_ id: Int64) {
         let now = Monotonic.now()
-        state.withLock { state in
-            guard var lease = state.leases[id] else { return }
-            lease.isExpiring = false
-            lease.deadline = now
-            state.leases[id] = lease
-            state.due.insert(Due(deadline: now + 3_000_000_000, id: id))
+        let waiting = state.withLock { state in
+            defer { retry(id, now, &state) }
+            return Self.takeWaiting(id, &state)
         }
+        for resume in waiting { resume() }
+    }
+
+    private func retry(_ id: Int64, _ now: Int64, _ state: inout State) {
+        guard var lease = state.leases[id], lease.isExpiring else { return }
+        lease.isExpiring = false
+        lease.deadline = now
+        state.leases[id] = lease
+        state.due.insert(Due(deadline: now + 3_000_000_000, id: id))
     }
 
     /// Totals since the store was opened, for metrics.

@@ -110,6 +110,11 @@ extension DroverError.Code {
     public static let timeout = Self(.unavailable, "etcdserver: request timed out")
     public static let stopped = Self(.unavailable, "etcdserver: server stopped")
     public static let noLeader = Self(.unavailable, "etcdserver: no leader")
+    public static let emptyWatchRange = Self(.invalidArgument, "mvcc: watcher range is empty")
+    public static let duplicateWatchID = Self(
+        .invalidArgument,
+        "mvcc: duplicate watch ID provided on the WatchStream"
+    )
     public static let watchCancelled = Self(.cancelled, "etcdserver: watch canceled")
     public static let corrupt = Self(.dataLoss, "etcdserver: corrupt cluster")
 

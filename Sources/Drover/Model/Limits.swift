@@ -28,6 +28,8 @@ public struct Limits: Sendable {
     public var renewalBatch = 10_000
     /// The most renewals of leases that wait; above it they fail with "too many requests".
     public var queuedRenewals = 1_000_000
+    /// The most bytes of keys and values of one write. SQLite and PostgreSQL take a gigabyte at a time at most.
+    public var writeBytes = 256 << 20
     /// The most operations in each list of a transaction. etcd: `--max-txn-ops`.
     public var txnOperations = 128
     /// The most events that the feed keeps in memory for watches to resume from.
@@ -67,4 +69,20 @@ public struct Limits: Sendable {
 
     /// The defaults; those that a user may meet are named in docs/operations.md.
     public init() {}
+
+    /// These, where no thread would be left to do something, or no time could be told, with the nearest that will do.
+    var usable: Limits {
+        var limits = self
+        limits.readerThreads = max(1, readerThreads)
+        limits.pointThreads = max(1, pointThreads)
+        limits.pointBatch = max(1, pointBatch)
+        limits.renewalBatch = max(1, renewalBatch)
+        limits.expiriesPerRound = max(1, expiriesPerRound)
+        limits.batchCalls = max(1, batchCalls)
+        limits.sweepRows = max(1, sweepRows)
+        limits.catchUpRows = max(1, catchUpRows)
+        limits.countBlockKeys = max(2, countBlockKeys)
+        limits.databaseWaitSeconds = databaseWaitSeconds.isNaN ? 7 : min(max(0, databaseWaitSeconds), 1e9)
+        return limits
+    }
 }

@@ -67,7 +67,7 @@ final class PointReader: Sendable {
         for (number, reader) in readers.enumerated() {
             // Handed to its thread and used nowhere else.
             nonisolated(unsafe) let reader = reader
-            threads.append(WorkerThread(name: "drover-point-\(number)") { [unowned self] in self.run(reader) })
+            threads.append(WorkerThread(name: "drover-point-\(number)") { self.run(reader) })
         }
         readers = []
     }

@@ -50,8 +50,20 @@ public struct SnapshotRestore {
         )
     }
 
-    /// Restores, or throws and says what to do: a database that was filled in part is emptied by deleting it.
+    /// Restores and closes the driver.
+    ///
+    /// - Throws: ``DroverError`` that says what to do: a database that was filled in part is emptied by deleting it; what
+    ///   `read` throws as it is.
     public func run() throws -> Result {
+        defer { driver.close() }
+        do {
+            return try restore()
+        } catch let failure as DriverFailure {
+            throw failure.asDroverError
+        }
+    }
+
+    private func restore() throws -> Result {
         let writer = try driver.openWriter()
         defer { writer.close() }
         guard try read(SnapshotRecord.head.count) == SnapshotRecord.head else {
@@ -59,7 +71,8 @@ public struct SnapshotRestore {
         }
         let meta = try writer.begin(BatchPrefetch(keys: [])).meta
         writer.rollback()
-        guard meta.revision == 1 else {
+        // Leases, users and alarms move the batch and no revision.
+        guard meta.revision == 1 && meta.batch == 0 else {
             throw DroverError(
                 .badSnapshot,
                 message:

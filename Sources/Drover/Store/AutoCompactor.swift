@@ -24,11 +24,24 @@ public struct AutoCompactor: Sendable {
         self.logger = logger
     }
 
-    /// Compacts until the task is cancelled. What fails is logged and tried again with the next look.
+    /// Compacts until the task is cancelled or the store closed. What fails is logged and tried again with the next look.
     public func run() async {
         switch policy {
-        case .age(let seconds): await keep(seconds: seconds)
-        case .revisions(let count, let seconds): await keep(count, every: seconds)
+        case .age(let seconds): try? await keep(seconds: seconds)
+        case .revisions(let count, let seconds): try? await keep(count, every: seconds)
+        }
+    }
+
+    /// The store's revision; nil when it cannot be read now.
+    ///
+    /// - Throws: ``DroverError`` with `stopped`.
+    private func revision() async throws -> Int64? {
+        do {
+            return try await store.revision()
+        } catch let error as DroverError where error.code == .stopped {
+            throw error
+        } catch {
+            return nil
         }
     }
 
@@ -36,26 +49,28 @@ public struct AutoCompactor: Sendable {
         (try? await Task.sleep(nanoseconds: UInt64(max(0.01, min(seconds, 1e8)) * 1e9))) != nil
     }
 
-    private func keep(seconds: Double) async {
+    private func keep(seconds: Double) async throws {
         let seconds = seconds.isNaN ? 1e8 : max(0.1, min(seconds, 1e8))
         let step = min(seconds, 3_600) / 10
         let looks = max(1, Int((seconds / step).rounded()))
         // The store's revision at each of the last looks, the oldest first.
         var seen: [Int64] = []
+        if let revision = try await revision() { seen.append(revision) }
         var sinceLast = 0
         while await sleep(step) {
-            guard let revision = try? await store.revision() else { continue }
+            guard let revision = try await revision() else { continue }
             seen.append(revision)
             sinceLast += 1
-            if seen.count > looks { seen.removeFirst(seen.count - looks) }
-            if seen.count == looks && sinceLast >= min(looks, 10), await compact(seen[0]) { sinceLast = 0 }
+            // One more than there are times between them: the first is as old as what is kept.
+            if seen.count > looks + 1 { seen.removeFirst(seen.count - looks - 1) }
+            if seen.count == looks + 1 && sinceLast >= min(looks, 10), await compact(seen[0]) { sinceLast = 0 }
         }
     }
 
-    private func keep(_ count: Int64, every seconds: Double) async {
+    private func keep(_ count: Int64, every seconds: Double) async throws {
         var last: Int64 = 0
         while await sleep(seconds) {
-            guard let revision = try? await store.revision() else { continue }
+            guard let revision = try await revision() else { continue }
             let target = revision - count
             if target <= 0 || target == last { continue }
             if await compact(target) { last = target }

@@ -27,6 +27,9 @@ final class InstanceLink: ReplySink {
         var own: InstanceRecord
         var living: [InstanceRecord] = []
         var expiring: Set<Int64> = []
+        /// Whether it is not known yet whether other instances serve.
+        var isArriving = true
+        var arrival: Arrival?
     }
 
     private let state: Mutex<State>
@@ -73,14 +76,43 @@ final class InstanceLink: ReplySink {
 
     func stop() { stopping.store(true, ordering: .sequentiallyConsistent) }
 
-    /// Gives every lease its full time, as etcd does when it starts or its leader changes, takes the database's clock for
-    /// right from now on, and lets others see this instance.
-    func prepare(_ link: any DriverLink) throws {
+    /// Lets others see this instance, and gives every lease its full time when no other is seen.
+    func start(_ link: any DriverLink) throws {
         // An instance that has been refused for its history must not keep others' leases alive.
         _ = try link.poll()
-        try link.rearm()
-        clock.set(try link.expired(limit: 0).now)
+        clock.forget()
+        state.withLock { $0.isArriving = true }
         try beat(link)
+        state.withLock { $0.arrival = Arrival(own: $0.own.id, living: $0.living, now: Monotonic.now()) }
+        try arrive(link)
+    }
+
+    private func arrive(_ link: any DriverLink) throws {
+        let (arrival, living) = state.withLock { ($0.arrival, $0.living) }
+        guard let arrival else { return }
+        switch arrival.decide(living: living, now: Monotonic.now()) {
+        case .open: return
+        case .first: try rearm(link)
+        case .joined: try setClock(link)
+        }
+        state.withLock {
+            $0.arrival = nil
+            $0.isArriving = false
+        }
+        // Others may wait to be told.
+        try beat(link)
+    }
+
+    /// Gives every lease its full time, as etcd does when it starts or its leader changes, and takes the database's clock
+    /// for right from now on.
+    private func rearm(_ link: any DriverLink) throws {
+        try link.rearm()
+        try setClock(link)
+    }
+
+    private func setClock(_ link: any DriverLink) throws {
+        let asked = Monotonic.now()
+        clock.set(try link.expired(limit: 0).now, asked: asked)
     }
 
     /// The thread's body; `link` belongs to it until it returns.
@@ -88,11 +120,16 @@ final class InstanceLink: ReplySink {
         var due = Schedule()
         var swept: (mark: Int64, since: Int64) = (0, 0)
         var needsRearm = false
+        var needsStart = false
         var failures = 0
         while !stopping.load(ordering: .sequentiallyConsistent) {
             do {
+                if needsStart {
+                    try start(link)
+                    (needsStart, needsRearm) = (false, false)
+                }
                 if needsRearm {
-                    try prepare(link)
+                    try rearm(link)
                     needsRearm = false
                 }
                 let hinted = try link.wait(nanoseconds: due.next(Monotonic.now()))
@@ -115,6 +152,7 @@ final class InstanceLink: ReplySink {
                 if due.heartbeat <= now {
                     due.heartbeat = now + Self.heartbeats
                     try beat(link)
+                    try arrive(link)
                 }
                 if due.counting <= now {
                     due.counting = now + Self.counting
@@ -131,7 +169,7 @@ final class InstanceLink: ReplySink {
                     "the link to the database failed; connecting anew",
                     metadata: ["reason": "\(error)"]
                 )
-                needsRearm = true
+                needsStart = true
                 failures += 1
                 // A renewal must not wait for longer than its client does.
                 fail(leases.take(limit: .max), DroverError(.timeout))
@@ -176,7 +214,7 @@ final class InstanceLink: ReplySink {
             if waiting.isEmpty { return }
             let renewed: [Int64: Int64]
             do {
-                renewed = try link.renew(waiting.map(\.id))
+                renewed = try patiently(waiting.map(\.id), link)
             } catch {
                 fail(waiting, (error as? DriverFailure)?.asDroverError ?? DroverError(.internalFault, cause: error))
                 throw error
@@ -190,14 +228,28 @@ final class InstanceLink: ReplySink {
         }
     }
 
+    /// Renews leases, and once more when another writer was in the way.
+    private func patiently(_ ids: [Int64], _ link: any DriverLink) throws -> [Int64: Int64] {
+        for _ in 0..<3 {
+            do {
+                return try link.renew(ids)
+            } catch let failure as DriverFailure where failure.kind == .conflict {
+                usleep(.random(in: 1_000...20_000))
+            }
+        }
+        return try link.renew(ids)
+    }
+
     /// Queues the revocation of leases whose time is over; false when the clock has jumped.
     private func expire(_ link: any DriverLink) throws -> Bool {
+        if state.withLock({ $0.isArriving }) { return true }
+        let asked = Monotonic.now()
         let (found, now) = try link.expired(limit: limits.expiriesPerRound)
-        guard clock.holds(now) else {
-            logger.warning("the database's clock has jumped ahead; every lease gets its full time again")
+        guard clock.holds(now, asked: asked) else {
+            logger.warning("the database's clock has jumped; every lease gets its full time again")
             return false
         }
-        clock.set(now)
+        clock.set(now, asked: asked)
         let fresh = state.withLock { state in found.filter { state.expiring.insert($0).inserted } }
         if fresh.isEmpty { return true }
         let calls = fresh.map {
@@ -219,8 +271,8 @@ final class InstanceLink: ReplySink {
     }
 
     private func beat(_ link: any DriverLink) throws {
-        var own = state.withLock { $0.own }
-        own.position = feed.position
+        var (own, isArriving) = state.withLock { ($0.own, $0.isArriving) }
+        own.position = isArriving ? InstanceRecord.arriving : feed.position
         let living = try link.heartbeat(own)
         state.withLock { $0.living = living }
     }

@@ -44,13 +44,17 @@ extension Store {
         case .renewed(let ttl): completion(.success(ttl))
         case .unknown: completion(.success(nil))
         case .stopped: completion(.failure(DroverError(.stopped)))
+        case .tooMany: completion(.failure(DroverError(.tooManyRequests)))
         case .expiring: break
         }
     }
 
     /// The seconds left and granted of a lease; nil when it is unknown.
     public func timeToLive(_ id: Int64) async throws -> (remaining: Int64, granted: Int64)? {
-        if let lessor { return lessor.timeToLive(id) }
+        if let lessor {
+            try checkOpen()
+            return lessor.timeToLive(id)
+        }
         return try await onReader { store, reader in
             defer { reader.endSnapshot() }
             _ = try reader.beginSnapshot()
@@ -66,7 +70,10 @@ extension Store {
 
     /// All leases, those that expire first in front.
     public func leases() async throws -> [Int64] {
-        if let lessor { return lessor.all() }
+        if let lessor {
+            try checkOpen()
+            return lessor.all()
+        }
         return try await onReader { store, reader in
             defer { reader.endSnapshot() }
             _ = try reader.beginSnapshot()

@@ -7,6 +7,14 @@ extension Store {
     /// - Throws: ``DroverError`` with ``DroverError/Code/tooManyRequests`` when many of these wait already, and what the
     ///   database's failure comes to.
     public func defragment() async throws {
+        try await rewrite()
+        // Who disarms the quota's alarm next is to find what is free now.
+        if quota.bytes > 0 {
+            try? await onReader { store, reader in store.quota.measured(try reader.size().total) }
+        }
+    }
+
+    private func rewrite() async throws {
         if driver.isShared { return try await onReader { _, reader in try reader.defragment() } }
         try await withCheckedThrowingContinuation { continuation in
             let refused = committer.queue.requestUpkeep { writer in

@@ -4,7 +4,7 @@ extension Store {
     /// Writes one key.
     ///
     /// - Throws: ``DroverError`` with etcd's codes: `emptyKey`, `keyNotFound`, `valueProvided`, `leaseProvided`,
-    ///   `leaseNotFound`, `noSpace`, and `keyTooLong`. `timeout` means that the outcome is not known.
+    ///   `leaseNotFound`, `noSpace`, `keyTooLong`, and `requestTooLarge`. `timeout` means that the outcome is not known.
     @discardableResult
     public func put(_ request: PutRequest) async throws -> PutResponse {
         try validator.check(request)
@@ -75,7 +75,8 @@ extension Store {
     }
 
     func write(_ operation: WriteOperation) async throws -> WriteReply {
-        try await withCheckedThrowingContinuation { continuation in
+        if operation.footprint > limits.writeBytes { throw DroverError(.requestTooLarge) }
+        return try await withCheckedThrowingContinuation { continuation in
             submit([
                 WriteCall(operation: operation, sink: ContinuationSink(continuation), token: 0, caller: Store.caller)
             ])

@@ -59,7 +59,7 @@ public final class Store: Sendable {
     /// - Throws: ``DroverError`` with the code ``DroverError/Code/database`` when the database cannot be used; the
     ///   message says why and what to do.
     public init(driver: any Driver, configuration: StoreConfiguration = .init()) throws {
-        let limits = configuration.limits
+        let limits = configuration.limits.usable
         let logger = configuration.logger
         self.driver = driver
         self.limits = limits
@@ -72,9 +72,12 @@ public final class Store: Sendable {
 
         let system = SystemCache()
         self.system = system
-        let meta = try feedReader.beginSnapshot()
-        _ = try system.load(meta, feedReader)
-        feedReader.endSnapshot()
+        let meta = try Self.describing {
+            defer { feedReader.endSnapshot() }
+            let meta = try feedReader.beginSnapshot()
+            _ = try system.load(meta, feedReader)
+            return meta
+        }
         clusterID = meta.clusterID
         memberID = meta.memberID
         validator = RequestValidator(
@@ -82,8 +85,10 @@ public final class Store: Sendable {
             maximumKeyBytes: driver.maximumKeyBytes
         )
 
-        let lessor = driver.isShared ? nil : Lessor()
-        lessor?.arm(try feedReader.leases().map { LeaseRecord(id: $0.id, grantedTTL: $0.state.grantedTTL) })
+        let lessor = driver.isShared ? nil : Lessor(limits: limits)
+        try Self.describing {
+            lessor?.arm(try feedReader.leases().map { LeaseRecord(id: $0.id, grantedTTL: $0.state.grantedTTL) })
+        }
         let clock = ClockGuard()
         let counts = CountCache(limits: limits, revision: meta.revision)
         let surveyor = CountSurveyor(counts, readers)
@@ -124,7 +129,9 @@ public final class Store: Sendable {
         self.counts = counts
         self.feed = feed
         self.committer = committer
-        sizeWatch = try quota.bytes > 0 ? SizeWatch(quota, try driver.openReader()) : nil
+        sizeWatch = try Self.describing {
+            try quota.bytes > 0 ? SizeWatch(quota, try driver.openReader()) : nil
+        }
         if let lessor {
             let housekeeper = Housekeeper(lessor: lessor, queue: queue, limits: limits)
             self.housekeeper = housekeeper
@@ -154,7 +161,7 @@ public final class Store: Sendable {
             )
             self.link = link
             nonisolated(unsafe) let connection = try driver.openLink()
-            try Self.describing { try Self.retrying { try link.prepare(connection) } }
+            try Self.describing { try Self.retrying { try link.start(connection) } }
             points?.start()
             keeperThread = WorkerThread(name: "drover-link") { link.run(connection) }
         }
@@ -236,10 +243,11 @@ public final class Store: Sendable {
     /// ``DroverError/Code/stopped``.
     public func close() async {
         await withCheckedContinuation { continuation in
-            _ = WorkerThread(name: "drover-close") {
+            let thread = WorkerThread(name: "drover-close") {
                 self.closeBlocking()
                 continuation.resume()
             }
+            thread.detach()
         }
     }
 
@@ -249,20 +257,42 @@ public final class Store: Sendable {
             // Who closes it a second time may open the database anew as soon as this returns.
             return hasClosed.wait { $0 ? () : nil }
         }
-        housekeeper?.stop()
-        link?.stop()
-        keeperThread.join()
-        points?.stop()
-        sizeWatch?.stop()
-        feed.stop()
-        feedThread.join()
-        readers.stop()
-        committer.queue.stop()
-        writerThread.join()
-        lessor?.stop()
-        driver.close()
+        ending()
         hasClosed.withLock { $0 = true }
         hasClosed.broadcast()
+    }
+
+    /// What ends the threads and closes the database. It does not hold the store.
+    private var ending: @Sendable () -> Void {
+        let (housekeeper, link, keeperThread, points) = (housekeeper, link, keeperThread, points)
+        let (sizeWatch, feed, feedThread, readers) = (sizeWatch, feed, feedThread, readers)
+        let (committer, writerThread, lessor, driver) = (committer, writerThread, lessor, driver)
+        return {
+            housekeeper?.stop()
+            if link == nil { keeperThread.join() }
+            points?.stop()
+            sizeWatch?.stop()
+            feed.stop()
+            feedThread.join()
+            readers.stop()
+            committer.queue.stop()
+            writerThread.join()
+            // Last, since the last batch says once more that this instance lives.
+            link?.stop()
+            if link != nil { keeperThread.join() }
+            lessor?.stop()
+            driver.close()
+        }
+    }
+
+    deinit {
+        if isClosed.load(ordering: .sequentiallyConsistent) { return }
+        logger.warning("a store was let go of without being closed; it is closed now")
+        WorkerThread(name: "drover-close", body: ending).detach()
+    }
+
+    func checkOpen() throws(DroverError) {
+        if isClosed.load(ordering: .sequentiallyConsistent) { throw DroverError(.stopped) }
     }
 
     // MARK: - For servers
@@ -312,7 +342,11 @@ public final class Store: Sendable {
     }
 
     /// A new watch stream whose deliveries go to `target`.
-    public func makeWatchConsumer(token: UInt64, target: any WatchTarget) -> WatchConsumer {
-        feed.makeConsumer(token: token, target: target)
+    public func makeWatchConsumer(
+        token: UInt64,
+        target: any WatchTarget,
+        wantsLateProgress: Bool = false
+    ) -> WatchConsumer {
+        feed.makeConsumer(token: token, target: target, wantsLateProgress: wantsLateProgress)
     }
 }

@@ -10,28 +10,42 @@ public struct WatchBatch: Sendable {
     public var events: [Event]
 }
 
-/// The events of a watch, as they are committed. Iterate it once; leaving the loop or cancelling its task ends it.
+/// The events of a watch, as they are committed. Iterate it once: leaving the loop, cancelling its task, or letting go of
+/// the sequence without iterating ends the watch, and a further loop gets nothing.
 ///
 /// A consumer that is slow is not cut off: the watch keeps its place and goes on from the log, in bounded memory.
 public struct WatchSequence: AsyncSequence, Sendable {
     public typealias Element = WatchBatch
     let subscription: WatchSubscription
 
+    /// The way through a watch's batches; the watch ends when it is let go of.
     public struct AsyncIterator: AsyncIteratorProtocol {
-        let subscription: WatchSubscription
+        /// Ends the watch with the iterator, though the sequence may be kept for longer.
+        private final class Hold: Sendable {
+            let subscription: WatchSubscription
+            init(_ subscription: WatchSubscription) { self.subscription = subscription }
+            deinit { subscription.end() }
+        }
+
+        private let hold: Hold
+
+        init(_ subscription: WatchSubscription) {
+            hold = Hold(subscription)
+        }
 
         /// The next batch; nil when the watch's task was cancelled or the store closed.
         ///
         /// - Throws: ``DroverError`` with `compacted` when the revisions it wanted are gone.
         public mutating func next() async throws -> WatchBatch? {
-            try await subscription.next()
+            try await hold.subscription.next()
         }
     }
 
-    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(subscription: subscription) }
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(subscription) }
 
-    /// Asks how far the watch is: a batch without events follows, behind every event up to its revision. Source: etcd
-    /// `rpc.proto`, `WatchProgressRequest`.
+    /// Asks how far the watch is: a batch without events follows, behind every event up to its revision, as soon as the
+    /// watch has caught up; of one whose start revision lies ahead, when the store has come to it. Source: etcd
+    /// `rpc.proto`, `WatchProgressRequest`; etcd answers none while a watch is behind.
     public func requestProgress() { subscription.requestProgress() }
 }
 
@@ -104,11 +118,9 @@ final class WatchSubscription: Sendable {
                     state.starting = nil
                     delivery.consumer.consumed(delivery.footprint)
                     resume = { starting?.resume() }
-                case .refused(let reason):
+                case .refused(let reason, let code):
                     let starting = state.starting
                     state.starting = nil
-                    let known = [DroverError.Code.compacted, .stopped].first { $0.text == reason }
-                    let code = known ?? .watchCancelled
                     resume = { starting?.resume(throwing: DroverError(code, message: reason)) }
                 case .events, .progress:
                     var batch = WatchBatch(revision: delivery.revision, events: [])
@@ -123,13 +135,18 @@ final class WatchSubscription: Sendable {
                         state.waiting = nil
                         delivery.consumer.consumed(delivery.footprint)
                         resume = { waiting.resume(returning: batch) }
+                    } else if batch.events.isEmpty, state.batches.last?.0.events.isEmpty == true {
+                        // Asked again before the last answer was taken: one answer does.
+                        state.batches[state.batches.count - 1].0.revision = batch.revision
+                        delivery.consumer.consumed(delivery.footprint)
                     } else {
                         state.batches.append((batch, delivery.footprint))
                     }
                 case .cancelled(let compactRevision, let reason):
                     let isStopped = reason == DroverError.Code.stopped.text
+                    let isForbidden = reason == DroverError(.permissionDenied).watchReason
                     let error = DroverError(
-                        compactRevision > 0 ? .compacted : .watchCancelled,
+                        compactRevision > 0 ? .compacted : isForbidden ? .permissionDenied : .watchCancelled,
                         message: reason.isEmpty ? nil : reason
                     )
                     let end: Result<Void, DroverError> = isStopped ? .success(()) : .failure(error)
@@ -146,10 +163,13 @@ final class WatchSubscription: Sendable {
 
     private let outlet: Outlet
     private let consumer: WatchConsumer
+    // A store that is let go of closes: not while it is watched.
+    private let store: Store
 
     init(_ store: Store) {
+        self.store = store
         outlet = Outlet()
-        consumer = store.makeWatchConsumer(token: 0, target: outlet)
+        consumer = store.makeWatchConsumer(token: 0, target: outlet, wantsLateProgress: true)
     }
 
     deinit {
@@ -175,6 +195,7 @@ final class WatchSubscription: Sendable {
                         return .success(batch)
                     }
                     if let ended = state.ended { return ended.map { nil } }
+                    precondition(state.waiting == nil, "a watch is iterated by one task at a time")
                     state.waiting = continuation
                     return nil
                 }
@@ -186,13 +207,19 @@ final class WatchSubscription: Sendable {
                 }
             }
         } onCancel: {
-            consumer.close()
-            let waiting = outlet.state.withLock { state in
-                defer { state.waiting = nil }
-                state.ended = .success(())
-                return state.waiting
-            }
-            waiting?.resume(returning: nil)
+            end()
         }
+    }
+
+    /// Ends the watch; what was delivered and not taken is given up.
+    func end() {
+        consumer.close()
+        let waiting = outlet.state.withLock { state in
+            defer { state.waiting = nil }
+            state.ended = .success(())
+            state.batches = []
+            return state.waiting
+        }
+        waiting?.resume(returning: nil)
     }
 }

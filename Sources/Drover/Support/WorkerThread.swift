@@ -42,6 +42,11 @@ final class WorkerThread: @unchecked Sendable {
         precondition(status == 0, "a thread could not be started: the process is out of threads or memory")
     }
 
+    /// Nobody will wait for the thread's end: what it takes is given back then.
+    func detach() {
+        pthread_detach(handle)
+    }
+
     /// Waits for the thread's end.
     func join() {
         pthread_join(handle, nil)

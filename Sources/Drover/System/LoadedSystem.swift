@@ -24,7 +24,7 @@ public final class LoadedSystem: Sendable {
 
     /// The permissions of the caller; nil when everything is permitted.
     ///
-    /// - Throws: ``DroverError`` with `userEmpty`, `invalidToken`, `oldAuthRevision` or `permissionDenied`.
+    /// - Throws: ``DroverError`` with `userEmpty`, `invalidToken` or `permissionDenied`.
     private func permissions(of caller: Caller) throws(DroverError) -> UserPermissions? {
         if !state.auth.isEnabled { return nil }
         switch caller {
@@ -42,22 +42,30 @@ public final class LoadedSystem: Sendable {
                     throw DroverError(.invalidToken)
                 }
                 return user
-            case .claims(let revision):
-                if revision < state.auth.revision { throw DroverError(.oldAuthRevision) }
-                guard let user else { throw DroverError(.permissionDenied) }
-                return user
-            case .certificate:
+            case .claims, .certificate:
                 guard let user else { throw DroverError(.permissionDenied) }
                 return user
             }
         }
     }
 
+    /// As ``permissions(of:)``, for keys: there claims of before the last change of auth count no longer. What
+    /// administrators ask for goes by the user alone. Source: etcd `server/auth/store.go`, `isOpPermitted` and
+    /// `IsAdminPermitted`.
+    private func keyPermissions(of caller: Caller) throws(DroverError) -> UserPermissions? {
+        if state.auth.isEnabled, case .user(let identity) = caller, case .claims(let revision) = identity.proof,
+            revision < state.auth.revision
+        {
+            throw DroverError(.oldAuthRevision)
+        }
+        return try permissions(of: caller)
+    }
+
     /// Whether the keys of a call decide what the caller may do. The bearer of a false token is refused at once; who shows
     /// none is refused by the first key that is asked for.
     private func isAsked(_ caller: Caller) throws(DroverError) -> Bool {
         do {
-            return try permissions(of: caller) != nil
+            return try keyPermissions(of: caller) != nil
         } catch let error where error.code == .invalidToken {
             throw error
         } catch {
@@ -78,7 +86,7 @@ public final class LoadedSystem: Sendable {
 
     /// Whether the caller may read every key of the range.
     public func checkRead(_ range: KeyRange, _ caller: Caller) throws(DroverError) {
-        guard let user = try permissions(of: caller) else { return }
+        guard let user = try keyPermissions(of: caller) else { return }
         if !user.mayRead(range) { throw DroverError(.permissionDenied) }
     }
 
@@ -95,7 +103,7 @@ public final class LoadedSystem: Sendable {
 
     /// Whether the caller may write every key of the range.
     public func checkWrite(_ range: KeyRange, _ caller: Caller) throws(DroverError) {
-        guard let user = try permissions(of: caller) else { return }
+        guard let user = try keyPermissions(of: caller) else { return }
         if !user.mayWrite(range) { throw DroverError(.permissionDenied) }
     }
 

@@ -19,7 +19,7 @@ final class SizeWatch: Sendable {
         // Handed to its thread and used nowhere else.
         nonisolated(unsafe) let reader = reader!
         self.reader = nil
-        thread = WorkerThread(name: "drover-size") { [unowned self] in self.run(reader) }
+        thread = WorkerThread(name: "drover-size") { self.run(reader) }
     }
 
     private func run(_ reader: any DriverReader) {

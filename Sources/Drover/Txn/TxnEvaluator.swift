@@ -154,10 +154,13 @@ struct TxnEvaluator {
             revoked.removeAll { $0 == id }
             granted.append(lease)
             return .leaseGrant(revision: revision, lease: lease)
-        case .leaseRevoke(let id), .leaseExpire(let id):
+        case .leaseExpire(let id):
+            // It may have been renewed since it was found to be over, or granted anew behind its end.
+            if revoked.contains(id) || granted.contains(where: { $0.id == id }) { throw DroverError(.leaseNotFound) }
+            if try !leaseIsExpired(id) { throw DroverError(.leaseNotFound) }
+            return try perform(.leaseRevoke(id: id))
+        case .leaseRevoke(let id):
             if try !hasLease(id) { throw DroverError(.leaseNotFound) }
-            // It may have been renewed since it was found to be over.
-            if case .leaseExpire = operation, try !leaseIsExpired(id) { throw DroverError(.leaseNotFound) }
             try deleteKeys(attachedTo: id)
             granted.removeAll { $0.id == id }
             revoked.append(id)

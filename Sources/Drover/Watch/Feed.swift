@@ -132,7 +132,7 @@ final class Feed: Sendable {
         }
         if wakes { inbox.signal() }
         if isLate, case .create(let consumer, _) = command {
-            let refusal = WatchDelivery.Kind.refused(reason: DroverError.Code.stopped.text)
+            let refusal = WatchDelivery.Kind.refused(reason: DroverError.Code.stopped.text, code: .stopped)
             consumer.target.deliver([WatchDelivery(consumer: consumer, id: -1, revision: 0, kind: refusal)])
         }
     }
@@ -142,8 +142,14 @@ final class Feed: Sendable {
         inbox.broadcast()
     }
 
-    func makeConsumer(token: UInt64, target: any WatchTarget) -> WatchConsumer {
-        WatchConsumer(token: token, target: target, feed: self, backlogLimit: limits.watchBacklogBytes)
+    func makeConsumer(token: UInt64, target: any WatchTarget, wantsLateProgress: Bool) -> WatchConsumer {
+        WatchConsumer(
+            token: token,
+            target: target,
+            feed: self,
+            backlogLimit: limits.watchBacklogBytes,
+            wantsLateProgress: wantsLateProgress
+        )
     }
 
     /// The thread's body; `reader` belongs to it until it returns.

@@ -8,6 +8,8 @@ public final class WatchConsumer: Sendable {
     public let token: UInt64
     let target: any WatchTarget
     let backlogLimit: Int
+    /// Whether progress that was asked for while watches are behind is told when they have caught up; etcd tells none.
+    let wantsLateProgress: Bool
     private let feed: Feed
     /// Bytes delivered and not yet consumed.
     private let outstanding = Atomic<Int>(0)
@@ -19,11 +21,12 @@ public final class WatchConsumer: Sendable {
     nonisolated(unsafe) var nextID: Int64 = 0
     nonisolated(unsafe) var isClosed = false
 
-    init(token: UInt64, target: any WatchTarget, feed: Feed, backlogLimit: Int) {
+    init(token: UInt64, target: any WatchTarget, feed: Feed, backlogLimit: Int, wantsLateProgress: Bool) {
         self.token = token
         self.target = target
         self.feed = feed
         self.backlogLimit = backlogLimit
+        self.wantsLateProgress = wantsLateProgress
     }
 
     /// Starts a watch; the answer is a delivery.

@@ -4,8 +4,8 @@ public struct WatchDelivery: Sendable {
     public enum Kind: Sendable {
         /// The watch exists; nothing comes before this.
         case created
-        /// The watch was refused; `id` is -1.
-        case refused(reason: String)
+        /// The watch was refused; `id` is -1. `reason` is what etcd says on the wire.
+        case refused(reason: String, code: DroverError.Code)
         /// Events, whole revisions in order.
         case events(EventList, withPrevious: Bool)
         /// Every event up to `revision` has been delivered. `id` is -1 when that holds for the whole stream.

@@ -16,6 +16,10 @@ final class WatchHub {
     var watcherCount = 0
     /// `meta` as the creates of the present round see it: all of them were queued before it was read.
     private var roundMeta: StoreMeta?
+    /// Whether the database could not be asked in this round.
+    private var roundFailed = false
+    /// Those that asked for progress while a watch of theirs was behind, and are told when none is.
+    private var owedProgress: [ObjectIdentifier: WatchConsumer] = [:]
     var progressConsumers: [ObjectIdentifier: WatchConsumer] = [:]
     /// Those that have had a watch.
     private var consumers: [ObjectIdentifier: WatchConsumer] = [:]
@@ -43,6 +47,7 @@ final class WatchHub {
                 return
             case .work(let commands, let batches, let position, let missed):
                 roundMeta = nil
+                roundFailed = false
                 skipUnwatched(to: position)
                 var isDispatched = false
                 for command in commands {
@@ -56,6 +61,7 @@ final class WatchHub {
                 if !isDispatched { dispatch(batches, upTo: position, missed: missed) }
                 flush()
                 stepPass()
+                answerOwedProgress()
                 flush()
                 feed.position = watcherCount == 0 ? .max : dispatched
                 notifyProgress()
@@ -134,6 +140,7 @@ final class WatchHub {
             for watcher in consumer.watchers.values { remove(watcher) }
             consumer.watchers.removeAll()
             progressConsumers[ObjectIdentifier(consumer)] = nil
+            owedProgress[ObjectIdentifier(consumer)] = nil
             consumers[ObjectIdentifier(consumer)] = nil
         case .permissions:
             endForbidden()
@@ -163,7 +170,7 @@ final class WatchHub {
         let reason = DroverError.Code.stopped.text
         for case .close(let consumer) in commands { carryOut(.close(consumer)) }
         for case .create(let consumer, _) in commands where !consumer.isClosed {
-            tell(consumer, -1, dispatched, .refused(reason: reason))
+            tell(consumer, -1, dispatched, .refused(reason: reason, code: .stopped))
         }
         for consumer in consumers.values {
             for watcher in consumer.watchers.values {
@@ -181,32 +188,38 @@ final class WatchHub {
     private func create(_ consumer: WatchConsumer, _ request: WatchRequest) {
         if consumer.isClosed { return }
         let meta: StoreMeta
+        func refuse(_ revision: Int64, _ code: DroverError.Code, _ reason: String? = nil) {
+            tell(consumer, -1, revision, .refused(reason: reason ?? code.text, code: code))
+        }
+        // Each try may take seconds, and others wait behind it: what one met, all of the round have met.
+        if roundFailed { return refuse(dispatched, .timeout) }
         do {
             meta = try roundMeta ?? reader.readMeta()
             roundMeta = meta
             feed.notice(meta)
         } catch {
-            tell(consumer, -1, dispatched, .refused(reason: DroverError.Code.timeout.text))
-            return
+            roundFailed = true
+            return refuse(dispatched, .timeout)
         }
-        func refuse(_ reason: String) { tell(consumer, -1, meta.revision, .refused(reason: reason)) }
         do {
             try feed.system.load(meta, reader)?.checkRead(request.range, request.caller)
         } catch let error as DroverError {
-            return refuse(error.watchReason)
+            return refuse(meta.revision, error.code, error.watchReason)
         } catch {
-            return refuse(DroverError.Code.timeout.text)
+            return refuse(meta.revision, .timeout)
         }
-        if request.range.isEmpty { return refuse("mvcc: watcher range is empty") }
-        if request.startRevision < 0 { return refuse(DroverError.Code.compacted.text) }
-        if watcherCount >= feed.limits.watchers { return refuse("drover: too many watches") }
+        if request.range.isEmpty { return refuse(meta.revision, .emptyWatchRange) }
+        if request.startRevision < 0 { return refuse(meta.revision, .compacted) }
+        if watcherCount >= feed.limits.watchers {
+            return refuse(meta.revision, .tooManyRequests, "drover: too many watches")
+        }
         var id = request.id
         if id == 0 {
             while consumer.watchers[consumer.nextID] != nil { consumer.nextID += 1 }
             id = consumer.nextID
             consumer.nextID += 1
         } else if consumer.watchers[id] != nil {
-            return refuse("mvcc: duplicate watch ID provided on the WatchStream")
+            return refuse(meta.revision, .duplicateWatchID)
         }
         let next = request.startRevision == 0 ? meta.revision + 1 : request.startRevision
         let watcher = Watcher(id: id, consumer: consumer, request: request, next: next)
@@ -261,9 +274,19 @@ final class WatchHub {
             tell(consumer, -1, dispatched, .progress)
             return
         }
+        if consumer.wantsLateProgress { owedProgress[ObjectIdentifier(consumer)] = consumer }
         // etcd says nothing here; a client that waits for one of the caught-up watches is helped by its own answer.
         for watcher in watchers where isCaughtUp(watcher) {
             tell(consumer, watcher.id, dispatched, .progress)
+        }
+    }
+
+    /// Tells those that asked while they were behind, once they have caught up.
+    private func answerOwedProgress() {
+        if owedProgress.isEmpty { return }
+        for (key, consumer) in owedProgress where consumer.watchers.values.allSatisfy(isCaughtUp) {
+            owedProgress[key] = nil
+            tell(consumer, -1, dispatched, .progress)
         }
     }
 

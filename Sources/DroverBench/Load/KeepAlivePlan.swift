@@ -7,23 +7,22 @@ struct KeepAlivePlan: Sendable {
 
     private let first: Int64
     private let count: Int
-    private let bursts: Int
+    /// The part of a client's leases that is due in a burst.
+    private let share: Double
 
     /// - Parameter cycleSeconds: within which each lease is renewed once.
     init(first: Int64, count: Int, cycleSeconds: Double) {
         self.first = first
         self.count = count
-        bursts = max(1, Int(cycleSeconds * 1e9 / Double(Self.burstNanoseconds)))
+        share = Double(Self.burstNanoseconds) / (max(0.001, cycleSeconds) * 1e9)
     }
 
     /// What one of several clients renews in a burst.
     func due(burst: Int, client: Int, of clients: Int) -> [Int64] {
-        var due: [Int64] = []
-        var number = client + clients * (burst % bursts)
-        while number < count {
-            due.append(first + Int64(number))
-            number += clients * bursts
-        }
-        return due
+        let own = (count - client + clients - 1) / clients
+        if own <= 0 { return [] }
+        // Round and round its leases, as far as the time has come.
+        let (from, to) = (Int(Double(burst) * share * Double(own)), Int(Double(burst + 1) * share * Double(own)))
+        return (from..<to).map { first + Int64(client + clients * ($0 % own)) }
     }
 }

@@ -11,6 +11,8 @@ final class WatchSink: Sendable {
         /// Answers to requests for progress.
         var progress = 0
         var failure: String?
+        /// When it was last told of an event, in nanoseconds of ``Clock``.
+        var lastTold: UInt64 = 0
         /// Keys of the revision that is being told: the first, and then the others, of which there are hardly ever any.
         private var firstOfLast: [UInt8] = []
         private var othersOfLast: Set<[UInt8]> = []
@@ -66,6 +68,11 @@ final class WatchSink: Sendable {
 
     var seen: Account { account.withLock { $0 } }
 
+    /// Whether it was told of as many different events, or can be told of no more.
+    func isDone(_ count: Int) -> Bool {
+        account.withLock { $0.events - $0.doubled >= count || $0.failure != nil }
+    }
+
     func fail(_ text: String) { account.withLock { $0.failure = text } }
 
     func toldProgress() { account.withLock { $0.progress += 1 } }
@@ -80,6 +87,7 @@ final class WatchSink: Sendable {
             defer { account = batch.account }
             try body(&batch)
             if batch.count == 0 { return }
+            batch.account.lastTold = now
             recorder?.told(batch.moments, lane: lane, at: now)
             onEvents?(batch.count, batch.account.last)
         }

@@ -8,8 +8,11 @@ import Synchronization
 final class LoadRecorder: Sendable {
     /// One kind of call, as one part saw it.
     struct Series: Sendable {
+        /// What takes longer than an hour counts as an hour.
+        private static let longest: UInt64 = 3_600_000_000_000
+
         /// Nanoseconds.
-        var times = Histogram<UInt64>(highestTrackableValue: 60_000_000_000, numberOfSignificantValueDigits: .three)
+        var times = Histogram<UInt64>(highestTrackableValue: longest, numberOfSignificantValueDigits: .three)
         /// Those that count for a rate.
         var calls: UInt64 = 0
         var bytes: UInt64 = 0
@@ -18,7 +21,7 @@ final class LoadRecorder: Sendable {
         var slots: [Slot] = []
 
         fileprivate mutating func record(_ time: UInt64, _ slot: Int) {
-            times.record(min(time, 60_000_000_000))
+            times.record(min(time, Self.longest))
             slots[slot].calls += 1
             slots[slot].total += time
             slots[slot].worst = max(slots[slot].worst, time)

@@ -44,20 +44,29 @@ struct ProcessUsage: Sendable, Codable {
         fclose(file)
     }
 
-    /// The process that listens on a port of this machine; nil where it is another's or cannot be seen.
-    static func listener(onPort port: Int) -> Int32? {
+    /// The process that listens at an address of this machine; nil where it cannot be seen, or is one of several.
+    ///
+    /// - Parameter host: `127.0.0.1`, `::1` or `localhost`.
+    static func listener(at host: String, port: Int) -> Int32? {
+        // As the kernel writes them: words of four bytes in the machine's order. Little-endian machines alone.
+        let any = ["00000000", String(repeating: "0", count: 32)]
+        let four = ["0100007F", "0000000000000000FFFF00000100007F"]
+        let six = ["00000000000000000000000001000000"]
+        let addresses = Set(any + (host == "::1" ? [] : four) + (host == "127.0.0.1" ? [] : six))
         var inodes: Set<Substring> = []
         for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
             guard let table = try? String(contentsOfFile: path, encoding: .utf8) else { continue }
             for line in table.split(separator: "\n").dropFirst() {
                 let fields = line.split(separator: " ")
                 guard fields.count > 9, fields[3] == "0A", let colon = fields[1].lastIndex(of: ":"),
+                    addresses.contains(String(fields[1][..<colon])),
                     Int(fields[1][fields[1].index(after: colon)...], radix: 16) == port
                 else { continue }
                 inodes.insert(fields[9])
             }
         }
         if inodes.isEmpty { return nil }
+        var found: Set<Int32> = []
         let wanted = Set(inodes.map { "socket:[\($0)]" })
         for name in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
             guard let pid = Int32(name) else { continue }
@@ -70,10 +79,10 @@ struct ProcessUsage: Sendable, Codable {
                         String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
                     )
                 {
-                    return pid
+                    found.insert(pid)
                 }
             }
         }
-        return nil
+        return found.count == 1 ? found.first : nil
     }
 }

@@ -32,12 +32,23 @@ public struct BenchComparison: Sendable {
     public let lines: [Line]
     /// What the two runs did not have in common, so that their figures may differ for it.
     public let differences: [String]
+    /// What the earlier run measured and the later did not: workloads on targets.
+    public let missing: [String]
+
+    /// Whether the later run is worse in anything, or lacks what the earlier one has.
+    public var isWorse: Bool {
+        lines.isEmpty || !missing.isEmpty || lines.contains { $0.verdict == .worse }
+    }
 
     /// Compares what both have: the same workloads on targets of the same name.
     public init(_ before: BenchReport, _ after: BenchReport) {
         var lines: [Line] = []
+        var missing: [String] = []
         for old in before.measurements {
-            guard let new = after.measurement(old.workload, old.target) else { continue }
+            guard let new = after.measurement(old.workload, old.target) else {
+                missing.append("\(old.workload) on \(old.target)")
+                continue
+            }
             func line(_ figure: String, _ before: Double, _ after: Double, _ verdict: Verdict) {
                 lines.append(
                     Line(
@@ -70,7 +81,7 @@ public struct BenchComparison: Sendable {
                 add(figure, isMoreBetter: isMoreBetter) { $0.figures[figure] }
             }
             // Of these none is tolerated: any that was not there before is worse.
-            for figure in Self.faults {
+            for figure in ["errors"] + BenchReport.Measurement.faults {
                 let (a, b) = (old.total(figure), new.total(figure))
                 if a > 0 || b > 0 { line(figure, a, b, b > a ? .worse : b < a ? .better : .same) }
             }
@@ -79,6 +90,7 @@ public struct BenchComparison: Sendable {
             }
         }
         self.lines = lines
+        self.missing = missing
         var differences: [String] = []
         if before.format != after.format { differences.append("what their figures mean (versions of the harness)") }
         if before.machine != after.machine { differences.append("the machine") }
@@ -93,11 +105,6 @@ public struct BenchComparison: Sendable {
     private static let compared = [
         ("events/s", true), ("seconds", false), ("p99 before (us)", false), ("p99 during (us)", false),
     ]
-    /// What must not be there at all.
-    private static let faults = [
-        "errors", "lost", "doubled", "out of order", "unexpected", "watches ended", "revoked early",
-    ]
-
     /// A change is one when it is larger than ``least`` and the rounds of the two lie apart by more than half of the larger
     /// spread; of single rounds, when it is larger than a fifth. Without that distance, three rounds of each of the same
     /// would fall apart by chance once in ten times.
@@ -121,7 +128,8 @@ public struct BenchComparison: Sendable {
     /// As a table of text: what changed, or all of it.
     public func table(all: Bool = false) -> String {
         let shown = all ? lines : lines.filter { $0.verdict != .same }
-        let note = differences.isEmpty ? "" : "\nthe runs differ in \(differences.joined(separator: ", "))"
+        var note = differences.isEmpty ? "" : "\nthe runs differ in \(differences.joined(separator: ", "))"
+        if !missing.isEmpty { note += "\nthe later run lacks \(missing.joined(separator: ", "))" }
         if shown.isEmpty {
             return "nothing changed beyond what rounds of the same differ by (\(lines.count) figures)\(note)"
         }

@@ -228,7 +228,7 @@ extension BenchReport {
         for name in names {
             rows += "<tr><th scope=\"row\">\(Chart.escape(name))</th>"
             for (_, measurement) in measured {
-                rows += "<td class=\"n\">\(Text.figure(measurement.median { $0.figures[name] }))</td>"
+                rows += "<td class=\"n\">\(Text.figure(measurement.figure(name)))</td>"
             }
             rows += "</tr>\n"
         }

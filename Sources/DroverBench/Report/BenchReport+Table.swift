@@ -51,7 +51,7 @@ extension BenchReport {
             for target in targets {
                 guard let measurement = measurement(workload, target.name) else { continue }
                 let figures = measurement.figureNames.map { name in
-                    "\(name) \(Text.figure(measurement.median { $0.figures[name] }))"
+                    "\(name) \(Text.figure(measurement.figure(name)))"
                 }
                 if !figures.isEmpty { lines.append("  \(target.name): \(figures.joined(separator: ", "))") }
                 for (text, count) in measurement.errorTexts.prefix(5) {

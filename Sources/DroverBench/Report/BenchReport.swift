@@ -192,4 +192,12 @@ extension BenchReport.Measurement {
     func total(_ figure: String) -> Double {
         figure == "errors" ? Double(errors) : rounds.reduce(0) { $0 + ($1.figures[figure] ?? 0) }
     }
+
+    /// Figures of which none is tolerated: the rounds' sum is told, since a median would hide what one of them has seen.
+    static let faults = ["lost", "doubled", "out of order", "unexpected", "watches ended", "revoked early"]
+
+    /// A figure of all rounds.
+    func figure(_ name: String) -> Double? {
+        Self.faults.contains(name) ? total(name) : median { $0.figures[name] }
+    }
 }

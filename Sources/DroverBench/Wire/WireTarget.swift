@@ -17,7 +17,7 @@ struct WireTarget: BenchTarget {
 
     var process: Int32? {
         let isHere = ["127.0.0.1", "localhost", "::1"].contains(endpoint.host)
-        return isHere && !endpoint.isUnixSocket ? ProcessUsage.listener(onPort: endpoint.port) : nil
+        return isHere && !endpoint.isUnixSocket ? ProcessUsage.listener(at: endpoint.host, port: endpoint.port) : nil
     }
 
     /// - Throws: `ClientError` when nobody answers.

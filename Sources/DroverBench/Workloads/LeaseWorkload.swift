@@ -3,7 +3,11 @@ struct LeaseWorkload: Workload {
     func run(_ bench: WorkloadBench) async throws -> [String: Double] {
         let count = bench.settings.leases
         let first = bench.firstLease
-        let failed = try await all(bench, count) { .grant(id: first + $0, seconds: 60) }
+        // Every lease once in ten seconds, unless another rate is asked for.
+        let cycle = bench.settings.rate > 0 ? Double(count) / bench.settings.rate : 10
+        // Long enough for two renewals, and for the first when many others are granted before.
+        let seconds = max(60, Int64(min(cycle * 3, 1e6)) + Int64(count / 500))
+        let failed = try await all(bench, count) { .grant(id: first + $0, seconds: seconds) }
         if failed > 0 { throw OperationFailure(description: "\(failed) leases could not be granted") }
         // Those that expire have a key each, whose end a watch tells.
         let keys = bench.keys("e/")
@@ -14,8 +18,6 @@ struct LeaseWorkload: Workload {
             _ = try await bench.session.perform(.grant(id: id, seconds: 2))
             _ = try await bench.session.perform(.put(key: keys.key(number), value: [1], lease: id))
         }
-        // Every lease once in ten seconds, unless another rate is asked for.
-        let cycle = bench.settings.rate > 0 ? Double(count) / bench.settings.rate : 10
         let plan = KeepAlivePlan(first: first, count: count, cycleSeconds: cycle)
         bench.begin()
         let gone = try await bench.session.keepAlive(

@@ -4,10 +4,15 @@ struct LockWorkload: Workload {
         if bench.target.isInProcess {
             throw OperationFailure(description: "locks are a service of servers; give an endpoint")
         }
+        if bench.settings.rate > 0 {
+            throw OperationFailure(description: "locks are measured in a closed loop; leave the rate out")
+        }
         let lanes = min(bench.settings.lanes, 50)
         let first = bench.firstLease
         let name = Array("\(bench.prefix)lock".utf8)
-        for lane in 0..<lanes { _ = try await bench.session.perform(.grant(id: first + Int64(lane), seconds: 600)) }
+        // Longer than the round: nobody renews them.
+        let seconds = 600 + Int64(bench.settings.seconds + bench.settings.warmUpSeconds)
+        for lane in 0..<lanes { _ = try await bench.session.perform(.grant(id: first + Int64(lane), seconds: seconds)) }
         let scripts: [LaneScript] = (0..<lanes).map { lane in
             var key: [UInt8] = []
             return ClosureScript { result in

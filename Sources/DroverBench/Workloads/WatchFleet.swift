@@ -42,13 +42,18 @@ struct WatchFleet: Sendable {
     ///   - unsure: writes that were not answered or with an error, of which each may have been made.
     func settle(expected: [Int], unsure: [Int]? = nil) async -> [String: Double] {
         var deadline = Clock.now() + patience
-        for (sink, count) in zip(sinks, expected) {
-            var told = sink.seen.events
-            while sink.seen.events < count && sink.seen.failure == nil && Clock.now() < deadline {
-                try? await Task.sleep(nanoseconds: 5_000_000)
-                if sink.seen.events > told { deadline = Clock.now() + patience }
-                told = sink.seen.events
-            }
+        var (told, looked) = (0, Clock.now())
+        var place = 0
+        while Clock.now() < deadline {
+            while place < sinks.count, sinks[place].isDone(expected[place]) { place += 1 }
+            if place == sinks.count { break }
+            try? await Task.sleep(nanoseconds: 5_000_000)
+            // While any of them is told something, the others' turn may come.
+            guard Clock.now() - looked > patience / 20 else { continue }
+            looked = Clock.now()
+            let events = sinks.reduce(0) { $0 + $1.seen.events }
+            if events > told { deadline = looked + patience }
+            told = events
         }
         // What comes too often comes now.
         try? await Task.sleep(nanoseconds: 50_000_000)
@@ -58,7 +63,7 @@ struct WatchFleet: Sendable {
         for (place, (sink, count)) in zip(sinks, expected).enumerated() {
             let seen = sink.seen
             figures["events"]! += Double(seen.events)
-            figures["lost"]! += Double(max(0, count - seen.events))
+            figures["lost"]! += Double(max(0, count - seen.events + seen.doubled))
             let surplus = seen.events - count - (unsure?[place] ?? 0) - seen.doubled
             figures["unexpected"]! += Double(max(0, surplus))
             if seen.progress > 0 { figures["progress answers", default: 0] += Double(seen.progress) }
@@ -69,4 +74,7 @@ struct WatchFleet: Sendable {
         for watch in watches { await watch.end() }
         return figures
     }
+
+    /// When a watch was last told of an event, in nanoseconds of ``Clock``.
+    var lastTold: UInt64 { sinks.reduce(0) { max($0, $1.seen.lastTold) } }
 }

@@ -51,10 +51,17 @@ struct WorkloadBench: Sendable {
 
     /// Fills a folder with as many keys as the settings say, unless an earlier run has left them.
     func fill(_ keys: KeyMaker) async throws {
-        let count = Int64(settings.keys)
-        if settings.folder != nil, try await session.perform(.count(key: keys.first, end: keys.end)).count == count {
-            return
+        guard settings.folder != nil else { return try await fill(keys, 0..<settings.keys) }
+        // What the names of keys depend on is in the name of a mark beside them.
+        let mark = Array("\(prefix)filled/\(settings.keySize)/\(settings.seed)".utf8)
+        let found = try await session.perform(.count(key: keys.first, end: keys.end)).count
+        if found > 0, try await session.perform(.get(key: mark)).keys == 0 || found > settings.keys {
+            throw OperationFailure(
+                description: "the folder holds other keys than --keys, --key-size and --seed make; name another"
+            )
         }
+        if found == settings.keys { return }
+        _ = try await session.perform(.put(key: mark, value: [], lease: 0))
         try await fill(keys, 0..<settings.keys)
     }
 

@@ -70,7 +70,8 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
         loopContext.revisionOfRead = nil
         switch unwrapInboundIn(data) {
         case .head(let head):
-            keepsAlive = head.isKeepAlive
+            // NIO's decoder reads nothing behind a request that would change the protocol, which none here does.
+            keepsAlive = head.isKeepAlive && head.method != .CONNECT && !head.headers.contains(name: "upgrade")
             if head.headers["expect"].contains(where: { $0.lowercased() == "100-continue" }) {
                 context.writeAndFlush(
                     wrapOutboundOut(.head(.init(version: head.version, status: .continue))),
@@ -79,17 +80,23 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
             }
             waits(limits.bodySeconds)
             allowedOrigin = loopContext.access.allowedOrigin(head.headers["origin"].first)
-            let path = head.uri.prefix { $0 != "?" }
-            if !loopContext.access.admits(host: head.headers["host"].first, isEncrypted: listener.isEncrypted == true) {
+            // The absolute form, as proxies are sent it, must be taken, and its host is the one that counts (RFC 9112, 3.2.2).
+            let target = PlainRequest.relative(head.uri)
+            let path = target.path.prefix { $0 != "?" }
+            let host = target.host ?? head.headers["host"].first
+            if !loopContext.access.admits(host: host, isEncrypted: listener.isEncrypted == true) {
                 plain = PlainRequest.misdirected(head.method.rawValue)
             } else if head.method == .POST, !listener.servesMetricsOnly, let route = Route.gateway(String(path)) {
                 let stream = ServerStream(route, .json, .http1(self), loopContext)
                 stream.token = head.headers["authorization"].first.map(RequestHead.token)
+                if let timeout = head.headers["grpc-timeout"].first.flatMap(RequestHead.timeout) {
+                    stream.deadline = .now() + timeout
+                }
                 self.stream = stream
                 if route.streamsRequests { deadline = .distantFuture }
                 Dispatcher.begin(stream)
             } else {
-                plain = PlainRequest(method: head.method.rawValue, target: head.uri)
+                plain = PlainRequest(method: head.method.rawValue, target: target.path)
             }
         case .body(let bytes):
             if deadline != .distantFuture { waits(limits.bodySeconds) }
@@ -161,6 +168,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
     func sendJSONHead() {
         guard let context else { return }
         var headers: HTTPHeaders = ["content-type": "application/json", "transfer-encoding": "chunked"]
+        if !keepsAlive { headers.add(name: "connection", value: "close") }
         addAccess(to: &headers)
         let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
@@ -208,6 +216,9 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
 
     /// Ends a request that does not come on, and a connection that nobody uses.
     func expire(_ now: NIODeadline) {
+        if let stream, !stream.ended, stream.deadline <= now {
+            stream.fail(CallStatus(code: 4, message: "context deadline exceeded"))
+        }
         guard deadline <= now else { return }
         deadline = .distantFuture
         keepsAlive = false

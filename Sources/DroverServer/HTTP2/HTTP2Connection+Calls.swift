@@ -79,9 +79,13 @@ extension HTTP2Connection {
             let route = Route.gateway(head.pathWithoutQuery)
         {
             let call = ServerStream(route, .json, .http2(self, stream), loopContext)
-            call.token = head.token
+            call.token = head.authorization
             stream.call = call
             stream.isUrgent = route.isUrgent
+            if let timeout = head.timeout {
+                call.deadline = .now() + timeout
+                hasDeadlines = true
+            }
             if queuedBytes > limits.unreadReplyBytes { return call.fail(DroverError(.tooManyRequests)) }
             Dispatcher.begin(call)
         } else {

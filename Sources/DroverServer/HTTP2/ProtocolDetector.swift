@@ -75,7 +75,15 @@ final class ProtocolDetector: ChannelInboundHandler, RemovableChannelHandler {
         if isHTTP2 {
             try pipeline.addHandler(HTTP2Connection(loopContext, listener))
         } else {
-            try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: true)
+            // As NIO sets it up, but for the bound on what the decoder keeps and does not read.
+            let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes)
+            try pipeline.addHandlers(
+                HTTPResponseEncoder(),
+                ByteToMessageHandler(decoder, maximumBufferSize: 256 << 10),
+                HTTPServerPipelineHandler(),
+                NIOHTTPResponseHeadersValidator(),
+                HTTPServerProtocolErrorHandler()
+            )
             try pipeline.addHandler(HTTP1Connection(loopContext, listener))
         }
     }

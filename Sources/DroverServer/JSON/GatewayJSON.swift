@@ -14,6 +14,13 @@ package enum GatewayJSON {
         return options
     }()
 
+    /// As deep as requests, whose transactions come back in the replies.
+    private static let decodingReply: BinaryDecodingOptions = {
+        var options = BinaryDecodingOptions()
+        options.messageDepthLimit = 1_000
+        return options
+    }()
+
     private static let encoding: JSONEncodingOptions = {
         var options = JSONEncodingOptions()
         options.preserveProtoFieldNames = true
@@ -23,15 +30,64 @@ package enum GatewayJSON {
     /// The wire message of a JSON request. An empty body is an empty request.
     package static func request(_ route: Route, _ json: ByteBuffer) throws -> ByteBuffer {
         let isEmpty = !json.readableBytesView.contains { $0 > 0x20 }
-        let text = isEmpty ? Array("{}".utf8) : Array(json.readableBytesView)
-        let message = try route.messages.request.init(jsonUTF8Bytes: text, options: decoding)
-        let bytes: [UInt8] = try message.serializedBytes()
+        let text = isEmpty ? Array("{}".utf8) : plain(Array(json.readableBytesView))
+        let bytes: [UInt8]
+        do {
+            bytes = try route.messages.request.init(jsonUTF8Bytes: text, options: decoding).serializedBytes()
+        } catch {
+            // Encoders of other languages break lines of base64, which etcd's decoder passes over.
+            guard let joined = withoutLineBreaks(text) else { throw error }
+            bytes = try route.messages.request.init(jsonUTF8Bytes: joined, options: decoding).serializedBytes()
+        }
         return ByteBuffer(bytes: bytes)
+    }
+
+    /// The same JSON without escapes of printable characters that need none: the decoder knows none within base64, and
+    /// some encoders write `=` and `+` so.
+    private static func plain(_ text: [UInt8]) -> [UInt8] {
+        guard text.contains(UInt8(ascii: "\\")) else { return text }
+        return replacingEscapes(text) { escape in
+            guard escape[1] == UInt8(ascii: "u"), escape.count == 6,
+                let code = UInt8(String(decoding: escape[2...], as: UTF8.self), radix: 16),
+                (0x20...0x7e).contains(code), code != UInt8(ascii: "\""), code != UInt8(ascii: "\\")
+            else { return nil }
+            return [code]
+        }
+    }
+
+    /// The JSON without escaped line breaks; nil when there are none.
+    private static func withoutLineBreaks(_ text: [UInt8]) -> [UInt8]? {
+        guard text.contains(UInt8(ascii: "\\")) else { return nil }
+        let joined = replacingEscapes(text) { escape in
+            escape[1] == UInt8(ascii: "n") || escape[1] == UInt8(ascii: "r") ? [] : nil
+        }
+        return joined.count == text.count ? nil : joined
+    }
+
+    /// - Parameter replacement: what is to stand for an escape, given with its backslash; nil leaves it as it is.
+    private static func replacingEscapes(_ text: [UInt8], _ replacement: ([UInt8]) -> [UInt8]?) -> [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(text.count)
+        var place = 0
+        while place < text.count {
+            guard text[place] == UInt8(ascii: "\\"), place + 1 < text.count else {
+                result.append(text[place])
+                place += 1
+                continue
+            }
+            let length = min(text[place + 1] == UInt8(ascii: "u") ? 6 : 2, text.count - place)
+            let escape = Array(text[place..<(place + length)])
+            result += replacement(escape) ?? escape
+            place += length
+        }
+        return result
     }
 
     private static func json(_ route: Route, _ message: ByteBuffer) throws -> [UInt8] {
         let wire = Array(message.readableBytesView.dropFirst(MessageBuffer.prefixBytes))
-        return try route.messages.response.init(serializedBytes: wire).jsonUTF8Bytes(options: encoding)
+        return try route.messages.response.init(serializedBytes: wire, options: decodingReply).jsonUTF8Bytes(
+            options: encoding
+        )
     }
 
     /// The JSON of a message.

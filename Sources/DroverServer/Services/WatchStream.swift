@@ -63,7 +63,7 @@ final class WatchStream: StreamSession {
                 created: true,
                 to: &buffer
             )
-        case .refused(let reason):
+        case .refused(let reason, _):
             if !creating.isEmpty { creating.removeFirst() }
             ResponseEncoder.appendWatch(
                 context.header,

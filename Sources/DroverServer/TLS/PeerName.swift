@@ -20,15 +20,17 @@ enum PeerName {
         }
         if fields.first?.identifier.tagClass == .contextSpecific { fields.removeFirst() }
         guard fields.count > 4, let names = parts(fields[4]) else { return nil }
+        // Of several the last is the user, as Go reads them.
+        var found: String?
         for name in names {
             for attribute in parts(name) ?? [] {
                 guard let pair = parts(attribute), pair.count == 2,
                     let type = try? ASN1ObjectIdentifier(derEncoded: pair[0]), type == commonNameType
                 else { continue }
-                if case .primitive(let text) = pair[1].content { return String(decoding: text, as: UTF8.self) }
+                if case .primitive(let text) = pair[1].content { found = String(decoding: text, as: UTF8.self) }
             }
         }
-        return nil
+        return found
     }
 
     private static let commonNameType: ASN1ObjectIdentifier = [2, 5, 4, 3]

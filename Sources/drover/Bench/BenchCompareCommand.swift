@@ -21,7 +21,7 @@ struct BenchCompareCommand: ParsableCommand {
     @Flag(help: "Show what did not change, too.")
     var all = false
 
-    @Flag(help: "Exit with status 1 when something is worse.")
+    @Flag(help: "Exit with status 1 when something is worse or missing.")
     var failOnWorse = false
 
     func run() throws {
@@ -34,6 +34,6 @@ struct BenchCompareCommand: ParsableCommand {
         }
         let comparison = BenchComparison(try read(before), try read(after))
         print(comparison.table(all: all))
-        if failOnWorse && comparison.lines.contains(where: { $0.verdict == .worse }) { throw ExitCode(1) }
+        if failOnWorse && comparison.isWorse { throw ExitCode(1) }
     }
 }

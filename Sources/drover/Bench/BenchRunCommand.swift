@@ -129,6 +129,7 @@ struct BenchRunCommand: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         OpenFiles.raiseLimit()
         AllocatorTuning.apply()
+        Backends.tuneProcess()
         var settings = BenchSettings()
         settings.connections = connections
         settings.streams = streams
