@@ -210,11 +210,6 @@ enum AuthService {
             guard let role = system?.state.auth.role(name) else { throw DroverError(.roleNotFound) }
             var response = PBAuthRoleGetResponse()
             response.header = header
-            if name == AuthState.rootRole {
-                // It may do everything, whatever was granted. Source: etcd `server/auth/store.go`, `rootPerm`.
-                response.perm = [.with { ($0.permType, $0.rangeEnd) = (.readwrite, .init([0])) }]
-                return response
-            }
             response.perm = role.permissions.map { permission in
                 var perm = PBPermission()
                 perm.permType = .init(rawValue: Int(permission.kind.rawValue)) ?? .read
