@@ -67,8 +67,9 @@ public final class EtcdConnection: Sendable {
                         let handler = try NIOSSLClientHandler(context: context, serverHostname: endpoint.serverName)
                         try channel.pipeline.syncOperations.addHandler(handler)
                     }
+                    let multiplexer = try configure(channel)
                     try channel.pipeline.syncOperations.addHandler(PrefaceTimeoutHandler(timeout))
-                    return (channel, try configure(channel))
+                    return (channel, multiplexer)
                 }
             }
             let (channel, multiplexer) =

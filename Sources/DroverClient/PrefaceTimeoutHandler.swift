@@ -1,14 +1,17 @@
 import NIOCore
+import NIOHTTP2
 
-/// Closes a connection whose server says nothing: one that accepts and never ends the TLS handshake, or speaks no HTTP/2.
+/// Closes a connection whose server does not say that it speaks HTTP/2: one that accepts and never ends the TLS handshake,
+/// says nothing, or something else. Stands behind the handler of HTTP/2.
 ///
 /// A server's first frame is its SETTINGS, and it need not wait for anything of the client's. Source: RFC 9113, 3.4.
-final class PrefaceTimeoutHandler: ChannelInboundHandler, RemovableChannelHandler {
-    typealias InboundIn = ByteBuffer
-    typealias InboundOut = ByteBuffer
+final class PrefaceTimeoutHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTP2Frame
+    typealias InboundOut = HTTP2Frame
 
     private let timeout: TimeAmount
     private var closing: Scheduled<Void>?
+    private var isGreeted = false
 
     init(_ timeout: TimeAmount) {
         self.timeout = timeout
@@ -16,16 +19,22 @@ final class PrefaceTimeoutHandler: ChannelInboundHandler, RemovableChannelHandle
 
     func channelActive(context: ChannelHandlerContext) {
         let channel = context.channel
-        closing = context.eventLoop.scheduleTask(in: timeout) {
-            channel.close(promise: nil)
-        }
+        if !isGreeted { closing = context.eventLoop.scheduleTask(in: timeout) { channel.close(promise: nil) } }
         context.fireChannelActive()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        stop()
+        if !isGreeted, case .settings = unwrapInboundIn(data).payload {
+            isGreeted = true
+            stop()
+        }
         context.fireChannelRead(data)
-        context.pipeline.syncOperations.removeHandler(self, promise: nil)
+    }
+
+    /// What is no HTTP/2 is no frame either, and nothing else would come of it.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if !isGreeted { context.close(promise: nil) }
+        context.fireErrorCaught(error)
     }
 
     func channelInactive(context: ChannelHandlerContext) {

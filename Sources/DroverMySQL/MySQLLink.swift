@@ -117,11 +117,20 @@ final class MySQLLink: DriverLink {
         return (leases, results[1]!.next() ? results[1]!.integer(0) : 0)
     }
 
-    func rearm() throws {
+    func rearm(from id: Int64) throws -> Int64? {
+        let found = try connection.query(
+            "SELECT count(*), max(id) FROM (SELECT id FROM drover_lease WHERE id >= \(id) ORDER BY id LIMIT \(Self.rearmed)) l"
+        )[0]!
+        guard found.next(), found.integer(0) > 0 else { return nil }
+        let (count, last) = (found.integer(0), found.integer(1))
         try connection.query(
-            "UPDATE drover_lease SET deadline = \(MySQLView.clock) + 1000000 * ttl ORDER BY id"
+            "UPDATE drover_lease SET deadline = \(MySQLView.clock) + 1000000 * ttl WHERE id BETWEEN \(id) AND \(last) ORDER BY id"
         )
+        return count < Self.rearmed || last == .max ? nil : last + 1
     }
+
+    /// Leases that get their full time in one statement.
+    private static let rearmed: Int64 = 2_000
 
     func leaseCount() throws -> Int {
         let result = try connection.query("SELECT count(*) FROM drover_lease")[0]!

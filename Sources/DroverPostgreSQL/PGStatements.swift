@@ -304,9 +304,10 @@ enum PGStatements {
         SET deadline = least(\(clock)::numeric + ttl::numeric * 1000000, 9223372036854775807)::int8
         WHERE id = ANY (ARRAY (
             SELECT l.id FROM (
-                SELECT id FROM drover_lease ORDER BY id FOR UPDATE
+                SELECT id FROM drover_lease WHERE id >= $1::int8 ORDER BY id LIMIT $2::int8 FOR UPDATE
             ) l
         ))
+        RETURNING id
         """
     )
     static let leaseCount = PGStatement("d_lease_count", "SELECT count(*) FROM drover_lease")

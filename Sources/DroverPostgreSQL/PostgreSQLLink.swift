@@ -69,10 +69,18 @@ final class PostgreSQLLink: DriverLink {
         return ((0..<results[0].rows).map { results[0].integer($0, 0) }, results[1].integer(0, 0))
     }
 
-    func rearm() throws {
-        try view.connection.send(PGStatements.rearm)
-        try view.connection.land()
+    func rearm(from id: Int64) throws -> Int64? {
+        var parameters = PGParameters()
+        parameters.add(id)
+        parameters.add(Int64(Self.rearmed))
+        try view.connection.send(PGStatements.rearm, parameters)
+        let result = try view.connection.land()[0]
+        let last = (0..<result.rows).reduce(Int64.min) { max($0, result.integer($1, 0)) }
+        return result.rows < Self.rearmed || last == .max ? nil : last + 1
     }
+
+    /// Leases that get their full time in one statement.
+    private static let rearmed = 2_000
 
     func leaseCount() throws -> Int {
         try view.connection.send(PGStatements.leaseCount)

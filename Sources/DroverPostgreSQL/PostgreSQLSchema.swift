@@ -121,7 +121,8 @@ enum PostgreSQLSchema {
                 try connection.land()
             } catch {
                 if !connection.isBroken { _ = try? connection.query("ROLLBACK") }
-                if (error as? DriverFailure)?.engineCode == PGFailure.code("42703") { throw foreign("drover_lease") }
+                // An index on somebody else's table.
+                if (error as? DriverFailure)?.engineCode == PGFailure.code("42703") { try checkColumns(connection) }
                 throw error
             }
         }
@@ -144,11 +145,18 @@ enum PostgreSQLSchema {
             )
         }
         if present < version { try migrate(connection, from: present) }
+        try checkColumns(connection)
+    }
+
+    /// Whether the tables that are there are ours.
+    private static func checkColumns(_ connection: PGConnection) throws {
         for (table, columns) in columns {
             do {
                 _ = try connection.query("SELECT \(columns) FROM \(table) LIMIT 0")
             } catch let failure as DriverFailure where failure.engineCode == PGFailure.code("42703") {
                 throw foreign(table)
+            } catch let failure as DriverFailure where failure.engineCode == PGFailure.code("42P01") {
+                // There is none of this name.
             }
         }
     }

@@ -184,7 +184,10 @@ final class ServerStream {
         case (.wire, .http1(let connection)):
             connection.close()
         case (.json, _):
-            if headSent {
+            if headSent && !route.streamsReplies {
+                // Half a list is no reply: its end must not look like one.
+                cut()
+            } else if headSent {
                 sendJSONPart(GatewayJSON.streamedError(status), promise: nil)
                 endJSON()
             } else {
@@ -211,6 +214,13 @@ final class ServerStream {
     }
 
     // MARK: - JSON over either version of HTTP
+
+    private func cut() {
+        switch transport {
+        case .http2(let connection, let stream): connection.reset(stream, .internalError)
+        case .http1(let connection): connection.close()
+        }
+    }
 
     private func sendJSON(_ body: ByteBuffer, status: CallStatus = .ok) {
         switch transport {

@@ -13,8 +13,10 @@ public protocol DriverLink: AnyObject {
     func renew(_ leases: [Int64]) throws -> [Int64: Int64]
     /// Leases whose time is over, at most so many, with the database's clock in microseconds.
     func expired(limit: Int) throws -> (leases: [Int64], now: Int64)
-    /// Gives every lease its full time again: after a fail-over, or a jump of the database's clock.
-    func rearm() throws
+    /// Gives some leases their full time again, from an id on: after a fail-over, or a jump of the database's clock.
+    ///
+    /// - Returns: the id to go on from; nil when there are no more.
+    func rearm(from id: Int64) throws -> Int64?
     /// The number of leases.
     func leaseCount() throws -> Int
     /// Connects anew.

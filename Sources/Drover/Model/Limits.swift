@@ -82,6 +82,9 @@ public struct Limits: Sendable {
         limits.sweepRows = max(1, sweepRows)
         limits.catchUpRows = max(1, catchUpRows)
         limits.countBlockKeys = max(2, countBlockKeys)
+        limits.countDeltas = max(0, countDeltas)
+        limits.countedRanges = max(0, countedRanges)
+        limits.watchBacklogBytes = max(0, watchBacklogBytes)
         limits.databaseWaitSeconds = databaseWaitSeconds.isNaN ? 7 : min(max(0, databaseWaitSeconds), 1e9)
         return limits
     }

@@ -71,8 +71,8 @@ public struct SnapshotRestore {
         }
         let meta = try writer.begin(BatchPrefetch(keys: [])).meta
         writer.rollback()
-        // Leases, users and alarms move the batch and no revision.
-        guard meta.revision == 1 && meta.batch == 0 else {
+        // Leases, users and alarms move no revision.
+        guard try meta.revision == 1 && meta.systemRevision == 0 && driver.openReader().leases().isEmpty else {
             throw DroverError(
                 .badSnapshot,
                 message:

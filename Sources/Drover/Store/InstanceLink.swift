@@ -18,6 +18,8 @@ final class InstanceLink: ReplySink {
     private static let expiry: Int64 = 500_000_000
     private static let heartbeats: Int64 = 1_000_000_000
     private static let counting: Int64 = 10_000_000_000
+    /// How long what conflicts is tried again at once.
+    private static let patience: Int64 = 300_000_000
     /// How long between two looks for others' commits when nobody commits, and when somebody does. With the rest it
     /// comes to less than twenty queries a second while nothing happens.
     private static let idlePoll: Int64 = 85_000_000
@@ -36,6 +38,8 @@ final class InstanceLink: ReplySink {
     private let stopping = Atomic<Bool>(false)
     private let leases: SharedLeases
     private let clock: ClockGuard
+    /// The database's clock as of the start.
+    private let arrivalClock = ClockGuard()
     private let queue: WriteQueue
     private let feed: Feed
     private let limits: Limits
@@ -82,6 +86,8 @@ final class InstanceLink: ReplySink {
         _ = try link.poll()
         clock.forget()
         state.withLock { $0.isArriving = true }
+        let asked = Monotonic.now()
+        arrivalClock.set(try link.expired(limit: 0).now, asked: asked)
         try beat(link)
         state.withLock { $0.arrival = Arrival(own: $0.own.id, living: $0.living, now: Monotonic.now()) }
         try arrive(link)
@@ -93,7 +99,11 @@ final class InstanceLink: ReplySink {
         switch arrival.decide(living: living, now: Monotonic.now()) {
         case .open: return
         case .first: try rearm(link)
-        case .joined: try setClock(link)
+        case .joined:
+            // The one that serves may have seen the clock jump, and not have given leases their time yet.
+            let asked = Monotonic.now()
+            let now = try link.expired(limit: 0).now
+            if arrivalClock.holds(now, asked: asked) { clock.set(now, asked: asked) } else { try rearm(link) }
         }
         state.withLock {
             $0.arrival = nil
@@ -106,11 +116,16 @@ final class InstanceLink: ReplySink {
     /// Gives every lease its full time, as etcd does when it starts or its leader changes, and takes the database's clock
     /// for right from now on.
     private func rearm(_ link: any DriverLink) throws {
-        try link.rearm()
-        try setClock(link)
-    }
-
-    private func setClock(_ link: any DriverLink) throws {
+        var next: Int64? = .min
+        var beaten = Monotonic.now()
+        // Some at a time, so that renewals and revocations elsewhere get between, and the whole is not begun again for them.
+        while let from = next {
+            next = try patiently { try link.rearm(from: from) }
+            if Monotonic.now() - beaten > Self.heartbeats {
+                beaten = Monotonic.now()
+                try beat(link)
+            }
+        }
         let asked = Monotonic.now()
         clock.set(try link.expired(limit: 0).now, asked: asked)
     }
@@ -126,7 +141,7 @@ final class InstanceLink: ReplySink {
             do {
                 if needsStart {
                     try start(link)
-                    (needsStart, needsRearm) = (false, false)
+                    needsStart = false
                 }
                 if needsRearm {
                     try rearm(link)
@@ -214,7 +229,7 @@ final class InstanceLink: ReplySink {
             if waiting.isEmpty { return }
             let renewed: [Int64: Int64]
             do {
-                renewed = try patiently(waiting.map(\.id), link)
+                renewed = try patiently { try link.renew(waiting.map(\.id)) }
             } catch {
                 fail(waiting, (error as? DriverFailure)?.asDroverError ?? DroverError(.internalFault, cause: error))
                 throw error
@@ -228,16 +243,18 @@ final class InstanceLink: ReplySink {
         }
     }
 
-    /// Renews leases, and once more when another writer was in the way.
-    private func patiently(_ ids: [Int64], _ link: any DriverLink) throws -> [Int64: Int64] {
-        for _ in 0..<3 {
+    /// Does something once more when another writer was in the way. A lock that was waited for is not waited for again:
+    /// the link has other things to do.
+    private func patiently<R>(_ body: () throws -> R) throws -> R {
+        let begun = Monotonic.now()
+        while true {
             do {
-                return try link.renew(ids)
+                return try body()
             } catch let failure as DriverFailure where failure.kind == .conflict {
+                if Monotonic.now() - begun > Self.patience { throw failure }
                 usleep(.random(in: 1_000...20_000))
             }
         }
-        return try link.renew(ids)
     }
 
     /// Queues the revocation of leases whose time is over; false when the clock has jumped.

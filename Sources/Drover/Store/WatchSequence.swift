@@ -122,6 +122,9 @@ final class WatchSubscription: Sendable {
                     let starting = state.starting
                     state.starting = nil
                     resume = { starting?.resume(throwing: DroverError(code, message: reason)) }
+                case .events where state.ended != nil, .progress where state.ended != nil:
+                    // What has ended tells no more: who takes it would go on behind what was missed.
+                    delivery.consumer.consumed(delivery.footprint)
                 case .events, .progress:
                     var batch = WatchBatch(revision: delivery.revision, events: [])
                     if case .events(let list, let withPrevious) = delivery.kind {

@@ -286,7 +286,8 @@ final class WatchHub {
         if owedProgress.isEmpty { return }
         for (key, consumer) in owedProgress where consumer.watchers.values.allSatisfy(isCaughtUp) {
             owedProgress[key] = nil
-            tell(consumer, -1, dispatched, .progress)
+            // Without watches nothing was delivered that could be told of: they have ended.
+            if !consumer.watchers.isEmpty { tell(consumer, -1, dispatched, .progress) }
         }
     }
 

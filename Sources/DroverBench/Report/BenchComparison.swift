@@ -46,7 +46,7 @@ public struct BenchComparison: Sendable {
         var missing: [String] = []
         for old in before.measurements {
             guard let new = after.measurement(old.workload, old.target) else {
-                missing.append("\(old.workload) on \(old.target)")
+                if !old.rounds.isEmpty { missing.append("\(old.workload) on \(old.target)") }
                 continue
             }
             func line(_ figure: String, _ before: Double, _ after: Double, _ verdict: Verdict) {

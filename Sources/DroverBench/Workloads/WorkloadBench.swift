@@ -53,7 +53,7 @@ struct WorkloadBench: Sendable {
     func fill(_ keys: KeyMaker) async throws {
         guard settings.folder != nil else { return try await fill(keys, 0..<settings.keys) }
         // What the names of keys depend on is in the name of a mark beside them.
-        let mark = Array("\(prefix)filled/\(settings.keySize)/\(settings.seed)".utf8)
+        let mark = Array("\(prefix.dropLast())-filled/\(settings.keySize)/\(settings.seed)".utf8)
         let found = try await session.perform(.count(key: keys.first, end: keys.end)).count
         if found > 0, try await session.perform(.get(key: mark)).keys == 0 || found > settings.keys {
             throw OperationFailure(
@@ -61,19 +61,25 @@ struct WorkloadBench: Sendable {
             )
         }
         if found == settings.keys { return }
-        _ = try await session.perform(.put(key: mark, value: [], lease: 0))
-        try await fill(keys, 0..<settings.keys)
+        try await fill(keys, 0..<settings.keys, beside: [(mark, [])])
     }
 
     /// Fills a folder with keys, a hundred in a transaction or a megabyte.
-    func fill(_ keys: KeyMaker, _ range: Range<Int>, with given: ValueMaker? = nil) async throws {
+    ///
+    /// - Parameter others: what is put together with the first of them.
+    func fill(
+        _ keys: KeyMaker,
+        _ range: Range<Int>,
+        with given: ValueMaker? = nil,
+        beside others: [(key: [UInt8], value: [UInt8])] = []
+    ) async throws {
         let values = given ?? self.values()
         var random = random(0)
-        var puts: [(key: [UInt8], value: [UInt8])] = []
+        var puts = others
         var bytes = 0
         for i in range {
             let value = values.next(&random)
-            if puts.count == 100 || bytes + value.count > 1_000_000, !puts.isEmpty {
+            if puts.count >= 100 + (i <= 100 ? others.count : 0) || bytes + value.count > 1_000_000, !puts.isEmpty {
                 _ = try await session.perform(.fill(puts))
                 (puts, bytes) = ([], 0)
             }

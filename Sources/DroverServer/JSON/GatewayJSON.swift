@@ -31,56 +31,54 @@ package enum GatewayJSON {
     package static func request(_ route: Route, _ json: ByteBuffer) throws -> ByteBuffer {
         let isEmpty = !json.readableBytesView.contains { $0 > 0x20 }
         let text = isEmpty ? Array("{}".utf8) : plain(Array(json.readableBytesView))
-        let bytes: [UInt8]
-        do {
-            bytes = try route.messages.request.init(jsonUTF8Bytes: text, options: decoding).serializedBytes()
-        } catch {
-            // Encoders of other languages break lines of base64, which etcd's decoder passes over.
-            guard let joined = withoutLineBreaks(text) else { throw error }
-            bytes = try route.messages.request.init(jsonUTF8Bytes: joined, options: decoding).serializedBytes()
-        }
+        let bytes: [UInt8] = try route.messages.request.init(jsonUTF8Bytes: text, options: decoding).serializedBytes()
         return ByteBuffer(bytes: bytes)
     }
 
     /// The same JSON without escapes of printable characters that need none: the decoder knows none within base64, and
     /// some encoders write `=` and `+` so.
     private static func plain(_ text: [UInt8]) -> [UInt8] {
-        guard text.contains(UInt8(ascii: "\\")) else { return text }
-        return replacingEscapes(text) { escape in
-            guard escape[1] == UInt8(ascii: "u"), escape.count == 6,
-                let code = UInt8(String(decoding: escape[2...], as: UTF8.self), radix: 16),
-                (0x20...0x7e).contains(code), code != UInt8(ascii: "\""), code != UInt8(ascii: "\\")
-            else { return nil }
-            return [code]
-        }
-    }
-
-    /// The JSON without escaped line breaks; nil when there are none.
-    private static func withoutLineBreaks(_ text: [UInt8]) -> [UInt8]? {
-        guard text.contains(UInt8(ascii: "\\")) else { return nil }
-        let joined = replacingEscapes(text) { escape in
-            escape[1] == UInt8(ascii: "n") || escape[1] == UInt8(ascii: "r") ? [] : nil
-        }
-        return joined.count == text.count ? nil : joined
-    }
-
-    /// - Parameter replacement: what is to stand for an escape, given with its backslash; nil leaves it as it is.
-    private static func replacingEscapes(_ text: [UInt8], _ replacement: ([UInt8]) -> [UInt8]?) -> [UInt8] {
+        let backslash = UInt8(ascii: "\\")
+        guard text.contains(backslash) else { return text }
         var result: [UInt8] = []
         result.reserveCapacity(text.count)
         var place = 0
         while place < text.count {
-            guard text[place] == UInt8(ascii: "\\"), place + 1 < text.count else {
-                result.append(text[place])
+            let byte = text[place]
+            guard byte == backslash, place + 1 < text.count else {
+                result.append(byte)
                 place += 1
                 continue
             }
-            let length = min(text[place + 1] == UInt8(ascii: "u") ? 6 : 2, text.count - place)
-            let escape = Array(text[place..<(place + length)])
-            result += replacement(escape) ?? escape
-            place += length
+            if let character = printable(text, place) {
+                result.append(character)
+                place += 6
+            } else {
+                result.append(backslash)
+                result.append(text[place + 1])
+                place += 2
+            }
         }
         return result
+    }
+
+    /// The character of an escape of six, where it is printable and may stand in a string as it is.
+    private static func printable(_ text: [UInt8], _ place: Int) -> UInt8? {
+        guard place + 5 < text.count, text[place + 1] == UInt8(ascii: "u"), text[place + 2] == UInt8(ascii: "0"),
+            text[place + 3] == UInt8(ascii: "0"), let high = digit(text[place + 4]), let low = digit(text[place + 5])
+        else { return nil }
+        let code = high << 4 | low
+        let isPlain = (0x20...0x7e).contains(code) && code != UInt8(ascii: "\"") && code != UInt8(ascii: "\\")
+        return isPlain ? code : nil
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+        default: nil
+        }
     }
 
     private static func json(_ route: Route, _ message: ByteBuffer) throws -> [UInt8] {

@@ -165,8 +165,9 @@ enum PlainRoutes {
             if !shown.contains(where: { $0.hasSuffix("_read") || $0 == "data_corruption" }) {
                 return PlainReply(200, (verbose ? shown.map { "[+]\($0) ok\n" }.joined() : "") + "ok\n")
             }
+            let readsShown = shown.contains { $0.hasSuffix("_read") }
             let lines = shown.map { name in
-                name.hasSuffix("_read") || name == "data_corruption" && shown.count == 1
+                name.hasSuffix("_read") || name == "data_corruption" && !readsShown
                     ? "[-]\(name) failed: \(cause(error))\n" : "[+]\(name) ok\n"
             }
             return PlainReply(503, lines.joined())
