@@ -233,8 +233,14 @@ extension SystemTests {
                     return try await group.reduce(into: [GaleraLane]()) { $0.append($1) }
                 }
                 let outcomes = lanes.reduce(into: [String: WriteOutcome]()) { $0.merge($1.outcomes) { $1 } }
-                let last = try await put(connections[0], "g/last", "")
-                try await WriteOutcome.verify(connections[1], outcomes)
+                let last: Int64
+                do {
+                    last = try await put(connections[0], "g/last", "")
+                    try await WriteOutcome.verify(connections[1], outcomes)
+                } catch {
+                    for number in 0..<3 { print(servers[number].process.log, nodes[number].log) }
+                    throw error
+                }
                 try await watch.wait(for: Int(last - 1))
                 let (strays, seen) = await (watch.strays(2...last), watch.events.count)
                 #expect(strays.isEmpty, "\(strays.prefix(5)), the watch saw \(seen) of \(last - 1)")

@@ -79,7 +79,7 @@ extension HTTP2Connection {
             let route = Route.gateway(head.pathWithoutQuery)
         {
             let call = ServerStream(route, .json, .http2(self, stream), loopContext)
-            call.token = head.authorization
+            call.token = head.token
             stream.call = call
             stream.isUrgent = route.isUrgent
             if let timeout = head.timeout {

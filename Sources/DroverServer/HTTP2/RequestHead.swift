@@ -8,9 +8,8 @@ enum HeaderField: Sendable {
     case contentType(isWire: Bool)
     case timeout(TimeAmount?)
     case encoding(MessageEncoding)
-    /// A token of auth, by itself and as HTTP has it.
+    /// A token of auth.
     case token(String)
-    case authorization(String)
     case authority(String)
     case origin(String)
     /// `grpc-status` and `grpc-message`, of replies.
@@ -22,8 +21,7 @@ enum HeaderField: Sendable {
 
     /// The names that mean something here.
     enum Name: Sendable {
-        case path, method, contentType, timeout, encoding, token, authorization, authority, origin, status, message,
-            otherPseudo
+        case path, method, contentType, timeout, encoding, token, authority, origin, status, message, otherPseudo
         case other
 
         init(_ name: UnsafeRawBufferPointer) {
@@ -32,7 +30,7 @@ enum HeaderField: Sendable {
 
         private static let known: [String: Name] = [
             ":path": .path, ":method": .method, "content-type": .contentType, "grpc-timeout": .timeout,
-            "grpc-encoding": .encoding, "token": .token, "authorization": .authorization, ":authority": .authority,
+            "grpc-encoding": .encoding, "token": .token, "authorization": .token, ":authority": .authority,
             "origin": .origin, "grpc-status": .status, "grpc-message": .message,
         ]
     }
@@ -46,7 +44,6 @@ enum HeaderField: Sendable {
         case .timeout: self = .timeout(RequestHead.timeout(text()))
         case .encoding: self = .encoding(MessageEncoding(text()))
         case .token: self = .token(RequestHead.token(text()))
-        case .authorization: self = .authorization(RequestHead.token(text()))
         case .authority: self = .authority(text())
         case .origin: self = .origin(text())
         case .status: self = .status(Int(text()))
@@ -68,12 +65,8 @@ package struct RequestHead {
     var timeout: TimeAmount?
     /// Whether it is the wire form.
     var isWire = false
-    /// A token of auth: what came by itself goes before HTTP's header, and of several the first counts. Source: etcd
-    /// `server/auth/store.go`, `AuthInfoFromCtx`.
-    var token: String? { plainToken ?? authorization }
-    /// The token of HTTP's header, the only one that the gateway looks at.
-    private(set) var authorization: String?
-    private var plainToken: String?
+    /// A token of auth.
+    var token: String?
     /// The host that the request is made to.
     var authority: String?
     /// The page that asks.
@@ -112,10 +105,7 @@ package struct RequestHead {
             encoding = value
         case .token(let value):
             sawOther = true
-            if plainToken == nil { plainToken = value }
-        case .authorization(let value):
-            sawOther = true
-            if authorization == nil { authorization = value }
+            token = value
         case .status(let value): status = value
         case .message(let value): message = value
         case .other:

@@ -2,6 +2,14 @@ import EtcdAPI
 package import NIOCore
 import SwiftProtobuf
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// Between the wire form and the gateway's JSON.
 ///
 /// Every call has one implementation, on wire messages; JSON is put on before and after it. Source: etcd
@@ -39,7 +47,7 @@ package enum GatewayJSON {
     /// some encoders write `=` and `+` so.
     private static func plain(_ text: [UInt8]) -> [UInt8] {
         let backslash = UInt8(ascii: "\\")
-        guard text.contains(backslash) else { return text }
+        guard text.withUnsafeBytes({ memchr($0.baseAddress!, Int32(backslash), $0.count) != nil }) else { return text }
         var result: [UInt8] = []
         result.reserveCapacity(text.count)
         var place = 0
