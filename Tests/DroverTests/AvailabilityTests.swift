@@ -25,6 +25,21 @@ struct AvailabilityTests {
         others.join()
     }
 
+    @Test("what met another session is tried again, and says nothing of the server")
+    func conflicts() throws {
+        let availability = Availability(patience: 0.2)
+        var calls = 0
+        let answer = try availability.run {
+            calls += 1
+            if calls < 4 { throw DriverFailure(.conflict, "in the way") }
+            return 7
+        }
+        #expect(answer == 7 && calls == 4)
+        #expect(throws: DriverFailure.self) { try availability.run { throw DriverFailure(.conflict, "in the way") } }
+        // Others are not kept from asking.
+        #expect(try availability.run { 8 } == 8)
+    }
+
     @Test("a server that has stayed away is asked by one read at a time; it is there for all when one has found it")
     func asking() throws {
         let availability = Availability(patience: 0.1)

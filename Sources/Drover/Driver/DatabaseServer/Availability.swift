@@ -29,7 +29,8 @@ public final class Availability: Sendable {
         self.patience = Int64(patience * 1e9)
     }
 
-    /// Runs `body`, again after a pause when it fails because the server is away.
+    /// Runs `body`, again after a pause when it fails because the server is away, or because another session was in the
+    /// way: so Galera says that a read could not wait for what other nodes have committed.
     public func run<R>(_ body: () throws -> R) throws -> R {
         let begun = Monotonic.now()
         let away = awaySince.load(ordering: .relaxed)
@@ -60,6 +61,10 @@ public final class Availability: Sendable {
                     lastFailure.withLock { $0 = (failure, now) }
                     throw failure
                 }
+                usleep(pause)
+                pause = min(pause * 2, Self.longestPause)
+            } catch let failure as DriverFailure where failure.kind == .conflict {
+                if Monotonic.now() - begun > patience { throw failure }
                 usleep(pause)
                 pause = min(pause * 2, Self.longestPause)
             }
