@@ -200,18 +200,15 @@ final class Lessor: Sendable {
     func retryExpiry(_ id: Int64) {
         let now = Monotonic.now()
         let waiting = state.withLock { state in
-            defer { retry(id, now, &state) }
+            if var lease = state.leases[id], lease.isExpiring {
+                lease.isExpiring = false
+                lease.deadline = now
+                state.leases[id] = lease
+                state.due.insert(Due(deadline: now + 3_000_000_000, id: id))
+            }
             return Self.takeWaiting(id, &state)
         }
         for resume in waiting { resume() }
-    }
-
-    private func retry(_ id: Int64, _ now: Int64, _ state: inout State) {
-        guard var lease = state.leases[id], lease.isExpiring else { return }
-        lease.isExpiring = false
-        lease.deadline = now
-        state.leases[id] = lease
-        state.due.insert(Due(deadline: now + 3_000_000_000, id: id))
     }
 
     /// Totals since the store was opened, for metrics.

@@ -73,18 +73,15 @@ public struct Limits: Sendable {
     /// These, where no thread would be left to do something, or no time could be told, with the nearest that will do.
     var usable: Limits {
         var limits = self
-        limits.readerThreads = max(1, readerThreads)
-        limits.pointThreads = max(1, pointThreads)
-        limits.pointBatch = max(1, pointBatch)
-        limits.renewalBatch = max(1, renewalBatch)
-        limits.expiriesPerRound = max(1, expiriesPerRound)
-        limits.batchCalls = max(1, batchCalls)
-        limits.sweepRows = max(1, sweepRows)
-        limits.catchUpRows = max(1, catchUpRows)
+        let needed: [WritableKeyPath<Limits, Int>] = [
+            \.readerThreads, \.pointThreads, \.pointBatch, \.renewalBatch, \.expiriesPerRound, \.batchCalls,
+            \.sweepRows,
+            \.catchUpRows,
+        ]
+        for limit in needed { limits[keyPath: limit] = max(1, self[keyPath: limit]) }
+        let kept: [WritableKeyPath<Limits, Int>] = [\.countDeltas, \.countedRanges, \.watchBacklogBytes]
+        for limit in kept { limits[keyPath: limit] = max(0, self[keyPath: limit]) }
         limits.countBlockKeys = max(2, countBlockKeys)
-        limits.countDeltas = max(0, countDeltas)
-        limits.countedRanges = max(0, countedRanges)
-        limits.watchBacklogBytes = max(0, watchBacklogBytes)
         limits.databaseWaitSeconds = databaseWaitSeconds.isNaN ? 7 : min(max(0, databaseWaitSeconds), 1e9)
         return limits
     }

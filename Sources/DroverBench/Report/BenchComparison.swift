@@ -105,6 +105,7 @@ public struct BenchComparison: Sendable {
     private static let compared = [
         ("events/s", true), ("seconds", false), ("p99 before (us)", false), ("p99 during (us)", false),
     ]
+
     /// A change is one when it is larger than ``least`` and the rounds of the two lie apart by more than half of the larger
     /// spread; of single rounds, when it is larger than a fifth. Without that distance, three rounds of each of the same
     /// would fall apart by chance once in ten times.
