@@ -122,6 +122,12 @@ public struct PostgreSQLConfiguration: Sendable {
         try parameters().last { $0.keyword == "dbname" }?.value ?? Self.variable("PGDATABASE")
     }
 
+    /// Whether there is more than one host to try.
+    func hasSeveralHosts() throws -> Bool {
+        let hosts = try parameters().filter { $0.keyword == "host" || $0.keyword == "hostaddr" }.map(\.value)
+        return (hosts + [Self.variable("PGHOST") ?? ""]).contains { $0.contains(",") }
+    }
+
     /// A variable of the environment that says something.
     private static func variable(_ name: String) -> String? {
         getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }

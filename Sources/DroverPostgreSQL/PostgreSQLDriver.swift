@@ -2,6 +2,14 @@ import CLibPQ
 public import Drover
 public import Logging
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// The backend on a PostgreSQL server, which any number of instances may share.
 public final class PostgreSQLDriver: Driver, DriverProvider {
     public static let schemes = ["postgres", "postgresql"]
@@ -10,6 +18,9 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
     static let lifetime: Int64 = 10_000_000
     /// Microseconds after which what is known of an instance is forgotten.
     static let memory: Int64 = 3_600_000_000
+
+    /// How long a database that was just created may be missing on other hosts, in nanoseconds.
+    static let replicationNanoseconds: Int64 = 5_000_000_000
 
     public let name = "postgres"
     public let maximumKeyBytes: Int
@@ -104,15 +115,14 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
         do {
             return try connect()
         } catch let failure as DriverFailure {
-            guard let name = try configuration.database() else { throw failure }
-            guard failure.message.contains("\"\(name)\"") && !failure.message.contains("password") else {
-                throw failure
-            }
+            // Whether it is missing is asked of the server itself: what it says may be in any language.
+            guard !failure.isUnreached, let name = try configuration.database() else { throw failure }
             guard let maintenance = try? connect(database: "postgres") else { throw failure }
             var parameters = PGParameters()
             parameters.add(name)
             let known = try maintenance.query("SELECT 1 FROM pg_database WHERE datname = $1::text", parameters)
-            guard known[0].rows == 0 else { throw failure }
+            // A standby among the hosts may not have it yet: libpq tries no further host than that.
+            guard known[0].rows == 0 else { return try connect(whileReplicatedAfter: failure) }
             logger.notice("the database does not exist and is created")
             let quoted =
                 "\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
@@ -127,8 +137,23 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
             } catch {
                 // Another instance was faster.
             }
-            return try connect()
+            return try connect(whileReplicatedAfter: failure)
         }
+    }
+
+    /// Connects to a database that is there, as soon as all of several hosts have it.
+    private func connect(whileReplicatedAfter failure: DriverFailure) throws -> PGConnection {
+        var failure = failure
+        let deadline = MonotonicClock.nanoseconds() + Self.replicationNanoseconds
+        repeat {
+            do {
+                return try connect()
+            } catch let again as DriverFailure {
+                failure = again
+                usleep(100_000)
+            }
+        } while try configuration.hasSeveralHosts() && MonotonicClock.nanoseconds() < deadline
+        throw failure
     }
 
     /// Names the settings that would let the server forget what it has acknowledged.

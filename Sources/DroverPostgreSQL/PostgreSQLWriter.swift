@@ -19,6 +19,9 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
     }
 
     private func adopt(_ connection: PGConnection) throws {
+        // Where the endpoint's `target_session_attrs` lets one through.
+        let isReadOnly = try connection.query("SELECT current_setting('transaction_read_only')")[0].text(0, 0) == "on"
+        if isReadOnly { throw PGFailure.make(sqlState: "25006", "the session is read-only") }
         try connection.prepare(PGStatements.ofWriter)
         let adopted = PostgreSQLView(driver, connection)
         try checkGeneration(adopted)

@@ -58,12 +58,15 @@ extension SystemTests {
                 let base = server.endpoint(database: "tls").replacingOccurrences(of: "?sslmode=disable", with: "")
                 try await expectServes("\(base)?sslmode=require", directory)
                 try await expectServes("\(base)?sslmode=verify-full&sslrootcert=\(certificates.authority)", directory)
+                try await expectServes("\(base)?sslmode=verify-ca&sslrootcert=\(certificates.authority)", directory)
                 #expect(try refusal("\(base)?sslmode=disable").contains("pg_hba"))
                 let stranger = try refusal("\(base)?sslmode=verify-full&sslrootcert=\(certificates.stranger)")
                 #expect(stranger.contains("certificate verify failed"), "\(stranger)")
                 let name = base.replacingOccurrences(of: "127.0.0.1", with: "localhost")
                 let other = try refusal("\(name)?sslmode=verify-full&sslrootcert=\(certificates.authority)")
                 #expect(other.contains("does not match host name") || other.contains("localhost"), "\(other)")
+                // The authority alone is checked.
+                try await expectServes("\(name)?sslmode=verify-ca&sslrootcert=\(certificates.authority)", directory)
                 // kine's flag in place of the parameter.
                 let flagged = try await TestServer.drover(
                     directory: directory,
@@ -116,6 +119,82 @@ extension SystemTests {
             }
         }
 
+        @Test("a database server that asks for certificates of its clients", arguments: Engine.shared)
+        func clientCertificates(engine: Engine) async throws {
+            try await withTemporaryDirectory { directory in
+                chmod(directory, 0o755)
+                let certificates = try TestCertificates("\(directory)/tls")
+                let home = "\(directory)/server"
+                let server: any DatabaseServer =
+                    engine == .postgres
+                    ? try PostgreSQLServer(
+                        directory: home,
+                        settings: [
+                            "ssl=on", "ssl_cert_file=\(home)/server.pem", "ssl_key_file=\(home)/server.key",
+                            "ssl_ca_file=\(home)/ca.pem",
+                        ]
+                    )
+                    : try MariaDBServer(
+                        directory: home,
+                        settings: [
+                            "ssl-cert=\(home)/server.pem", "ssl-key=\(home)/server.key", "ssl-ca=\(home)/ca.pem",
+                        ]
+                    )
+                try certificates.give(to: server)
+                try server.start()
+                defer { server.kill() }
+                // The certificate's name is the user's.
+                let base: String
+                var (authority, certificate, key) = ("ssl-ca", "ssl-cert", "ssl-key")
+                if engine == .postgres {
+                    try server.sql("CREATE ROLE u LOGIN CREATEDB", database: nil)
+                    let rules = "\(home)/data/pg_hba.conf"
+                    try "local all all trust\nhostssl all u 127.0.0.1/32 cert\nhost all postgres 127.0.0.1/32 trust\n"
+                        .write(
+                            toFile: rules,
+                            atomically: false,
+                            encoding: .utf8
+                        )
+                    try (server as? PostgreSQLServer)?.reload()
+                    base = "postgres://u@127.0.0.1:\(server.port)/certified?sslmode=verify-full"
+                    (authority, certificate, key) = ("sslrootcert", "sslcert", "sslkey")
+                } else {
+                    try server.sql(
+                        "CREATE USER u@'127.0.0.1' REQUIRE SUBJECT '/CN=u'; GRANT ALL ON certified.* TO u@'127.0.0.1'",
+                        database: nil
+                    )
+                    base = "mysql://u@127.0.0.1:\(server.port)/certified?ssl-mode=VERIFY_IDENTITY"
+                }
+                func endpoint(_ name: String) -> String {
+                    "\(base)&\(authority)=\(certificates.authority)&\(certificate)=\(certificates.path("\(name).pem"))&\(key)=\(certificates.path("\(name).key"))"
+                }
+                for name in ["u", "nobody", "foreign"] { chmod(certificates.path("\(name).key"), 0o600) }
+                try await expectServes(endpoint("u"), directory)
+                let none = try refusal("\(base)&\(authority)=\(certificates.authority)")
+                #expect(none.contains("certificate") || none.contains("password"), "\(none)")
+                for name in ["nobody", "foreign"] {
+                    let refused = try refusal(endpoint(name))
+                    #expect(
+                        refused.contains("certificate") || refused.contains("password")
+                            || refused.contains("unknown ca"),
+                        "\(name): \(refused)"
+                    )
+                }
+                // kine's flags in place of the parameters.
+                let flagged = try await TestServer.drover(
+                    directory: directory,
+                    endpoint: base.replacingOccurrences(of: "?sslmode=verify-full", with: "")
+                        .replacingOccurrences(of: "?ssl-mode=VERIFY_IDENTITY", with: ""),
+                    arguments: [
+                        "--ca-file", certificates.authority, "--cert-file", certificates.path("u.pem"), "--key-file",
+                        certificates.path("u.key"),
+                    ]
+                )
+                try await put(try await flagged.connect(), "b", "1")
+                flagged.process.stop()
+            }
+        }
+
         @Test(
             "PostgreSQL's passwords: in the endpoint, the environment, and the password file",
             .enabled(if: Engine.selected.contains(.postgres))
@@ -142,6 +221,23 @@ extension SystemTests {
                 chmod(file, 0o600)
                 try await expectServes(base, directory, environment: ["PGPASSFILE": file])
                 try await expectServes("\(base)&passfile=\(file)", directory)
+                // The user's own, where libpq looks for it by itself.
+                try FileManager.default.createDirectory(atPath: "\(directory)/home", withIntermediateDirectories: true)
+                _ = try run("/bin/cp", ["-p", file, "\(directory)/home/.pgpass"])
+                try await expectServes(base, directory, environment: ["HOME": "\(directory)/home"])
+                // Others may read it: libpq leaves it alone.
+                chmod("\(directory)/home/.pgpass", 0o644)
+                #expect(try refusal(base, ["HOME": "\(directory)/home"]).contains("password"))
+                // The socket's directory, in both forms of a URL and as a pair.
+                let socket = "\(directory)/pg"
+                let escaped = socket.replacingOccurrences(of: "/", with: "%2F")
+                for endpoint in [
+                    "postgres://app@\(escaped):\(port)/sockets",
+                    "postgres:///sockets?host=\(socket)&port=\(port)&user=app",
+                    "host=\(socket) port=\(port) user=app dbname=sockets",
+                ] {
+                    try await expectServes(endpoint, directory)
+                }
                 // Pairs, with quoting of their own.
                 try await expectServes(
                     "host=127.0.0.1 port=\(port) user=app password='p @ss' dbname=pw sslmode=disable",
@@ -188,7 +284,7 @@ extension TestCertificates {
     /// For the server's user to read.
     func give(to server: any DatabaseServer) throws {
         let data = (server as? PostgreSQLServer)?.directory ?? (server as? MariaDBServer)?.directory ?? ""
-        for file in [certificate, key] {
+        for file in [certificate, key, authority] {
             _ = try run("/bin/cp", [file, data])
             _ = try run(
                 "/bin/chown",

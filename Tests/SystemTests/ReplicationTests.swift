@@ -30,6 +30,7 @@ extension SystemTests {
                     ]
                 )
                 #expect(refused.status != 0 && refused.error.contains("standby"), "\(refused.error)")
+                try await expectSessionAttributes(primary, standby, directory)
 
                 let endpoint = primary.endpoint(database: "ha").replacingOccurrences(
                     of: ":\(primary.port)/",
@@ -60,6 +61,38 @@ extension SystemTests {
                 // It goes on after the promotion, not just up to it.
                 #expect(outcomes.values.filter(\.isAcknowledged).count > 100)
                 for server in servers { server.process.stop() }
+            }
+        }
+
+        /// `target_session_attrs` of an endpoint, where the first host is a standby.
+        private func expectSessionAttributes(
+            _ primary: PostgreSQLServer,
+            _ standby: PostgreSQLServer,
+            _ directory: String
+        ) async throws {
+            let hosts = standby.endpoint(database: "attributes").replacingOccurrences(
+                of: ":\(standby.port)/",
+                with: ":\(standby.port),127.0.0.1:\(primary.port)/"
+            )
+            for attributes in ["", "&target_session_attrs=read-write", "&target_session_attrs=primary"] {
+                let server = try await TestServer.drover(
+                    directory: directory,
+                    endpoint: hosts + attributes,
+                    log: "attributes.log"
+                )
+                try await put(try await server.connect(), "a", "1")
+                server.process.stop()
+            }
+            // Whoever asks for a server that cannot be written to is told so.
+            for attributes in ["any", "standby", "read-only", "prefer-standby"] {
+                let refused = try run(
+                    droverExecutable(),
+                    [
+                        "serve", "--endpoint", "\(hosts)&target_session_attrs=\(attributes)", "--listen-address",
+                        "127.0.0.1:\(freePort())",
+                    ]
+                )
+                #expect(refused.status != 0 && refused.error.contains("standby"), "\(attributes): \(refused.error)")
             }
         }
 
