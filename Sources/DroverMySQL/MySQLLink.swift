@@ -17,13 +17,20 @@ final class MySQLLink: DriverLink {
 
     init(_ driver: MySQLDriver) throws {
         self.driver = driver
-        connection = try driver.connect(isolation: MySQLDriver.writing)
+        connection = try Self.connect(driver)
         view = MySQLView(driver, connection)
     }
 
+    /// Of few rows, whose locks are waited for for two seconds.
+    private static func connect(_ driver: MySQLDriver) throws -> MySQLConnection {
+        try driver.connect(isolation: MySQLDriver.writing, answerSeconds: 10)
+    }
+
     func reconnect() throws {
-        connection = try driver.connect(isolation: MySQLDriver.writing)
+        connection = try Self.connect(driver)
         view = MySQLView(driver, connection)
+        // What others are connected to may be the server that has hung, or gone.
+        driver.availability.makeTurn()
     }
 
     /// These engines notify nobody.

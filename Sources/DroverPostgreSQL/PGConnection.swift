@@ -17,7 +17,13 @@ import Logging
 /// PostgreSQL manual, "Pipeline Mode".
 final class PGConnection: DatabaseConnection {
     /// How long an answer may take, in milliseconds, before the server is taken for gone.
-    var answerMilliseconds: Int32 = 60_000
+    var answerMilliseconds = PGConnection.usualAnswerMilliseconds
+    /// That of what may read many rows.
+    static let usualAnswerMilliseconds: Int32 = 60_000
+    /// That of a few rows: locks are waited for for two seconds.
+    static let shortAnswerMilliseconds: Int32 = 10_000
+    /// That of a session's settings.
+    private static let greetingMilliseconds: Int32 = 5_000
 
     private let handle: OpaquePointer
     private let prepares: Bool
@@ -71,8 +77,8 @@ final class PGConnection: DatabaseConnection {
             Unmanaged.passUnretained(notices).toOpaque()
         )
         // What is thrown from here on ends in `deinit`, which closes the connection.
-        try apply(settings)
         guard PQenterPipelineMode(handle) == 1, PQsetnonblocking(handle, 1) == 0 else { throw lost() }
+        try apply(settings)
     }
 
     deinit { PQfinish(handle) }
@@ -133,17 +139,24 @@ final class PGConnection: DatabaseConnection {
 
     /// Settings of the session. Those that a server does not know are left out.
     private func apply(_ settings: [String]) throws {
-        if simple(settings.joined(separator: ";")) == nil { return }
-        for setting in settings {
-            if simple(setting) != nil && PQstatus(handle) != CONNECTION_OK { throw lost() }
+        // A server that lets a client in and then says nothing is to be left as soon as one that does not let it in.
+        let usual = answerMilliseconds
+        answerMilliseconds = Self.greetingMilliseconds
+        defer { answerMilliseconds = usual }
+        do {
+            for setting in settings { try sendUnprepared(PGStatement("", setting), PGParameters()) }
+            try land()
+            return
+        } catch {
+            if isBroken { throw error }
         }
-    }
-
-    /// Runs statements that return nothing; only before the pipeline is entered.
-    private func simple(_ sql: String) -> DriverFailure? {
-        guard let result = PQexec(handle, sql) else { return lost() }
-        let answer = PGResult(result)
-        return answer.status == PGRES_COMMAND_OK || answer.status == PGRES_TUPLES_OK ? nil : answer.failure
+        for setting in settings {
+            do {
+                _ = try query(setting)
+            } catch {
+                if isBroken { throw error }
+            }
+        }
     }
 
     private func lost() -> DriverFailure {
@@ -269,6 +282,7 @@ final class PGConnection: DatabaseConnection {
 
     /// Runs one statement that is not kept.
     func query(_ sql: String, _ parameters: PGParameters = PGParameters()) throws -> [PGResult] {
+        if isBroken { throw lost() }
         precondition(sent == 0, "a query would take the answers of a flight")
         try sendUnprepared(PGStatement("", sql), parameters)
         return try land()
@@ -335,7 +349,10 @@ final class PGConnection: DatabaseConnection {
             guard let result = try nextResult() else {
                 // A statement's answers end with nothing; twice in a row means that the server has gone.
                 nothings += 1
-                if nothings > 2 || PQstatus(handle) != CONNECTION_OK { throw failure ?? lost() }
+                if nothings > 2 || PQstatus(handle) != CONNECTION_OK {
+                    isBroken = true
+                    throw failure ?? lost()
+                }
                 continue
             }
             nothings = 0

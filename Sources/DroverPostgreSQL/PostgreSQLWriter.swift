@@ -8,6 +8,8 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
     private let driver: PostgreSQLDriver
     private var view: PostgreSQLView?
     private var inBatch = false
+    /// What ``Availability/turn`` was before the connection was made.
+    private var madeIn = 0
     /// Whether other instances live, which are told of commits.
     private var hasCompany = false
     private var sweepCursor = SweepCursor()
@@ -31,10 +33,12 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
     }
 
     private func current() throws -> PostgreSQLView {
-        if let view, !view.connection.isBroken { return view }
+        let turn = driver.availability.turn
+        if let view, !view.connection.isBroken, turn == madeIn { return view }
         view = nil
         inBatch = false
         try adopt(driver.connect())
+        madeIn = turn
         return view!
     }
 
@@ -49,11 +53,16 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
     private func checkGeneration(_ view: PostgreSQLView) throws {
         let connection = view.connection
         // The timeline of what is written now; a new one begins where a standby was promoted.
-        guard
-            let identity = try? connection.query(
+        let identity: [PGResult]
+        do {
+            identity = try connection.query(
                 "SELECT system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()"
             )
-        else { return }
+        } catch {
+            // Engines that only speak PostgreSQL's protocol do not know it.
+            if connection.isBroken { throw error }
+            return
+        }
         let generation = identity[0].text(0, 0)
         let floor = try driver.history.floor()
         try connection.send(PGStatements.begin)
@@ -95,6 +104,8 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         let connection = view.connection
         inBatch = true
         connection.dividesFlights = true
+        connection.answerMilliseconds = PGConnection.shortAnswerMilliseconds
+        defer { connection.answerMilliseconds = PGConnection.usualAnswerMilliseconds }
         try connection.send(PGStatements.begin)
         // Two statements in this order: as one, the rows could be older than the counter.
         try connection.send(PGStatements.lockMeta)
@@ -149,9 +160,14 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         own.add(changes.base.batch + 1)
         try connection.send(PGStatements.recordBatch, own)
         if hasCompany { try connection.send(PGStatements.notify) }
-        try connection.send(PGStatements.commit)
+        // Many rows may take long to write; a hung server is to be left before those who wait for it give up.
+        connection.answerMilliseconds =
+            2 * PGConnection.shortAnswerMilliseconds + Int32(clamping: changes.events.count)
+        defer { connection.answerMilliseconds = PGConnection.usualAnswerMilliseconds }
         let results: [PGResult]
         do {
+            // From its first byte on the server may know of it.
+            try connection.send(PGStatements.commit)
             results = try connection.land()
         } catch let failure as DriverFailure {
             // 40003: the server itself does not know.

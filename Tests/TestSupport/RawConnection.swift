@@ -4,7 +4,8 @@ import Foundation
 public final class RawConnection {
     private let descriptor: Int32
 
-    public init(port: Int) throws {
+    /// - Parameter patience: seconds without a byte after which ``receive(until:)`` gives up.
+    public init(port: Int, patience: Int = 5) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -18,7 +19,7 @@ public final class RawConnection {
         if status != 0 { throw POSIXError(.ECONNREFUSED) }
         var noDelay: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &noDelay, socklen_t(MemoryLayout<Int32>.size))
-        var timeout = timeval(tv_sec: 5, tv_usec: 0)
+        var timeout = timeval(tv_sec: patience, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
     }
 
@@ -56,12 +57,16 @@ public final class RawConnection {
         }
     }
 
-    /// What has come by the time the other side closes, or `until` is content, or five seconds are over.
+    /// Whether ``receive(until:)`` ended since nothing came for as long as it waits, and not since the other side closed.
+    public private(set) var wasSilent = false
+
+    /// What has come by the time the other side closes, or `until` is content, or nothing comes for as long as it waits.
     public func receive(until isEnough: ([UInt8]) -> Bool = { _ in false }) -> [UInt8] {
         var all: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while !isEnough(all) {
             let count = recv(descriptor, &buffer, buffer.count, 0)
+            wasSilent = count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)
             if count <= 0 { break }
             all += buffer[..<count]
         }

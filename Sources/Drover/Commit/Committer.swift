@@ -364,6 +364,13 @@ final class Committer: Sendable {
                 sweepWaits = true
                 return
             }
+            let rows = max(sweepRows.calm, sweepRows.busy)
+            if let failure = error as? DriverFailure, [.tooLarge, .refused].contains(failure.kind), rows > 16 {
+                // A server may take smaller steps only.
+                sweepRows = (max(16, rows / 2), max(16, rows / 2))
+                sweepWaits = true
+                return
+            }
             sweepWaits = false
             logger.error(
                 "a step of the sweep failed and will be tried again with the next compaction",

@@ -18,6 +18,8 @@ final class InstanceLink: ReplySink {
     private static let expiry: Int64 = 500_000_000
     private static let heartbeats: Int64 = 1_000_000_000
     private static let counting: Int64 = 10_000_000_000
+    /// How long after the last round of renewals the database is taken to have stood still.
+    private static let stall: Int64 = 5_000_000_000
     /// How long what conflicts is tried again at once.
     private static let patience: Int64 = 300_000_000
     /// How long between two looks for others' commits when nobody commits, and when somebody does. With the rest it
@@ -137,30 +139,40 @@ final class InstanceLink: ReplySink {
         var needsRearm = false
         var needsStart = false
         var failures = 0
+        var renewed = Monotonic.now()
         while !stopping.load(ordering: .sequentiallyConsistent) {
             do {
                 if needsStart {
                     try start(link)
                     needsStart = false
+                    renewed = Monotonic.now()
                 }
                 if needsRearm {
                     try rearm(link)
                     needsRearm = false
+                    renewed = Monotonic.now()
                 }
                 let hinted = try link.wait(nanoseconds: due.next(Monotonic.now()))
-                let now = Monotonic.now()
-                if hinted || due.poll <= now {
+                if hinted || due.poll <= Monotonic.now() {
                     let meta = try link.poll()
                     let moved = feed.notice(meta)
                     noticed(meta)
                     due.poll = Monotonic.now() + (moved ? Self.busyPoll : Self.idlePoll)
                     watchSweep(meta, &swept)
                 }
-                if due.renewals <= now {
+                // A look may have taken long: what waited for it is renewed before anything is ended.
+                let now = Monotonic.now()
+                if due.renewals <= now || due.expiry <= now {
                     due.renewals = now + Self.renewals
                     try renew(link)
+                    // While the database stood still nobody's renewals came through, here or elsewhere.
+                    if Monotonic.now() - renewed > Self.stall {
+                        logger.warning("the database stood still; every lease gets its full time again")
+                        needsRearm = true
+                    }
+                    renewed = Monotonic.now()
                 }
-                if due.expiry <= now {
+                if due.expiry <= now && !needsRearm {
                     due.expiry = now + Self.expiry
                     needsRearm = try !expire(link)
                 }

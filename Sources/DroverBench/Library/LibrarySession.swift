@@ -144,7 +144,7 @@ final class LibrarySession: BenchSession {
         case .keepAlive(let id):
             result.succeeded = try await store.keepAlive(id) != nil
         case .revoke(let id): try await store.revokeLease(id)
-        case .compact(let revision): try await store.compact(to: revision)
+        case .compact(let revision): try await store.compact(to: revision, physical: true)
         case .lock, .unlock:
             throw OperationFailure(description: "locks are a service of servers; give an endpoint")
         }

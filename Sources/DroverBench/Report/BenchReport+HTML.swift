@@ -116,10 +116,20 @@ extension BenchReport {
 
     /// The kinds whose times are drawn: the most frequent, and what watches wait for.
     private func charted(_ measured: [(Target, Measurement)]) -> [String] {
-        let kinds = measured.first?.1.kinds ?? []
+        // Of all targets together: the first may be one that failed early.
+        var calls: [String: Double] = [:]
+        for (_, measurement) in measured {
+            for kind in measurement.kinds {
+                calls[kind, default: 0] += measurement.median { $0.series[kind]?.rate } ?? 0
+            }
+        }
+        let kinds = calls.keys.sorted { (calls[$1]!, $0) < (calls[$0]!, $1) }
         let main = kinds.first(where: OperationKind.isCall)
         return kinds.filter { $0 == main || $0 == OperationKind.delivery.name }
     }
+
+    /// Whose colour is the same in all charts, whichever targets were not measured.
+    private func place(of target: String) -> Int { targets.firstIndex { $0.name == target } ?? 0 }
 
     private func bars(
         _ title: String,
@@ -134,7 +144,8 @@ extension BenchReport {
                 label: target.name,
                 value: median,
                 range: values.min()!...values.max()!,
-                text: Text.number(median, digits: digits)
+                text: Text.number(median, digits: digits),
+                place: place(of: target.name)
             )
         }
         return bars.isEmpty || bars.allSatisfy { $0.value == 0 } ? "" : Chart.bars(title, bars)
@@ -154,14 +165,19 @@ extension BenchReport {
         }.joined(separator: "; ")
         // How much is within a time; and the tail, whose percentiles are drawn by their nines.
         let shares = known.map { name, times in
-            Chart.Line(label: name, points: zip(times, Self.percentiles).map { ($0, $1) })
+            Chart.Line(
+                label: name,
+                points: zip(times, Self.percentiles).map { ($0, $1) },
+                place: place(of: name)
+            )
         }
         let tail = known.map { name, times in
             Chart.Line(
                 label: name,
                 points: zip(Self.percentiles, times).filter { $0.0 >= 50 && $0.0 < 100 }.map {
                     (100 / (100 - $0.0), $0.1)
-                }
+                },
+                place: place(of: name)
             )
         }
         var text = Chart.lines(
@@ -184,7 +200,7 @@ extension BenchReport {
             let points = series.overTime.enumerated().filter { $0.element.calls > 0 }.map {
                 (Double($0.offset) * step, $0.element.worst)
             }
-            return Chart.Line(label: target.name, points: points)
+            return Chart.Line(label: target.name, points: points, place: place(of: target.name))
         }
         text += Chart.lines(
             "The worst \(kind) over the time of the last round",
@@ -261,6 +277,7 @@ extension BenchReport {
         .legend{font-size:.85rem;color:var(--soft);margin:0 0 .25rem}.legend span{margin-right:1rem}
         .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;margin:.75rem 0;font-variant-numeric:tabular-nums}th,td{padding:.25rem .75rem .25rem 0;text-align:left;border-bottom:1px solid var(--rule);font-weight:400;white-space:nowrap}thead th{color:var(--soft)}.n{text-align:right}
         .ratios{font-size:1.1rem;padding-left:1.2rem;margin:.5rem 0}
+        @media(max-width:40rem){svg{overflow:visible}svg text{font-size:22px}svg .tick,svg .axis{font-size:20px}}
         @media print{:root{--ground:#fff;--ink:#000;--soft:#444;--rule:#bbb}body{max-width:none;font-size:10pt}section{break-inside:auto}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
         """
 }

@@ -89,7 +89,7 @@ public struct BenchReport: Codable, Sendable {
     }
 
     /// Changes when a reader of an older one would misunderstand.
-    public var format = 2
+    public var format = 3
     /// When it began (ISO 8601).
     public var date: String
     /// What it ran on.

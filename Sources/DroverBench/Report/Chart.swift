@@ -7,11 +7,15 @@ enum Chart {
         /// The least and the most over the rounds.
         var range: ClosedRange<Double>?
         var text: String
+        /// The place of its target, whose colour it has.
+        var place: Int
     }
 
     struct Line {
         var label: String
         var points: [(x: Double, y: Double)]
+        /// The place of its target, whose colour it has.
+        var place: Int
     }
 
     static func escape(_ text: String) -> String {
@@ -54,7 +58,7 @@ enum Chart {
             let width = bar.value / most * 470
             body += "<text x=\"0\" y=\"\(f(y + 13))\">\(escape(bar.label))</text>"
             body +=
-                "<rect class=\"c\(i % 6)\" x=\"0\" y=\"\(f(y + 19))\" width=\"\(f(max(1, width)))\" height=\"18\" rx=\"2\"/>"
+                "<rect class=\"c\(bar.place % 6)\" x=\"0\" y=\"\(f(y + 19))\" width=\"\(f(max(1, width)))\" height=\"18\" rx=\"2\"/>"
             if let range = bar.range, range.upperBound > range.lowerBound {
                 let (low, high) = (range.lowerBound / most * 470, range.upperBound / most * 470)
                 body +=
@@ -93,21 +97,19 @@ enum Chart {
             body +=
                 "<text class=\"tick middle\" x=\"\(f(px(tick)))\" y=\"\(f(bottom + 16))\">\(escape(x.text(tick)))</text>"
         }
-        body += "<text class=\"axis\" x=\"\(f(right))\" y=\"\(f(bottom + 34))\">\(escape(x.name))</text>"
+        body += "<text class=\"axis\" x=\"\(f(right))\" y=\"\(f(bottom + 38))\">\(escape(x.name))</text>"
         body += "<text class=\"tick\" x=\"0\" y=\"12\">\(escape(y.name))</text>\n"
-        for (i, line) in lines.enumerated() where !line.points.isEmpty {
+        for line in lines where !line.points.isEmpty {
             let path = line.points.enumerated().map { place, point in
                 "\(place == 0 ? "M" : "L")\(f(px(point.x))) \(f(py(point.y)))"
             }.joined()
-            body += "<path class=\"line l\(i % 6)\" d=\"\(path)\"/>\n"
+            body += "<path class=\"line l\(line.place % 6)\" d=\"\(path)\"/>\n"
         }
-        return frame(title, words, height: 290, legend: legend(lines.map(\.label)), body)
+        return frame(title, words, height: 294, legend: legend(lines), body)
     }
 
-    private static func legend(_ labels: [String]) -> String {
-        let items = labels.enumerated().map { i, label in
-            "<span><i class=\"k\(i % 6)\"></i>\(escape(label))</span>"
-        }
+    private static func legend(_ lines: [Line]) -> String {
+        let items = lines.map { "<span><i class=\"k\($0.place % 6)\"></i>\(escape($0.label))</span>" }
         return "<p class=\"legend\" aria-hidden=\"true\">\(items.joined())</p>\n"
     }
 }

@@ -56,7 +56,10 @@ enum WireForm {
             out.writeField(1, seconds)
             if id != 0 { out.writeField(2, id) }
         case .keepAlive(let id), .revoke(let id): out.writeField(1, id)
-        case .compact(let revision): out.writeField(1, revision)
+        case .compact(let revision):
+            out.writeField(1, revision)
+            // Answered when what is compacted away is gone.
+            out.writeField(2, Int64(1))
         case .lock(let name, let lease):
             out.writeField(1, name)
             out.writeField(2, lease)

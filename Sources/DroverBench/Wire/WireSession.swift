@@ -8,8 +8,8 @@ final class WireSession: BenchSession {
     private let channels: [any Channel]
     private let watches = Atomic<Int>(0)
 
-    /// How long a call that sets something up may take: filling a slow store, or counting a large one.
-    private static let patience = TimeAmount.seconds(120)
+    /// How long a call that sets something up may take: filling a slow store, counting or compacting a large one.
+    private static let patience = TimeAmount.seconds(600)
 
     init(group: MultiThreadedEventLoopGroup, channels: [any Channel]) {
         self.group = group
@@ -101,7 +101,7 @@ final class WireSession: BenchSession {
         return try await promise.futureResult.get()
     }
 
-    private static let unanswered = OperationFailure(description: "the server did not answer for two minutes")
+    private static let unanswered = OperationFailure(description: "the server did not answer for ten minutes")
 
     /// Ends a call that is not answered.
     private static func limit<T>(

@@ -12,9 +12,14 @@ final class Apiserver: LaneScript, @unchecked Sendable {
     private let values: [ValueMaker]
     private var random: FastRandom
     private let onWrite: (_ kind: Int, _ isSure: Bool) -> Void
+    /// Of how many choices one begins to page through all pods.
+    private let walks: Int
     private var holding: Holding?
     private var last: (operation: Operation, kind: Int)?
     private var page: (kind: Int, key: [UInt8], revision: Int64)?
+
+    /// Of a thousand calls, which go for pages however many a cluster's pods fill.
+    private static let pages = 54
 
     /// - Parameter onWrite: told of each write of a kind: one that was made, or one that may have been.
     init(
@@ -29,7 +34,16 @@ final class Apiserver: LaneScript, @unchecked Sendable {
         self.values = values
         self.random = random
         self.onWrite = onWrite
+        walks = max(1, Self.pages * Self.scale / max(1, (objects.count(Kind.pods) + 499) / 500))
     }
+
+    /// Kinds by their places in ``KubernetesWorkload/Kind``.
+    private enum Kind {
+        static let (pods, nodes, leases, configmaps, events) = (0, 1, 2, 3, 4)
+    }
+
+    /// Choices are made in thousandths of a call in a thousand, so that large clusters' walks are not lost to rounding.
+    private static let scale = 1_000
 
     override var isStamped: Bool { true }
 
@@ -92,27 +106,34 @@ final class Apiserver: LaneScript, @unchecked Sendable {
     }
 
     private func choose() -> (Operation, Int) {
-        let (pods, nodes, leases, configmaps, events) = (0, 1, 2, 3, 4)
         if let holding { return update(holding) }
         if let page {
             return (.list(key: page.key, end: folders[page.kind].end, limit: 500, revision: page.revision), page.kind)
         }
-        switch random.next(below: 1_000) {
-        case 0..<400: return update(leases)
-        case 400..<600: return update(pods)
-        case 600..<640: return update(nodes)
-        case 640..<660: return update(configmaps)
-        case 660..<860:
-            let kind = random.next(below: 2) == 0 ? pods : events
+        let others = (1_000 - Self.pages) * Self.scale
+        let choice = random.next(below: others + walks)
+        if choice >= others {
+            return (
+                .list(key: folders[Kind.pods].first, end: folders[Kind.pods].end, limit: 500, revision: 0), Kind.pods
+            )
+        }
+        switch choice / Self.scale {
+        case 0..<400: return update(Kind.leases)
+        case 400..<600: return update(Kind.pods)
+        case 600..<640: return update(Kind.nodes)
+        case 640..<660: return update(Kind.configmaps)
+        case 660..<785:
+            let kind = random.next(below: 2) == 0 ? Kind.pods : Kind.events
             let key = folders[kind].key(objects.next())
             return (.create(key: key, value: values[kind].next(&random), lease: 0), kind)
-        case 860..<950:
-            guard let gone = objects.remove(&random) else { return get(pods) }
+        case 785..<910:
+            // As many as are created, so that the cluster stays as large as it is.
+            guard let gone = objects.remove(&random) else { return get(Kind.pods) }
             return (.remove(key: gone.key, revision: gone.revision), gone.kind)
-        case 950..<990: return get(pods)
-        case 990..<999:
-            return (.list(key: folders[pods].first, end: folders[pods].end, limit: 500, revision: 0), pods)
-        default: return (.list(key: folders[leases].first, end: folders[leases].end, limit: 0, revision: 0), leases)
+        case 910..<945: return get(Kind.pods)
+        default:
+            let folder = folders[Kind.leases]
+            return (.list(key: folder.first, end: folder.end, limit: 0, revision: 0), Kind.leases)
         }
     }
 }

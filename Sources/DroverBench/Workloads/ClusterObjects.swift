@@ -74,6 +74,9 @@ final class ClusterObjects: Sendable {
     /// Any of them.
     func any(_ kind: Int, _ random: inout FastRandom) -> Int { random.next(below: counts[kind]) }
 
+    /// How many there were at first.
+    func count(_ kind: Int) -> Int { counts[kind] }
+
     /// The number of an object that is created, and of no other.
     func next() -> Int {
         max(1_000_000, counts.max() ?? 0) + round * 100_000_000 + created.wrappingAdd(1, ordering: .relaxed).oldValue

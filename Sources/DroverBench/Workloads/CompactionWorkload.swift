@@ -1,4 +1,6 @@
-/// Puts while a long history is compacted away: half of the time without, half with.
+import Synchronization
+
+/// Puts while a long history is compacted away: half of the time without, then while it goes on, then what is left.
 struct CompactionWorkload: Workload {
     func run(_ bench: WorkloadBench) async throws -> [String: Double] {
         if bench.settings.rate > 0 {
@@ -12,38 +14,62 @@ struct CompactionWorkload: Workload {
         let middle = bench.recorder.begin + (bench.recorder.end - bench.recorder.begin) / 2
         let before = LoadRecorder(parts: 8, begin: bench.recorder.begin, end: middle)
         let during = LoadRecorder(parts: 8, begin: middle, end: bench.recorder.end)
-        func scripts() -> [LaneScript] {
+        let isCompacted = Flag()
+        func scripts(until flag: Flag = Flag()) -> [LaneScript] {
             (0..<bench.settings.lanes).map { lane in
                 var random = bench.random(lane)
                 return ClosureScript { _ in
-                    .put(
-                        key: keys.key(random.next(below: bench.settings.keys)),
-                        value: values.next(&random),
-                        lease: 0
-                    )
+                    flag.isSet
+                        ? nil
+                        : .put(
+                            key: keys.key(random.next(below: bench.settings.keys)),
+                            value: values.next(&random),
+                            lease: 0
+                        )
                 }
             }
         }
         try await bench.session.run(scripts(), pace: bench.pace, recorder: before)
-        async let compaction = compact(bench, revision)
-        try await bench.session.run(scripts(), pace: bench.pace, recorder: during)
-        // Of its call: a server may take away later what it has marked.
-        var figures = ["compaction answered (ms)": try await compaction]
-        for (name, recorder) in [("before", before), ("during", during)] {
-            let times = recorder.total().series[OperationKind.put.rawValue]?.times
-            figures["p99 \(name) (us)"] = Double(times?.valueAtPercentile(99) ?? 0) / 1_000
-            figures["puts/s \(name)"] = Double(times?.totalCount ?? 0) / (Double(middle - bench.recorder.begin) / 1e9)
+        async let compaction = compact(bench, revision, isCompacted)
+        try await bench.session.run(scripts(until: isCompacted), pace: bench.pace, recorder: during)
+        let ended = min(Clock.now(), bench.recorder.end)
+        let after = LoadRecorder(parts: 8, begin: ended, end: bench.recorder.end)
+        if ended < bench.recorder.end {
+            try await bench.session.run(scripts(), pace: bench.pace, recorder: after)
         }
-        let (calm, busy) = (figures["p99 before (us)"]!, figures["p99 during (us)"]!)
-        figures["p99 during, to before"] = calm > 0 ? busy / calm : 0
+        // Until its answer, which tells that what was compacted away is gone.
+        var figures = ["compaction (ms)": try await compaction]
+        for (name, recorder, nanoseconds) in [
+            ("before", before, middle - bench.recorder.begin), ("during", during, max(1, ended - min(middle, ended))),
+        ] {
+            // A compaction that is over at once says nothing of calls beside it.
+            guard let times = recorder.total().series[OperationKind.put.rawValue]?.times, times.totalCount >= 100
+            else { continue }
+            figures["p99 \(name) (us)"] = Double(times.valueAtPercentile(99)) / 1_000
+            figures["puts/s \(name)"] = Double(times.totalCount) / (Double(nanoseconds) / 1e9)
+        }
+        if let calm = figures["p99 before (us)"], let busy = figures["p99 during (us)"], calm > 0 {
+            figures["p99 during, to before"] = busy / calm
+        }
         bench.recorder.absorb(before)
         bench.recorder.absorb(during)
+        bench.recorder.absorb(after)
         return figures
     }
 
-    private func compact(_ bench: WorkloadBench, _ revision: Int64) async throws -> Double {
+    private func compact(_ bench: WorkloadBench, _ revision: Int64, _ isCompacted: Flag) async throws -> Double {
+        defer { isCompacted.set() }
         let began = Clock.now()
         _ = try await bench.session.perform(.compact(revision: revision))
         return Double(Clock.now() - began) / 1e6
     }
+}
+
+/// Told of once, and looked at by many lanes.
+private final class Flag: Sendable {
+    private let value = Atomic<Bool>(false)
+
+    var isSet: Bool { value.load(ordering: .relaxed) }
+
+    func set() { value.store(true, ordering: .relaxed) }
 }

@@ -139,6 +139,9 @@ final class OracleSession {
         }
         compared += 1
         calls[path, default: 0] += 1
+        if Self.isTraced {
+            print("oracle trace: \(path) as \(caller ?? "-"): \(request.textFormatString()) -> \(b.text)")
+        }
         if a != b, differences.count < 1_000 {
             let difference =
                 "\(path) as \(caller ?? "-")\nrequest: \(request.textFormatString())\nours: \(a.text)\netcd: \(b.text)"
@@ -151,6 +154,9 @@ final class OracleSession {
         if case .reply(let ours) = a { return (ours, theirs) }
         return nil
     }
+
+    /// Whether every call is printed, to find what came before a difference.
+    private static let isTraced = environment("DROVER_TEST_ORACLE_TRACE") != nil
 
     private enum Answer<Reply: Message & Equatable>: Equatable, Sendable {
         case reply(Reply)

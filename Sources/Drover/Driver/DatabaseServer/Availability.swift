@@ -24,6 +24,15 @@ public final class Availability: Sendable {
     private let isAsking = Atomic<Bool>(false)
     private let lastFailure = Mutex<(failure: DriverFailure, at: Int64)?>(nil)
 
+    private let turns = Atomic<Int>(0)
+
+    /// How often another server, or another connection to it, was found to be the one to use. A connection made before the
+    /// last of them may be to a server that has hung: it is not used again.
+    public var turn: Int { turns.load(ordering: .relaxed) }
+
+    /// The connections that there are now are not to be used again.
+    public func makeTurn() { turns.wrappingAdd(1, ordering: .relaxed) }
+
     /// - Parameter patience: seconds that reads wait for a server that has gone away.
     public init(patience: Double = 5) {
         self.patience = Int64(patience * 1e9)
