@@ -13,7 +13,7 @@ struct LogOptions: ParsableArguments {
     var debug = Environment.flag("DEBUG")
 
     func validate() throws {
-        guard Logger.Level(rawValue: logLevel) != nil else {
+        guard level != nil else {
             throw ValidationError("--log-level must be trace, debug, info, notice, warning, error or critical.")
         }
         guard ["plain", "json"].contains(logFormat) else {
@@ -21,9 +21,12 @@ struct LogOptions: ParsableArguments {
         }
     }
 
+    /// etcd's word for a warning is taken, too.
+    private var level: Logger.Level? { logLevel == "warn" ? .warning : Logger.Level(rawValue: logLevel) }
+
     /// Sets logging up for the process and returns its logger.
     func bootstrap() -> Logger {
-        let level = debug ? .debug : Logger.Level(rawValue: logLevel) ?? .info
+        let level = debug ? .debug : level ?? .info
         let json = logFormat == "json"
         LoggingSystem.bootstrap { label in
             json ? JSONLogHandler(level: level) : plainHandler(label, level)

@@ -78,6 +78,7 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var security: ServerSecurityOptions
     @OptionGroup var compaction: CompactionOptions
     @OptionGroup var log: LogOptions
+    @OptionGroup var kine: KineOptions
 
     func validate() throws {
         _ = try listening.listeners(hasCertificate: security.tls != nil)
@@ -113,6 +114,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let logger = log.bootstrap()
+        kine.warn(logger)
         // A client that goes away, or a file size limit, must end in an error, not the process.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)

@@ -91,6 +91,40 @@ extension SystemTests {
             }
         }
 
+        @Test("a command line of kine's starts it, and what has no effect is named")
+        func kine() async throws {
+            try await withTemporaryDirectory { directory in
+                let (port, metrics) = (freePort(), freePort())
+                let process = try ChildProcess(
+                    droverExecutable(),
+                    [
+                        "--listen-address", "tcp://127.0.0.1:\(port)", "--endpoint=sqlite://\(directory)/k.db",
+                        "--log-format", "plain", "--metrics-bind-address", "127.0.0.1:\(metrics)",
+                        "--datastore-max-idle-connections=10", "--datastore-max-open-connections", "100",
+                        "--datastore-connection-max-lifetime=1h", "--slow-sql-threshold", "1s",
+                        "--slow-sql-warning-threshold=5s", "--metrics-enable-profiling=false",
+                        "--metrics-ignore-tls-config=true", "--watch-progress-notify-interval", "5s",
+                        "--emulated-etcd-version", "3.5.13", "--compact-interval", "5m", "--compact-interval-jitter=10",
+                        "--compact-timeout", "5s", "--compact-min-retain", "1000", "--compact-batch-size", "1000",
+                        "--poll-batch-size", "500", "--debug=false",
+                    ],
+                    log: "\(directory)/k.log"
+                )
+                let curl = try #require(find("curl"))
+                var answer = ""
+                let deadline = Date().addingTimeInterval(20)
+                while answer.isEmpty && Date() < deadline && process.isRunning {
+                    usleep(50_000)
+                    answer = try run(curl, ["-s", "http://127.0.0.1:\(port)/health"]).output
+                }
+                #expect(answer == #"{"health":"true","reason":""}"#, "\(process.log)")
+                process.stop()
+                let warning = process.log.split(separator: "\n").first { $0.contains("no effect") } ?? ""
+                #expect(warning.contains("poll-batch-size") && warning.contains("metrics-ignore-tls-config"))
+                #expect(!warning.contains("metrics-enable-profiling") && !warning.contains("compact-interval,"))
+            }
+        }
+
         @Test("the history is compacted by itself, by age, by revisions, and as kine has it")
         func autoCompaction() async throws {
             let forms = [

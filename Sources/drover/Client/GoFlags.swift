@@ -10,7 +10,7 @@ enum GoFlags {
         "prefix", "from-key", "prev-kv", "keys-only", "count-only", "print-value-only", "ignore-value", "ignore-lease",
         "hex", "interactive", "cluster", "physical", "learner", "once", "keys", "listen", "progress-notify",
         "no-password", "detail", "insecure-skip-tls-verify", "insecure-transport", "debug", "client-cert-auth",
-        "skip-verify",
+        "skip-verify", "metrics-enable-profiling", "metrics-ignore-tls-config",
     ]
 
     /// Flags of all commands that have a value; etcdctl's users write them before the command as well.
@@ -22,9 +22,15 @@ enum GoFlags {
     static func normalized(_ arguments: [String]) -> [String] {
         let leading = leadingFlags(arguments)
         let rest = arguments.dropFirst(leading)
+        // `serve` may be left out, as in kine.
+        if rest.first?.hasPrefix("-") ?? (leading > 0) { return plain(arguments, of: "serve") }
         guard let command = rest.first, commands.contains(command) else { return arguments }
         let own = rest.prefix { $0 != "--" }
-        return (own + arguments.prefix(leading)).compactMap { argument -> String? in
+        return plain(own + arguments.prefix(leading), of: command) + words(after: own.count, of: rest)
+    }
+
+    private static func plain(_ arguments: some Sequence<String>, of command: String) -> [String] {
+        arguments.compactMap { argument -> String? in
             guard argument.hasPrefix("--"), let sign = argument.firstIndex(of: "=") else { return argument }
             let name = argument[argument.index(argument.startIndex, offsetBy: 2)..<sign]
             guard flags.contains(String(name)) else { return argument }
@@ -34,7 +40,7 @@ enum GoFlags {
             case "false", "0", "f": return command == "user" && name == "interactive" ? "--no-interactive" : nil
             default: return argument
             }
-        } + words(after: own.count, of: rest)
+        }
     }
 
     /// What follows `--`: for `watch`, a command rather than more keys.
