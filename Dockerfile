@@ -11,7 +11,10 @@ RUN apt-get update && apt-get install -y --no-install-recommends libsqlite3-0 li
     && useradd --system --create-home --home-dir /var/lib/drover drover
 COPY --from=build /drover/release/drover /usr/local/bin/drover
 USER drover
+WORKDIR /var/lib/drover
+# In the environment, so that whoever names another database there is heeded; flags come before it.
+ENV DROVER_ENDPOINT=sqlite:///var/lib/drover/state.db DROVER_LISTEN_ADDRESS=0.0.0.0:2379
 VOLUME /var/lib/drover
 EXPOSE 2379
 ENTRYPOINT ["drover"]
-CMD ["serve", "--endpoint", "sqlite:///var/lib/drover/state.db", "--listen-address", "0.0.0.0:2379"]
+CMD ["serve"]

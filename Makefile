@@ -112,4 +112,4 @@ toolchain:
 	@command -v swift >/dev/null || { echo "There is no swift in PATH; install a Swift 6.2 or newer toolchain first."; exit 1; }
 
 clean:
-	rm -rf .build .build-release release
+	rm -rf .build .build-release .build-fuzz .build-micro Examples/Counter/.build release
