@@ -68,8 +68,11 @@ public struct BenchComparison: Sendable {
                 }
                 line(figure, before, after, Self.verdict(a, b, before, after, isMoreBetter: isMoreBetter))
             }
-            for kind in old.kinds where new.kinds.contains(kind) {
-                add("\(kind) calls/s", isMoreBetter: kind != OperationKind.conflict.name) { $0.series[kind]?.rate }
+            for kind in old.kinds + new.kinds.filter({ !old.kinds.contains($0) }) {
+                // None at all is a rate, too: what one of the runs lacks must not be left out.
+                add("\(kind) calls/s", isMoreBetter: kind != OperationKind.conflict.name) {
+                    $0.series[kind]?.rate ?? 0
+                }
                 add("\(kind) p50 (us)", isMoreBetter: false) { $0.series[kind]?.percentile(50) }
                 add("\(kind) p99 (us)", isMoreBetter: false) { $0.series[kind]?.percentile(99) }
             }
@@ -116,7 +119,8 @@ public struct BenchComparison: Sendable {
         _ after: Double,
         isMoreBetter: Bool
     ) -> Verdict {
-        guard before > 0, abs(after / before - 1) > least else { return .same }
+        if before <= 0 { return after <= 0 ? .same : isMoreBetter ? .better : .worse }
+        guard abs(after / before - 1) > least else { return .same }
         if a.count < 2 || b.count < 2 {
             if abs(after / before - 1) <= 0.2 { return .same }
         } else {

@@ -46,8 +46,11 @@ extension BenchReport {
             ? "\(Text.number(settings.rate)) calls a second, whether or not earlier ones were answered"
             : "each lane waits for its answer"
         return "\(settings.connections) connections with \(settings.streams) calls at a time; \(pace); "
-            + "\(settings.rounds) rounds of \(Text.number(settings.seconds, digits: 1)) s; "
-            + "\(Text.number(Double(settings.keys))) keys, values of \(settings.valueSize) bytes."
+            + "\(settings.rounds) rounds of \(Text.number(settings.seconds, digits: 1)) s, each after "
+            + "\(Text.number(settings.warmUpSeconds, digits: 1)) s that do not count; "
+            + "\(Text.number(Double(settings.keys))) \(settings.keyOrder) keys of \(settings.keySize) bytes, "
+            + "values of \(settings.valueSize); \(settings.nodes) nodes, \(settings.watchers) watches, \(settings.leases) leases, "
+            + "a history of \(settings.history) where a workload has them."
     }
 
     private var targetsSection: String {
@@ -120,11 +123,12 @@ extension BenchReport {
         var calls: [String: Double] = [:]
         for (_, measurement) in measured {
             for kind in measurement.kinds {
-                calls[kind, default: 0] += measurement.median { $0.series[kind]?.rate } ?? 0
+                calls[kind, default: 0] += measurement.rate(of: kind) ?? 0
             }
         }
         let kinds = calls.keys.sorted { (calls[$1]!, $0) < (calls[$0]!, $1) }
-        let main = kinds.first(where: OperationKind.isCall)
+        // Who unlocks waits for nobody.
+        let main = kinds.first { OperationKind.isCall($0) && $0 != OperationKind.unlock.name }
         return kinds.filter { $0 == main || $0 == OperationKind.delivery.name }
     }
 
@@ -202,12 +206,17 @@ extension BenchReport {
             }
             return Chart.Line(label: target.name, points: points, place: place(of: target.name))
         }
+        let worst = overTime.compactMap { line in
+            line.points.max { $0.y < $1.y }.map {
+                "\(line.label) \(Text.time($0.y)) after \(Text.number($0.x, digits: 1)) s"
+            }
+        }.joined(separator: "; ")
         text += Chart.lines(
             "The worst \(kind) over the time of the last round",
             overTime,
             x: ("seconds", false, { Text.number($0, digits: $0 < 10 ? 1 : 0) }),
             y: ("time", true, { Text.time($0) }),
-            words: words
+            words: worst
         )
         return text
     }
@@ -221,7 +230,7 @@ extension BenchReport {
                 }
                 let rates = measurement.rounds.compactMap { $0.series[kind]?.rate }
                 rows += "<tr><th scope=\"row\">\(Chart.escape(kind))</th><td>\(Chart.escape(target.name))</td>"
-                rows += "<td class=\"n\">\(Text.number(measurement.median { $0.series[kind]?.rate }))</td>"
+                rows += "<td class=\"n\">\(Text.number(measurement.rate(of: kind)))</td>"
                 rows += "<td class=\"n\">\(Text.spread(rates))</td>"
                 rows += time { $0.percentile(50) } + time { $0.percentile(90) } + time { $0.percentile(99) }
                 rows += time { $0.percentile(99.9) }

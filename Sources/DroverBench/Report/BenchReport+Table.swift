@@ -40,7 +40,7 @@ extension BenchReport {
                         Text.time(measurement.median { $0.series[kind].map(value) })
                     }
                     rows.append([
-                        kind, target.name, Text.number(measurement.median { $0.series[kind]?.rate }),
+                        kind, target.name, Text.number(measurement.rate(of: kind)),
                         Text.spread(measurement.rounds.compactMap { $0.series[kind]?.rate }),
                         median { $0.percentile(50) }, median { $0.percentile(99) }, median { $0.percentile(99.9) },
                         Text.time(measurement.largest { $0.series[kind]?.worst }),

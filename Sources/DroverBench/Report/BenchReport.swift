@@ -136,6 +136,13 @@ public struct BenchReport: Codable, Sendable {
     }
 }
 
+extension BenchReport {
+    /// Whether a watch or a lease was not served as it must be.
+    public var hasFaults: Bool {
+        measurements.contains { measurement in Measurement.faults.contains { measurement.total($0) > 0 } }
+    }
+}
+
 extension BenchReport.Series {
     init(_ series: LoadRecorder.Series, seconds: Double) {
         calls = Int(series.calls)
@@ -181,8 +188,11 @@ extension BenchReport.Measurement {
     /// The largest of the rounds.
     func largest(_ value: (BenchReport.Round) -> Double?) -> Double? { rounds.compactMap(value).max() }
 
-    /// Calls of all kinds a second; nil of a workload that makes none.
-    var rate: Double? { median(\.rate) }
+    /// Calls of all kinds a second; nil of a workload that makes none. A round without an answer counts where others have some.
+    var rate: Double? { rounds.contains { $0.rate != nil } ? median { $0.rate ?? 0 } : nil }
+
+    /// Calls of a kind a second, likewise.
+    func rate(of kind: String) -> Double? { kinds.contains(kind) ? median { $0.series[kind]?.rate ?? 0 } : nil }
 
     var figureNames: [String] { Set(rounds.flatMap { $0.figures.keys }).sorted() }
 

@@ -53,11 +53,12 @@ struct WorkloadBench: Sendable {
     func fill(_ keys: KeyMaker) async throws {
         guard settings.folder != nil else { return try await fill(keys, 0..<settings.keys) }
         // What the names of keys depend on is in the name of a mark beside them.
-        let mark = Array("\(prefix.dropLast())-filled/\(settings.keySize)/\(settings.seed)".utf8)
+        let mark = Array("\(prefix.dropLast())-filled/\(settings.keySize)/\(settings.valueSize)/\(settings.seed)".utf8)
         let found = try await session.perform(.count(key: keys.first, end: keys.end)).count
         if found > 0, try await session.perform(.get(key: mark)).keys == 0 || found > settings.keys {
             throw OperationFailure(
-                description: "the folder holds other keys than --keys, --key-size and --seed make; name another"
+                description:
+                    "the folder holds other keys than --keys, --key-size, --value-size and --seed make; name another"
             )
         }
         if found == settings.keys { return }

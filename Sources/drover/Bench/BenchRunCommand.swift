@@ -150,6 +150,8 @@ struct BenchRunCommand: AsyncParsableCommand {
         settings.seed = seed
         var workloads = workload.flatMap { $0.split(separator: ",").map(String.init) }
         if workloads.isEmpty { workloads = ["put", "get", "txn"] }
+        var seen: Set<String> = []
+        workloads = workloads.filter { seen.insert($0).inserted }
         do {
             let display = BenchDisplay()
             let runner = try await BenchRunner(
@@ -170,6 +172,12 @@ struct BenchRunCommand: AsyncParsableCommand {
                 print("\nThe report is in \(report).")
             }
             if result.measurements.allSatisfy(\.rounds.isEmpty) { throw ExitCode(1) }
+            if result.hasFaults {
+                FileHandles.standardError(
+                    "error: a target has lost or doubled events, or ended leases early; see the table\n"
+                )
+                throw ExitCode(1)
+            }
         } catch let error as BenchError {
             throw ValidationError("\(error).")
         } catch let error as DroverError {
