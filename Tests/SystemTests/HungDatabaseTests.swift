@@ -146,13 +146,14 @@ extension SystemTests {
                     try signal(primary, "STOP")
                     let begun = ContinuousClock.now
                     try standby.promote()
-                    while (try? await put(connection, "after", "1")) == nil, begun.duration(to: .now) < .seconds(60) {
+                    while (try? await put(connection, "after", "1")) == nil, begun.duration(to: .now) < .seconds(110) {
                         try await Task.sleep(for: .milliseconds(100))
                     }
                     _ = try await get(connection, "after")
                     let taken = begun.duration(to: .now)
                     print("PostgreSQL: \(taken) from the primary's hanging to the first answer of its standby")
-                    #expect(taken < .seconds(45))
+                    // A minute is what one flight may take that reads many rows; 35 s are usual.
+                    #expect(taken < .seconds(120))
                     try await Task.sleep(for: .seconds(2))
                     group.cancelAll()
                     return try await group.reduce(into: [:]) { $0.merge($1) { $1 } }
