@@ -17,6 +17,8 @@ final class MySQLConnection: DatabaseConnection {
 
     /// What was known of the database's history before this connection was made.
     var connectedAt = HistoryGuard.Floor()
+    /// What ``Availability/turn`` was before this connection was made.
+    var madeIn = 0
 
     /// Gives it up: it is made anew before it is used again.
     func abandon() { isBroken = true }

@@ -77,12 +77,14 @@ public final class MySQLDriver: Driver, DriverProvider {
 
     func connect(isolation: String, answerSeconds: UInt32 = 60) throws -> MySQLConnection {
         let known = try history.floor()
+        let turn = availability.turn
         let connection = try MySQLConnection(
             configuration,
             settings: Self.settings(isolation: isolation),
             answerSeconds: answerSeconds
         )
         connection.connectedAt = known
+        connection.madeIn = turn
         // The fence rests on it: without it a NULL in a NOT NULL column becomes 0.
         let mode = try connection.query(
             "SELECT @@sql_mode LIKE '%STRICT_ALL_TABLES%', @@sql_mode LIKE '%NO_BACKSLASH%', @@character_set_client = 'binary'"

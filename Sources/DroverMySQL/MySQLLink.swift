@@ -27,10 +27,10 @@ final class MySQLLink: DriverLink {
     }
 
     func reconnect() throws {
+        // What others are connected to may be the server that has hung, or gone: they need not find out for themselves.
+        driver.availability.makeTurn()
         connection = try Self.connect(driver)
         view = MySQLView(driver, connection)
-        // What others are connected to may be the server that has hung, or gone.
-        driver.availability.makeTurn()
     }
 
     /// These engines notify nobody.

@@ -8,8 +8,6 @@ final class MySQLWriter: DriverWriter, ForwardingView {
     private let driver: MySQLDriver
     private var view: MySQLView?
     private var inBatch = false
-    /// What ``Availability/turn`` was before the connection was made.
-    private var madeIn = 0
     private var sweepCursor = SweepCursor()
     private var sweepGrace = SweepGrace()
 
@@ -27,12 +25,10 @@ final class MySQLWriter: DriverWriter, ForwardingView {
     }
 
     private func current() throws -> MySQLView {
-        let turn = driver.availability.turn
-        if let view, !view.connection.isBroken, turn == madeIn { return view }
+        if let view, view.connection.isUsable(driver.availability) { return view }
         view = nil
         inBatch = false
         try adopt(driver.connect(isolation: MySQLDriver.writing, answerSeconds: 30))
-        madeIn = turn
         return view!
     }
 

@@ -17,11 +17,11 @@ import Logging
 /// PostgreSQL manual, "Pipeline Mode".
 final class PGConnection: DatabaseConnection {
     /// How long an answer may take, in milliseconds, before the server is taken for gone.
-    var answerMilliseconds = PGConnection.usualAnswerMilliseconds
-    /// That of what may read many rows.
-    static let usualAnswerMilliseconds: Int32 = 60_000
-    /// That of a few rows: locks are waited for for two seconds.
+    var answerMilliseconds = PGConnection.shortAnswerMilliseconds
+    /// That of what reads or writes few rows: locks are waited for for two seconds.
     static let shortAnswerMilliseconds: Int32 = 10_000
+    /// That of what may read many rows.
+    static let longAnswerMilliseconds: Int32 = 60_000
     /// That of a session's settings.
     private static let greetingMilliseconds: Int32 = 5_000
 
@@ -49,6 +49,8 @@ final class PGConnection: DatabaseConnection {
 
     /// What was known of the database's history before this connection was made.
     var connectedAt = HistoryGuard.Floor()
+    /// What ``Availability/turn`` was before this connection was made.
+    var madeIn = 0
 
     /// Gives it up: it is made anew before it is used again.
     func abandon() { isBroken = true }

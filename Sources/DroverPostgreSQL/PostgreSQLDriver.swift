@@ -77,14 +77,18 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
 
     func connect(database: String? = nil) throws -> PGConnection {
         let known = try history.floor()
+        let turn = availability.turn
         let connection = try PGConnection(configuration, database: database, settings: Self.settings)
         connection.connectedAt = known
+        connection.madeIn = turn
         return connection
     }
 
     public func openWriter() throws -> any DriverWriter {
         do {
             let connection = try connectCreatingDatabase()
+            // Indexes of a large store may have to be made.
+            connection.answerMilliseconds = PGConnection.longAnswerMilliseconds
             try PostgreSQLSchema.prepare(connection)
             return try PostgreSQLWriter(self, connection)
         } catch let failure as DriverFailure {
@@ -118,6 +122,7 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
             // Whether it is missing is asked of the server itself: what it says may be in any language.
             guard !failure.isUnreached, let name = try configuration.database() else { throw failure }
             guard let maintenance = try? connect(database: "postgres") else { throw failure }
+            maintenance.answerMilliseconds = PGConnection.longAnswerMilliseconds
             var parameters = PGParameters()
             parameters.add(name)
             let known = try maintenance.query("SELECT 1 FROM pg_database WHERE datname = $1::text", parameters)

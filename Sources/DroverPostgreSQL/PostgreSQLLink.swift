@@ -13,16 +13,15 @@ final class PostgreSQLLink: DriverLink {
 
     private static func connect(_ driver: PostgreSQLDriver) throws -> PostgreSQLView {
         let connection = try driver.connect()
-        connection.answerMilliseconds = PGConnection.shortAnswerMilliseconds
         // Where the engine knows no notifications, looking often enough does.
         _ = try? connection.query("LISTEN drover")
         return PostgreSQLView(driver, connection)
     }
 
     func reconnect() throws {
-        view = try Self.connect(driver)
-        // What others are connected to may be the server that has hung, or gone.
+        // What others are connected to may be the server that has hung, or gone: they need not find out for themselves.
         driver.availability.makeTurn()
+        view = try Self.connect(driver)
     }
 
     func wait(nanoseconds: Int64) throws -> Bool {

@@ -11,6 +11,7 @@ final class PostgreSQLReader: ServerReader {
             let connection = try driver.connect()
             try connection.prepare(PGStatements.ofReader)
             try connection.widenInput()
+            connection.answerMilliseconds = PGConnection.longAnswerMilliseconds
             return PostgreSQLView(driver, connection)
         }
     }
@@ -18,6 +19,8 @@ final class PostgreSQLReader: ServerReader {
     func points(_ keys: [Bytes], longest: Int, _ body: (Int, RowView) throws -> Void) throws -> StoreMeta {
         try held.begin { view in
             let floor = try driver.history.floor()
+            view.connection.answerMilliseconds = PGConnection.shortAnswerMilliseconds
+            defer { view.connection.answerMilliseconds = PGConnection.longAnswerMilliseconds }
             var parameters = PGParameters()
             parameters.add(keys)
             parameters.add(Int64(longest))

@@ -8,8 +8,6 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
     private let driver: PostgreSQLDriver
     private var view: PostgreSQLView?
     private var inBatch = false
-    /// What ``Availability/turn`` was before the connection was made.
-    private var madeIn = 0
     /// Whether other instances live, which are told of commits.
     private var hasCompany = false
     private var sweepCursor = SweepCursor()
@@ -29,16 +27,16 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         try checkGeneration(adopted)
         // Each time: it may be another server than before.
         driver.warnOfDurability(connection)
+        // A batch may read many rows before it writes.
+        connection.answerMilliseconds = PGConnection.longAnswerMilliseconds
         view = adopted
     }
 
     private func current() throws -> PostgreSQLView {
-        let turn = driver.availability.turn
-        if let view, !view.connection.isBroken, turn == madeIn { return view }
+        if let view, view.connection.isUsable(driver.availability) { return view }
         view = nil
         inBatch = false
         try adopt(driver.connect())
-        madeIn = turn
         return view!
     }
 
@@ -105,7 +103,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         inBatch = true
         connection.dividesFlights = true
         connection.answerMilliseconds = PGConnection.shortAnswerMilliseconds
-        defer { connection.answerMilliseconds = PGConnection.usualAnswerMilliseconds }
+        defer { connection.answerMilliseconds = PGConnection.longAnswerMilliseconds }
         try connection.send(PGStatements.begin)
         // Two statements in this order: as one, the rows could be older than the counter.
         try connection.send(PGStatements.lockMeta)
@@ -163,7 +161,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         // Many rows may take long to write; a hung server is to be left before those who wait for it give up.
         connection.answerMilliseconds =
             2 * PGConnection.shortAnswerMilliseconds + Int32(clamping: changes.events.count)
-        defer { connection.answerMilliseconds = PGConnection.usualAnswerMilliseconds }
+        defer { connection.answerMilliseconds = PGConnection.longAnswerMilliseconds }
         let results: [PGResult]
         do {
             // From its first byte on the server may know of it.

@@ -3,7 +3,7 @@ import Logging
 
 /// How the process logs.
 struct LogOptions: ParsableArguments {
-    @Option(help: "The least level that is logged: trace, debug, info, notice, warning, error or critical.")
+    @Option(help: "The least level that is logged: trace, debug, info, notice, warning (or warn), error or critical.")
     var logLevel: String = Environment.value("LOG_LEVEL") ?? "info"
 
     @Option(help: "plain or json.")

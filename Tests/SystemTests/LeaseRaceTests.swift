@@ -39,7 +39,9 @@ extension SystemTests {
                 try await Task.sleep(for: .milliseconds(milliseconds))
                 let sent = ContinuousClock.now
                 let connection = connections[Int.random(in: 0..<connections.count, using: &generator)]
-                if try await !keepAlive(connection, id) {
+                let ttl = try await renew(connection, id)
+                #expect(ttl == 0 || ttl == Self.ttl)
+                if ttl == 0 {
                     life.wasRefused = true
                     break
                 }
@@ -49,34 +51,12 @@ extension SystemTests {
             return life
         }
 
-        /// Whether a renewal was granted.
-        private func keepAlive(_ connection: EtcdConnection, _ id: Int64) async throws -> Bool {
-            let call = try await connection.open("/etcdserverpb.Lease/LeaseKeepAlive")
-            var request = PBLeaseKeepAliveRequest()
-            request.id = id
-            try await call.send(request)
-            var granted: Bool?
-            for try await message in call.messages {
-                let reply = try PBLeaseKeepAliveResponse(serializedBytes: Array(message.readableBytesView))
-                #expect(reply.ttl == 0 || reply.ttl == Self.ttl)
-                granted = reply.ttl != 0
-                break
-            }
-            await call.cancel()
-            return try #require(granted, "a renewal was not answered")
-        }
-
         @Test(
             "each lease ends once, never before its time, and no renewal after its end is granted",
             arguments: Engine.shared
         )
         func race(engine: Engine) async throws {
             try await withTemporaryDirectory { directory in
-                let library = try #require(
-                    ["x86_64", "aarch64"].map { "/usr/lib/\($0)-linux-gnu/faketime/libfaketime.so.1" }
-                        .first { FileManager.default.isReadableFile(atPath: $0) },
-                    "there is no libfaketime on this machine; `make test` installs it"
-                )
                 var servers: [TestServer] = []
                 for (number, skew) in ["+0s", "+3600s", "-7200s"].enumerated() {
                     servers.append(
@@ -84,9 +64,7 @@ extension SystemTests {
                             directory: directory,
                             engine: engine,
                             log: "drover-\(number).log",
-                            environment: [
-                                "LD_PRELOAD": library, "FAKETIME": skew, "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-                            ]
+                            environment: try Faketime.environment(skew)
                         )
                     )
                 }

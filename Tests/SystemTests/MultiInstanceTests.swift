@@ -257,12 +257,7 @@ extension SystemTests {
         func leases(engine: Engine) async throws {
             try await withTemporaryDirectory { directory in
                 // The instances' own clocks are an hour apart.
-                let library = try #require(
-                    ["x86_64", "aarch64"].map { "/usr/lib/\($0)-linux-gnu/faketime/libfaketime.so.1" }
-                        .first { FileManager.default.isReadableFile(atPath: $0) },
-                    "there is no libfaketime on this machine; `make test` installs it"
-                )
-                let skewed = ["LD_PRELOAD": library, "FAKETIME": "+3600s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"]
+                let skewed = try Faketime.environment("+3600s")
                 let one = try await TestServer.drover(directory: directory, engine: engine, log: "one.log")
                 let two = try await TestServer.drover(
                     directory: directory,
@@ -439,6 +434,19 @@ func put(_ connection: EtcdConnection, _ key: String, _ value: String, lease: In
     request.lease = lease
     let reply: PBPutResponse = try await connection.unary("/etcdserverpb.KV/Put", request)
     return reply.header.revision
+}
+
+/// Renews a lease by a stream of its own and returns its time; 0 when there is no such lease.
+func renew(_ connection: EtcdConnection, _ id: Int64) async throws -> Int64 {
+    let call = try await connection.open("/etcdserverpb.Lease/LeaseKeepAlive")
+    var request = PBLeaseKeepAliveRequest()
+    request.id = id
+    try await call.send(request)
+    for try await message in call.messages {
+        await call.cancel()
+        return try PBLeaseKeepAliveResponse(serializedBytes: Array(message.readableBytesView)).ttl
+    }
+    throw ClientError.unavailable("a renewal was not answered")
 }
 
 /// Reads one key.

@@ -13,14 +13,10 @@ extension SystemTests {
             guard Engine.selected.contains(.postgres) else { return }
             try await withTemporaryDirectory { directory in
                 chmod(directory, 0o755)
-                let primary = try PostgreSQLServer(directory: "\(directory)/primary")
-                try primary.start()
-                defer { primary.kill() }
-                let standby = try PostgreSQLServer(directory: "\(directory)/standby", cloneOf: primary)
-                try standby.start()
-                defer { standby.kill() }
-                try primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'", database: nil)
-                try primary.sql("SELECT pg_reload_conf()", database: nil)
+                let pair = try PostgreSQLPair(directory)
+                defer { pair.kill() }
+                let (primary, standby) = (pair.primary, pair.standby)
+                try pair.replicateSynchronously()
                 // A standby alone is refused, with what to do.
                 let refused = try run(
                     droverExecutable(),
@@ -30,12 +26,9 @@ extension SystemTests {
                     ]
                 )
                 #expect(refused.status != 0 && refused.error.contains("standby"), "\(refused.error)")
-                try await expectSessionAttributes(primary, standby, directory)
+                try await expectSessionAttributes(pair, directory)
 
-                let endpoint = primary.endpoint(database: "ha").replacingOccurrences(
-                    of: ":\(primary.port)/",
-                    with: ":\(primary.port),127.0.0.1:\(standby.port)/"
-                )
+                let endpoint = pair.endpoint(database: "ha")
                 let servers = [
                     try await TestServer.drover(directory: directory, endpoint: endpoint, log: "one.log"),
                     try await TestServer.drover(directory: directory, endpoint: endpoint, log: "two.log"),
@@ -66,14 +59,10 @@ extension SystemTests {
 
         /// `target_session_attrs` of an endpoint, where the first host is a standby.
         private func expectSessionAttributes(
-            _ primary: PostgreSQLServer,
-            _ standby: PostgreSQLServer,
+            _ pair: PostgreSQLPair,
             _ directory: String
         ) async throws {
-            let hosts = standby.endpoint(database: "attributes").replacingOccurrences(
-                of: ":\(standby.port)/",
-                with: ":\(standby.port),127.0.0.1:\(primary.port)/"
-            )
+            let hosts = pair.endpoint(database: "attributes", primaryFirst: false)
             for attributes in ["", "&target_session_attrs=read-write", "&target_session_attrs=primary"] {
                 let server = try await TestServer.drover(
                     directory: directory,
@@ -129,16 +118,10 @@ extension SystemTests {
         func switchover() async throws {
             try await withTemporaryDirectory { directory in
                 chmod(directory, 0o755)
-                let old = try PostgreSQLServer(directory: "\(directory)/old")
-                try old.start()
-                defer { old.kill() }
-                let new = try PostgreSQLServer(directory: "\(directory)/new", cloneOf: old)
-                try new.start()
-                defer { new.kill() }
-                let endpoint = old.endpoint(database: "ha").replacingOccurrences(
-                    of: ":\(old.port)/",
-                    with: ":\(old.port),127.0.0.1:\(new.port)/"
-                )
+                let pair = try PostgreSQLPair(directory)
+                defer { pair.kill() }
+                let (old, new) = (pair.primary, pair.standby)
+                let endpoint = pair.endpoint(database: "ha")
                 let server = try await TestServer.drover(directory: directory, endpoint: endpoint)
                 try await underLoad([server]) {
                     // A clean stop hands all of the log over first.

@@ -37,12 +37,7 @@ struct TestCertificates {
         try "subjectAltName=IP:127.0.0.1".write(toFile: path("ext"), atomically: true, encoding: .utf8)
         var environment: [String: String] = [:]
         if longAgo {
-            let library = try #require(
-                ["x86_64", "aarch64"].map { "/usr/lib/\($0)-linux-gnu/faketime/libfaketime.so.1" }
-                    .first { FileManager.default.isReadableFile(atPath: $0) },
-                "there is no libfaketime on this machine; `make test` installs it"
-            )
-            environment = ["LD_PRELOAD": library, "FAKETIME": "-20d"]
+            environment = try Faketime.environment("-20d")
         }
         try openssl(
             "x509 -req -in \(path(name)).csr -CA \(path(authority)).pem -CAkey \(path(authority)).key -CAcreateserial -days 10 -extfile \(path("ext")) -out \(path(name)).pem",

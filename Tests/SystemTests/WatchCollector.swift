@@ -2,6 +2,7 @@ import DroverClient
 import EtcdAPI
 import Foundation
 import TestSupport
+import Testing
 
 /// A watch on a prefix that keeps what it is told.
 actor WatchCollector {
@@ -74,6 +75,13 @@ actor WatchCollector {
             }
             try await Task.sleep(nanoseconds: 5_000_000)
         }
+    }
+
+    /// Waits until a revision has come, which is the last, and checks that none came twice or late.
+    func waitInOrder(until last: Int64, seconds: Double = 20) async throws {
+        let deadline = Date().addingTimeInterval(seconds)
+        while revisions.last ?? 0 < last, Date() < deadline { try await Task.sleep(for: .milliseconds(20)) }
+        #expect(revisions.last == last && zip(revisions, revisions.dropFirst()).allSatisfy { $0 < $1 })
     }
 
     deinit { task?.cancel() }

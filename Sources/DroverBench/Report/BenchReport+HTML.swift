@@ -287,6 +287,6 @@ extension BenchReport {
         .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;margin:.75rem 0;font-variant-numeric:tabular-nums}th,td{padding:.25rem .75rem .25rem 0;text-align:left;border-bottom:1px solid var(--rule);font-weight:400;white-space:nowrap}thead th{color:var(--soft)}.n{text-align:right}
         .ratios{font-size:1.1rem;padding-left:1.2rem;margin:.5rem 0}
         @media(max-width:40rem){svg{overflow:visible}svg text{font-size:22px}svg .tick,svg .axis{font-size:20px}}
-        @media print{:root{--ground:#fff;--ink:#000;--soft:#444;--rule:#bbb}:root{--k0:#2563c9;--k1:#d9730d;--k2:#0f8a6d;--k3:#b3387f;--k4:#6b5bd2;--k5:#7a6a00}body{max-width:none;font-size:10pt}.wide{overflow-x:visible}table{font-size:8pt}th,td{white-space:normal;padding-right:.4rem}section{break-inside:auto}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
+        @media print{:root{--ground:#fff;--ink:#000;--soft:#444;--rule:#bbb;--k0:#2563c9;--k1:#d9730d;--k2:#0f8a6d;--k3:#b3387f;--k4:#6b5bd2;--k5:#7a6a00}body{max-width:none;font-size:10pt}.wide{overflow-x:visible}table{font-size:8pt}th,td{white-space:normal;padding-right:.4rem}section{break-inside:auto}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
         """
 }

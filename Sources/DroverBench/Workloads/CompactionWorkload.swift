@@ -19,13 +19,9 @@ struct CompactionWorkload: Workload {
             (0..<bench.settings.lanes).map { lane in
                 var random = bench.random(lane)
                 return ClosureScript { _ in
-                    flag.isSet
-                        ? nil
-                        : .put(
-                            key: keys.key(random.next(below: bench.settings.keys)),
-                            value: values.next(&random),
-                            lease: 0
-                        )
+                    if flag.isSet { return nil }
+                    let key = keys.key(random.next(below: bench.settings.keys))
+                    return .put(key: key, value: values.next(&random), lease: 0)
                 }
             }
         }

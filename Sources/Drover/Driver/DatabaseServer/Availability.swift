@@ -26,8 +26,8 @@ public final class Availability: Sendable {
 
     private let turns = Atomic<Int>(0)
 
-    /// How often another server, or another connection to it, was found to be the one to use. A connection made before the
-    /// last of them may be to a server that has hung: it is not used again.
+    /// How often the link has given its connection up. A connection made before the last time may be to a server that has hung:
+    /// it is not used again.
     public var turn: Int { turns.load(ordering: .relaxed) }
 
     /// The connections that there are now are not to be used again.

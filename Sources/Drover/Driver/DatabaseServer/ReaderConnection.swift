@@ -5,8 +5,6 @@ public final class ReaderConnection<View: ServerView> {
     private let connect: () throws -> View
     private var view: View?
     private var inSnapshot = false
-    /// What ``Availability/turn`` was before the connection was made.
-    private var madeIn: Int
 
     /// Connects.
     ///
@@ -19,17 +17,14 @@ public final class ReaderConnection<View: ServerView> {
         self.server = server
         self.availability = availability
         self.connect = connect
-        madeIn = availability.turn
         view = try connect()
     }
 
     private func current() throws -> View {
-        let turn = availability.turn
-        if let view, !view.connection.isBroken, turn == madeIn { return view }
+        if let view, view.connection.isUsable(availability) { return view }
         view = nil
         inSnapshot = false
         let made = try connect()
-        madeIn = turn
         view = made
         return made
     }
