@@ -5,7 +5,8 @@ usage: bench_quick.py PATH_TO_DROVER [--backends sqlite,postgres,mysql] [--etcd 
            [--only PART_OF_A_NAME] [--json FILE]
 
 All serve on loopback with their data on the same disk, durable. h2load (Debian: nghttp2-client) sends one and the same
-call over and over; rounds alternate (A B C A B C), and the median of each is shown with its ratio to etcd's.
+call over and over; rounds alternate (A B C A B C), and the median of each is shown with its ratio to etcd's. A second
+table has the microseconds of processor that each server's own process spent on a call (not its database's).
 """
 
 import argparse
@@ -145,6 +146,13 @@ def memory(pids):
     return peak, seconds
 
 
+def row(title, values, backends):
+    """A line of a table: each server's figure, and those of drover's beside etcd's."""
+    print(f"{title:22}" + "".join(f"{value:14,.0f}" for value in values.values())
+          + "".join(f"{values[backend] / values['etcd']:10.2f}" if values["etcd"] else f"{'-':>10}"
+                    for backend in backends), flush=True)
+
+
 def growth(name, port, directory, rounds):
     """Pages of 500 out of 10,000 keys, out of 100,000, and after each of those was written three times more."""
     path, message = CALLS["page of 500"]
@@ -209,19 +217,25 @@ def main():
         for port in ports.values():
             fill(port)
         print(" " * 22 + "".join(f"{name + '/s':>14}" for name in ports) + "".join(f"{name:>10}" for name in backends))
-        results = {}
+        results, spent = {}, {}
         for name, call, connections, streams, calls in RUNS:
             if options.only and options.only not in name:
                 continue
             path, message = CALLS[call]
             rates = {server: [] for server in ports}
+            costs = {server: [] for server in ports}
             for _ in range(options.rounds):
                 for server, port in ports.items():
+                    before = memory([pids[server]])[1]
                     rates[server].append(load(port, path, message, connections, streams, calls, directory))
-            medians = {server: statistics.median(found) for server, found in rates.items()}
-            results[name] = medians
-            print(f"{name:22}" + "".join(f"{rate:14,.0f}" for rate in medians.values())
-                  + "".join(f"{medians[backend] / medians['etcd']:10.2f}" for backend in backends), flush=True)
+                    costs[server].append((memory([pids[server]])[1] - before) * 1e6 / calls)
+            results[name] = {server: statistics.median(found) for server, found in rates.items()}
+            spent[name] = {server: statistics.median(found) for server, found in costs.items()}
+            row(name, results[name], backends)
+        print("processor microseconds a call")
+        for name, medians in spent.items():
+            row(name, medians, backends)
+            results[f"{name}, processor us a call"] = medians
         for name in backends:
             if name != "sqlite" and not options.only:
                 two_instances(name, servers, options.drover, endpoints[name], ports[name], directory, options.rounds)
@@ -235,8 +249,7 @@ def main():
         for place, title in enumerate(["peak memory MiB", "processor seconds"]):
             values = {server: figure[place] for server, figure in figures.items()}
             results[title] = values
-            print(f"{title:22}" + "".join(f"{value:14,.0f}" for value in values.values())
-                  + "".join(f"{values[backend] / values['etcd']:10.2f}" for backend in backends))
+            row(title, values, backends)
         if options.json:
             with open(options.json, "w") as out:
                 json.dump(results, out, indent=2)

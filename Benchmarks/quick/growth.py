@@ -25,14 +25,28 @@ from servers import Servers, processor_seconds
 LAST = PREFIX[:-1] + b"."
 
 
+FAULTS = ("lost", "doubled", "out of order", "unexpected", "watches ended", "revoked early")
+
+
 def run_bench(program, targets, rounds, directory, arguments):
-    """What `drover bench` has measured of targets by name, round by round in turn."""
+    """What `drover bench` has measured of targets by name, round by round in turn. Figures of calls that failed are none."""
     file = os.path.join(directory, "bench.json")
     named = [text for name, url in targets.items() for text in ("--target", f"{name}={url}")]
-    subprocess.run([program, "bench", *named, "--rounds", str(rounds), "--report", "-", "--json", file, *arguments],
-                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    done = subprocess.run([program, "bench", *named, "--rounds", str(rounds), "--report", "-", "--json", file, *arguments],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode > 1:
+        raise SystemExit(done.stderr[-500:])
     with open(file) as text:
-        return json.load(text)["measurements"]
+        measurements = json.load(text)["measurements"]
+    for measured in measurements:
+        name = f"{measured['workload']} on {measured['target']}"
+        if measured.get("skipped"):
+            raise SystemExit(f"{name}: {measured['skipped']}")
+        for round in measured["rounds"]:
+            faults = {fault: round["figures"][fault] for fault in FAULTS if round["figures"].get(fault)}
+            if round["errors"] or faults:
+                raise SystemExit(f"{name}: {round['errors']} {faults}")
+    return measurements
 
 
 def bench(program, url, directory, arguments):
@@ -202,9 +216,6 @@ def large(program, places, directory, options):
             print(f"  pages of 500 of {count:,} keys, 64 callers, {title}:", flush=True)
             for measured in run_bench(program, urls, options.rounds, directory,
                                       ["--workload", workload, "--keys", str(count), *common]):
-                if not measured["rounds"]:
-                    print(f"    {measured['target']}: not measured: {measured['skipped']}", flush=True)
-                    continue
                 series = [round["series"]["page"] for round in measured["rounds"]]
                 rates = [one["rate"] * 500 for one in series]
                 median = statistics.median(one["percentiles"][8] for one in series) / 1e3
@@ -212,6 +223,8 @@ def large(program, places, directory, options):
                       f"({min(rates):,.0f} to {max(rates):,.0f}), median {median:,.0f} ms", flush=True)
     path, _ = CALLS["whole list"]
     whole = field(1, b"/drover-bench/large/k/") + field(2, b"/drover-bench/large/k0")
+    for process in started.values():
+        reset_peak(process)
     before = {name: resident(process) for name, process in started.items()}
     rates = {name: [] for name in ports}
     for _ in range(options.rounds):
@@ -230,14 +243,19 @@ def big(program, place, directory, options):
     bench(program, f"http://127.0.0.1:{port}", directory,
           ["--workload", "count", "--keys", "1024", "--value-size", "1048576", "--folder", "big", "--connections", "1",
            "--streams", "1", "--duration", "1s", "--warm-up", "0s"])
-    with open(f"/proc/{process.pid}/clear_refs", "w") as peak:
-        peak.write("5")
+    reset_peak(process)
     before = resident(process)
     path, _ = CALLS["whole list"]
     begun = time.monotonic()
     load(port, path, field(1, b"/drover-bench/big/k/") + field(2, b"/drover-bench/big/k0"), 1, 1, 1, directory)
     print(f"  a list of 1 GiB: {time.monotonic() - begun:.1f} s, resident {before:.0f} MiB before, "
           f"peak {resident(process, 'VmHWM'):.0f} MiB", flush=True)
+
+
+def reset_peak(process):
+    """What a process was at most is counted from now on."""
+    with open(f"/proc/{process.pid}/clear_refs", "w") as peak:
+        peak.write("5")
 
 
 def resident(process, what="VmRSS"):

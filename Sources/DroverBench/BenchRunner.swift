@@ -30,6 +30,8 @@ public struct BenchRunner: Sendable {
         case finished(workload: String, target: String, round: Int, of: Int, BenchReport.Round)
         /// The target cannot do it, or not any more; the reason holds no password.
         case skipped(workload: String, target: String, reason: String)
+        /// What the workload wrote could not be taken away again, and is below the prefix.
+        case left(workload: String, target: String, prefix: String, reason: String)
     }
 
     private let settings: BenchSettings
@@ -177,17 +179,21 @@ public struct BenchRunner: Sendable {
                     }
                 }
             }
-            for target in targets where folder == nil { await clear(prefix, target) }
+            for target in targets where folder == nil { await clear(prefix, name, target) }
             report.measurements += measurements
         }
         return report
     }
 
     /// Takes a workload's keys away, where the target can still be reached.
-    private func clear(_ prefix: String, _ target: any BenchTarget) async {
+    private func clear(_ prefix: String, _ workload: String, _ target: any BenchTarget) async {
         guard let session = try? await target.open(connections: 1) else { return }
         let keys = KeyMaker(prefix: prefix, size: .fixed(0), seed: 0)
-        _ = try? await session.perform(.delete(key: keys.first, end: keys.end))
+        do {
+            _ = try await session.perform(.delete(key: keys.first, end: keys.end))
+        } catch {
+            progress(.left(workload: workload, target: target.name, prefix: prefix, reason: Self.words(error)))
+        }
         await session.close()
     }
 

@@ -192,16 +192,36 @@ final class MySQLConnection: DatabaseConnection {
 
     /// Sends statements and reads their answers, one for each: nil of one that returns no rows.
     ///
+    /// - Parameter seconds: within which the answer begins, where that is sooner than the connection waits anyway.
     /// - Throws: the failure of the first statement that failed; those after it were not carried out.
     @discardableResult
-    func land(_ text: SQLText) throws -> [MySQLResult?] {
+    func land(_ text: SQLText, within seconds: Int32? = nil) throws -> [MySQLResult?] {
         warnings.removeAll(keepingCapacity: true)
         // The server would close the connection: what is sent would look lost.
         guard text.bytes.count < packetBytes else {
             throw DriverFailure(.tooLarge, "the request does not fit the server's max_allowed_packet; raise that")
         }
         defer { lastLanding = MonotonicClock.nanoseconds() }
-        return try text.bytes.withUnsafeBytes { try send($0, expecting: text.statements) }
+        return try text.bytes.withUnsafeBytes { bytes in
+            let query = bytes.baseAddress!.assumingMemoryBound(to: CChar.self)
+            guard mysql_send_query(handle, query, UInt(bytes.count)) == 0 else { throw failure() }
+            if let seconds { try waitForAnswer(seconds) }
+            guard mysql_read_query_result(handle) == 0 else { throw failure() }
+            return try receive(text.statements)
+        }
+    }
+
+    private func waitForAnswer(_ seconds: Int32) throws {
+        var descriptor = pollfd(fd: mysql_get_socket(handle), events: Int16(POLLIN), revents: 0)
+        let end = MonotonicClock.nanoseconds() + Int64(seconds) * 1_000_000_000
+        while true {
+            let left = end - MonotonicClock.nanoseconds()
+            let status = poll(&descriptor, 1, Int32(max(0, left / 1_000_000)))
+            if status > 0 { return }
+            if status < 0 && errno == EINTR && left > 0 { continue }
+            isBroken = true
+            throw DriverFailure(.unavailable, "MySQL has not answered for \(seconds) seconds")
+        }
     }
 
     /// Runs one statement.
@@ -212,11 +232,10 @@ final class MySQLConnection: DatabaseConnection {
         return try land(text)
     }
 
-    private func send(_ bytes: UnsafeRawBufferPointer, expecting: Int) throws -> [MySQLResult?] {
-        guard mysql_real_query(handle, bytes.baseAddress!.assumingMemoryBound(to: CChar.self), UInt(bytes.count)) == 0
-        else { throw failure() }
+    /// Reads the answers of so many statements, of which the first has begun.
+    private func receive(_ expected: Int) throws -> [MySQLResult?] {
         var results: [MySQLResult?] = []
-        results.reserveCapacity(expecting)
+        results.reserveCapacity(expected)
         while true {
             if let stored = mysql_store_result(handle) {
                 results.append(MySQLResult(stored))
@@ -232,7 +251,7 @@ final class MySQLConnection: DatabaseConnection {
             case -1:
                 // libmariadb says the same of a connection that is lost while the next result's columns are read.
                 if mysql_errno(handle) != 0 { throw failure() }
-                if results.count >= expecting { return results }
+                if results.count >= expected { return results }
                 isBroken = true
                 throw DriverFailure(.unavailable, "MySQL did not answer every statement")
             default: throw failure()

@@ -2,6 +2,9 @@ import Drover
 
 /// A connection for reading, made anew when it is lost.
 final class MySQLReader: ServerReader {
+    /// Within which a point read's answer begins, before the server is taken for gone.
+    private static let pointSeconds: Int32 = 10
+
     private let driver: MySQLDriver
     let held: ReaderConnection<MySQLView>
 
@@ -26,7 +29,7 @@ final class MySQLReader: ServerReader {
             text.append(list: keys)
             text.append(" WHERE m.id = 1")
             text.end()
-            let result = try view.connection.land(text)[0]!
+            let result = try view.connection.land(text, within: Self.pointSeconds)[0]!
             var places: [Bytes: [Int]] = [:]
             for (place, key) in keys.enumerated() { places[key, default: []].append(place) }
             var meta: StoreMeta?

@@ -51,13 +51,23 @@ public struct SQLiteConfiguration: Sendable {
 
 extension SQLiteConfiguration {
     /// The path of the file itself, where the one given is a link to it: what lies beside it lies there.
-    var resolvedPath: String {
+    var resolvedPath: String { Self.resolved(path, hops: 16) }
+
+    private static func resolved(_ path: String, hops: Int) -> String {
         func real(_ path: String) -> String? {
             guard let found = realpath(path, nil) else { return nil }
             defer { free(found) }
             return String(cString: found)
         }
         if let whole = real(path) { return whole }
+        // A link to a file that SQLite is yet to make.
+        var target = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+        let length = readlink(path, &target, Int(PATH_MAX))
+        if length > 0, hops > 0 {
+            let end = String(decoding: target[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+            return Self.resolved(end.hasPrefix("/") ? end : folder + end, hops: hops - 1)
+        }
         guard let slash = path.lastIndex(of: "/") else { return path }
         let name = path[path.index(after: slash)...]
         return real(String(path[..<slash])).map { "\($0)/\(name)" } ?? path

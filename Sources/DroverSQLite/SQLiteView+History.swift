@@ -2,11 +2,15 @@ import Drover
 
 /// Keys as they were at a revision.
 extension SQLiteView {
+    /// Hops that a key's chain is followed by itself while others wait already: those may lead to it as well.
+    private static let hopsBesideOthers = 16
+
     /// Walks live and deleted keys side by side; a key whose newest event is too new is followed back.
     func scanHistory(
         _ range: KeyRange,
         at revision: Int64,
         values: Bool,
+        expecting: Int,
         _ body: (RowView) throws -> Bool
     ) throws {
         let newest = revisions.id(revision + 1, 0) - 1
@@ -15,6 +19,8 @@ extension SQLiteView {
         let dead = """
             SELECT t.key, t.id FROM drover_tombstone t WHERE \(Self.condition(range, "t")) AND t.id > ?3 ORDER BY t.key
             """
+        var waiting = HistoryWindow(expecting: range.isSingle ? 1 : expecting)
+        var goesOn = true
         try withScan(live) { live in
             try withScan(dead) { dead in
                 bind(range, live)
@@ -22,46 +28,77 @@ extension SQLiteView {
                 dead.bind(3, newest)
                 var hasLive = try live.step()
                 var hasDead = try dead.step()
-                while hasLive || hasDead {
+                while goesOn && (hasLive || hasDead) {
                     let takesLive: Bool
                     if hasLive && hasDead {
                         takesLive = Self.precedes(live.bytes(0), dead.bytes(0))
                     } else {
                         takesLive = hasLive
                     }
-                    var id = takesLive ? live.integer(1) : dead.integer(1)
-                    if id > newest { id = try older(id, of: (takesLive ? live : dead).bytes(0), at: revision) }
-                    if id != 0 {
-                        var goesOn = true
-                        _ = try event(id: id, values: values) { row in
-                            if row.version != 0 { goesOn = try body(row) }
-                        }
-                        if !goesOn { return }
+                    let row = takesLive ? live : dead
+                    var id = row.integer(1)
+                    if id > newest {
+                        let hops = waiting.isEmpty ? ChainSearch.firstHops : Self.hopsBesideOthers
+                        id = try follow(id, of: row.bytes(0), downTo: revision, hops: hops)
+                    }
+                    if id > newest {
+                        waiting.add(id, tooNewFor: row.bytes(0))
+                    } else if !waiting.isEmpty {
+                        waiting.add(id)
+                    } else {
+                        goesOn = try lend(id, values: values, body)
+                    }
+                    if waiting.isFull {
+                        goesOn = try lend(waiting, at: revision, values: values, body)
+                        waiting.clear()
                     }
                     if takesLive { hasLive = try live.step() } else { hasDead = try dead.step() }
                 }
             }
         }
+        if goesOn { _ = try lend(waiting, at: revision, values: values, body) }
     }
 
-    /// The id of the key's newest event at or below a revision, `id` being one above it; 0 when there is none.
-    private func older(_ id: Int64, of key: UnsafeRawBufferPointer, at revision: Int64) throws -> Int64 {
-        let near = try follow(id, of: key, downTo: revision, hops: ChainSearch.firstHops)
-        let (main, sub) = revisions.position(near)
-        if main <= revision { return near }
-        let name = Bytes(key)
-        let found = try ChainSearch.positions(of: [name: LogPosition(main: main, sub: sub)], at: revision) {
-            chains,
-            hops in
+    /// Lends a key's event, unless there is none or it is a deletion; answers whether more is wanted.
+    private func lend(_ id: Int64, values: Bool, _ body: (RowView) throws -> Bool) throws -> Bool {
+        guard id != 0 else { return true }
+        var goesOn = true
+        _ = try event(id: id, values: values) { row in
+            if row.version != 0 { goesOn = try body(row) }
+        }
+        return goesOn
+    }
+
+    /// Lends rows that waited, those whose event is far back looked for together.
+    private func lend(
+        _ waiting: HistoryWindow,
+        at revision: Int64,
+        values: Bool,
+        _ body: (RowView) throws -> Bool
+    ) throws -> Bool {
+        var open: [Bytes: LogPosition] = [:]
+        for row in waiting.rows {
+            guard let key = row.key else { continue }
+            let (main, sub) = revisions.position(row.id)
+            open[key] = LogPosition(main: main, sub: sub)
+        }
+        let found = try ChainSearch.positions(of: open, at: revision) { chains, hops in
             try chains.map { chain in
-                let id = revisions.id(chain.from.main, chain.from.sub)
-                let (main, sub) = revisions.position(try follow(id, of: key, downTo: revision, hops: hops))
+                let id = try chain.key.withUnsafeBytes {
+                    try follow(revisions.id(chain.from.main, chain.from.sub), of: $0, downTo: revision, hops: hops)
+                }
+                let (main, sub) = revisions.position(id)
                 return LogPosition(main: main, sub: sub)
             }
-        } readBack: { _, rows in
-            try readBack(key, from: revision, rows: rows)
+        } readBack: { keys, rows in
+            try readBack(keys, from: revision, rows: rows)
         }
-        return found[name].map { revisions.id($0.main, $0.sub) } ?? 0
+        for row in waiting.rows {
+            var id = row.id
+            if let key = row.key { id = found[key].map { revisions.id($0.main, $0.sub) } ?? 0 }
+            guard try lend(id, values: values, body) else { return false }
+        }
+        return true
     }
 
     private func follow(
@@ -91,24 +128,24 @@ extension SQLiteView {
     }
 
     private func readBack(
-        _ key: UnsafeRawBufferPointer,
+        _ keys: [Bytes],
         from revision: Int64,
         rows: Int
     ) throws -> (found: [Bytes: LogPosition], isWhole: Bool) {
         var found: [Bytes: LogPosition] = [:]
+        var open = Set(keys)
         var read = 0
         try withScan("SELECT id, key FROM drover_log WHERE id < ?1 ORDER BY id DESC LIMIT ?2") { statement in
             statement.bind(1, revisions.id(revision + 1, 0))
             statement.bind(2, Int64(rows))
-            while try statement.step() {
+            while try !open.isEmpty && statement.step() {
                 read += 1
-                guard statement.bytes(1).elementsEqual(key) else { continue }
+                guard let key = open.remove(Bytes(statement.bytes(1))) else { continue }
                 let (main, sub) = revisions.position(statement.integer(0))
-                found[Bytes(key)] = LogPosition(main: main, sub: sub)
-                return
+                found[key] = LogPosition(main: main, sub: sub)
             }
         }
-        return (found, found.isEmpty && read < rows)
+        return (found, !open.isEmpty && read < rows)
     }
 
     private static func precedes(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {

@@ -270,7 +270,9 @@ final class SQLiteView: DriverView {
         expecting: Int,
         _ body: (RowView) throws -> Bool
     ) throws {
-        if let revision { return try scanHistory(range, at: revision, values: values, body) }
+        if let revision {
+            return try scanHistory(range, at: revision, values: values, expecting: expecting, body)
+        }
         let join = values ? "CROSS JOIN drover_log l ON l.id = c.id" : ""
         let sql = """
             SELECT c.key, c.id, c.created, c.version, c.lease, c.length\(values ? ", l.value" : "")
@@ -298,15 +300,14 @@ final class SQLiteView: DriverView {
     }
 
     func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 {
-        if revision != nil {
-            var count: Int64 = 0
-            try scanHistory(range, at: revision!, values: false) { _ in
+        var count: Int64 = 0
+        if let revision {
+            try scanHistory(range, at: revision, values: false, expecting: .max) { _ in
                 count += 1
                 return true
             }
             return count
         }
-        var count: Int64 = 0
         let sql = "SELECT count(*) FROM drover_current c WHERE \(Self.condition(range, "c"))"
         try withScan(sql) { statement in
             bind(range, statement)

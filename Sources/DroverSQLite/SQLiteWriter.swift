@@ -353,6 +353,9 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
     /// that is tried again, in nanoseconds.
     private static let gatedMilliseconds: Int32 = 100
     private static let gatedPause: Int64 = 1_000_000_000
+    /// Bytes that are copied at most while they are kept out, unless the log has become a multiple of its limit.
+    private static let gatedBytes: Int64 = 64 << 20
+    private static let overgrown: Int64 = 4
 
     /// Frames in the write-ahead log at which the next checkpoint is due.
     private var checkpointAt: Int32 = 0
@@ -369,7 +372,13 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
             return
         }
         let now = MonotonicClock.nanoseconds()
-        if Int64(frames) * open.pageBytes > driver.configuration.walLimitBytes, now >= gatedAgainAt {
+        let (bytes, limit) = (Int64(frames) * open.pageBytes, driver.configuration.walLimitBytes)
+        if bytes <= limit || now < gatedAgainAt { return checkpoint(open, SQLITE_CHECKPOINT_PASSIVE) }
+        // The most of it while snapshots may still be opened.
+        checkpoint(open, SQLITE_CHECKPOINT_PASSIVE)
+        if Int64(frames - open.frames.checkpointed) * open.pageBytes <= Self.gatedBytes
+            || bytes > Self.overgrown * limit
+        {
             // After a RESTART it would be left to the next batch to begin the log anew, and a snapshot that is opened
             // before that batch can keep it from doing so.
             driver.gate.closed {
@@ -377,23 +386,19 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
                 checkpoint(open, SQLITE_CHECKPOINT_TRUNCATE)
                 sqlite3_busy_timeout(open.connection.handle, SQLiteConnection.busyMilliseconds)
             }
-            // A snapshot that stays open must not stop all others again and again.
-            if open.frames.count > 0 { gatedAgainAt = MonotonicClock.nanoseconds() + Self.gatedPause }
             reserve.isDone = false
-        } else {
-            checkpoint(open, SQLITE_CHECKPOINT_PASSIVE)
         }
+        // A snapshot that stays open must not stop all others again and again.
+        if open.frames.count > 0 { gatedAgainAt = MonotonicClock.nanoseconds() + Self.gatedPause }
     }
 
     private func checkpoint(_ open: Open, _ mode: Int32) {
         var total: Int32 = 0
         var done: Int32 = 0
         let status = sqlite3_wal_checkpoint_v2(open.connection.handle, nil, mode, &total, &done)
-        if status == SQLITE_OK && done == total {
-            // The next batch begins the log anew, unless a reader still needs it.
-            open.frames.checkpointed = total
-            if mode == SQLITE_CHECKPOINT_TRUNCATE { open.frames.report(0) }
-        }
+        // Once it is all of them the next batch begins the log anew, unless a reader still needs it.
+        if done >= 0 { open.frames.checkpointed = done }
+        if status == SQLITE_OK && done == total && mode == SQLITE_CHECKPOINT_TRUNCATE { open.frames.report(0) }
         // Where a snapshot keeps part of the log, trying at every batch would not help.
         checkpointAt = open.frames.count + Int32(Self.checkpointRetryBytes / open.pageBytes)
         if status != SQLITE_OK && status != SQLITE_BUSY {
@@ -410,6 +415,8 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
         try connection.execute("PRAGMA temp_store = FILE")
         defer { try? connection.execute("PRAGMA temp_store = MEMORY") }
         try connection.execute("VACUUM")
+        // The whole store is in the log now.
+        if let open { checkpoint(open, SQLITE_CHECKPOINT_PASSIVE) }
     }
 
     func close() {

@@ -239,7 +239,6 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
 
     func add(_ connection: any ServerConnection) {
         connections[ObjectIdentifier(connection)] = connection
-        metrics.connections.add(1, ordering: .relaxed)
         if ticker == nil {
             // Deadlines are looked at ten times a second: a timer for each call would cost more than the call.
             ticker = loop.scheduleRepeatedTask(initialDelay: .milliseconds(100), delay: .milliseconds(100)) { _ in
@@ -251,9 +250,7 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
     }
 
     func remove(_ connection: any ServerConnection) {
-        if connections.removeValue(forKey: ObjectIdentifier(connection)) != nil {
-            metrics.connections.subtract(1, ordering: .relaxed)
-        }
+        connections[ObjectIdentifier(connection)] = nil
     }
 
     func stop() {

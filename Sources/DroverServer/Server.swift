@@ -159,7 +159,10 @@ public final class Server: Sendable {
                     try? channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
                     keepAlive(channel)
                 }
-                if metrics.connections.load(ordering: .relaxed) >= configuration.limits.connections {
+                // Counted from here on: those that have said nothing yet take a descriptor, too.
+                let others = metrics.connections.add(1, ordering: .relaxed).oldValue
+                channel.closeFuture.whenComplete { _ in metrics.connections.subtract(1, ordering: .relaxed) }
+                if others >= configuration.limits.connections {
                     logger.warning("a connection was refused: there are as many as allowed")
                     return channel.close()
                 }

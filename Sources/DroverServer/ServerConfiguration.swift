@@ -107,9 +107,11 @@ public struct ServerLimits: Sendable {
     public var connectionListBytes = 4 << 20
     /// Bytes of a value that is read on the event loop.
     public var inlineValueBytes = 64 << 10
-    /// Control frames (pings, settings and their answers) of a connection in 100 ms.
+    /// Control frames (pings, priorities, answers to settings) of a connection in 100 ms.
     public var controlFramesPerTenth = 2_000
-    /// Resets of streams of a connection in 100 ms.
+    /// Changes of settings of a connection in 100 ms: each may be one of every stream.
+    public var settingsPerTenth = 50
+    /// Resets of streams of a connection in 100 ms, by the client or for its faults.
     public var resetsPerTenth = 2_000
     /// Seconds a new connection has to say which protocol it speaks.
     public var greetingSeconds: Int64 = 10

@@ -52,6 +52,8 @@ final class ServerStream {
     var headSent = false
     /// Whether the call is over: answered, failed or cancelled.
     private(set) var ended = false
+    /// Told when the call is over, where another thread works for it.
+    var end: CallEnd?
     /// The service's own state of a streaming call.
     var session: (any StreamSession)?
     /// A long list on its way to a JSON client.
@@ -207,6 +209,7 @@ final class ServerStream {
 
     private func markEnded(_ code: Int) {
         ended = true
+        end?.set()
         context.metrics.ended(route, code: code)
         session?.ended()
         session = nil

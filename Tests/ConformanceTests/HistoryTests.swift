@@ -64,6 +64,71 @@ struct HistoryTests {
         }
     }
 
+    /// One after the other, each of them took SQLite tens of milliseconds.
+    @Test("hundreds of keys that were all written hundreds of times since are found soon", arguments: Backend.selected)
+    func manyFarKeys(backend: Backend) async throws {
+        try await backend.withStore { store in
+            let names = (0..<300).map { "m/\(1_000 + $0)" }
+            func write(_ names: [String], _ value: String) async throws {
+                for start in stride(from: 0, to: names.count, by: 100) {
+                    _ = try await store.txn(if: [], then: names[start...].prefix(100).map { .put($0, value) })
+                }
+            }
+            try await write(names, "old")
+            // Never written again, between the others, and deleted and made anew.
+            try await write((0..<100).map { "m/\(1_000 + 3 * $0)quiet" }, "quiet")
+            _ = try await store.delete("m/1007")
+            let old = try await store.revision()
+            for step in 0..<400 { try await write(names.shuffled(), "\(step)") }
+
+            let begun = ContinuousClock.now
+            let list = try await store.list(prefix: "m/", revision: old)
+            let took = ContinuousClock.now - begun
+            let expected = (names.filter { $0 != "m/1007" } + (0..<100).map { "m/\(1_000 + 3 * $0)quiet" }).sorted()
+            #expect(list.kvs.map(\.keyString) == expected)
+            #expect(list.kvs.allSatisfy { $0.valueString == ($0.keyString.hasSuffix("quiet") ? "quiet" : "old") })
+            // 20 to 40 ms on a quiet machine.
+            #expect(took < .seconds(1), "\(took)")
+            var request = RangeRequest(KeyRange(prefix: Bytes("m/".utf8)))
+            request.revision = old
+            request.limit = 70
+            let page = try await store.range(request)
+            #expect(page.kvs == Array(list.kvs.prefix(70)) && page.more && page.count == Int64(expected.count))
+        }
+    }
+
+    /// As lists do that leave in pieces.
+    @Test("a reader that has had enough is given no more, wherever that is", arguments: Backend.selected)
+    func enough(backend: Backend) async throws {
+        try await backend.withStore { store in
+            let names = (0..<200).map { "e/\(1_000 + $0)" }
+            _ = try await store.txn(if: [], then: names.prefix(100).map { .put($0, "old") })
+            _ = try await store.txn(if: [], then: names.suffix(100).map { .put($0, "old") })
+            let old = try await store.revision()
+            // The first hundred are far back, every third of the others too.
+            for step in 0..<180 {
+                let changed = names.enumerated().filter { $0.offset < 100 || $0.offset % 3 == 0 }.map(\.element)
+                _ = try await store.txn(if: [], then: changed.shuffled().prefix(128).map { .put($0, "\(step)") })
+            }
+            let range = KeyRange(prefix: Bytes("e/".utf8))
+            for most in [1, 2, 63, 64, 65, 99, 100, 101, 128, 150, 199, 200] {
+                for expecting in [1, most, .max] {
+                    let seen = try await store.onReader { _, reader in
+                        defer { reader.endSnapshot() }
+                        _ = try reader.beginSnapshot()
+                        var seen: [String] = []
+                        try reader.scan(range, at: old, values: false, expecting: expecting) { row in
+                            seen.append(String(decoding: row.key, as: UTF8.self))
+                            return seen.count < most
+                        }
+                        return seen
+                    }
+                    #expect(seen == Array(names.prefix(most)), "\(most), expecting \(expecting)")
+                }
+            }
+        }
+    }
+
     /// Longer than the part that MariaDB sorts by unless it is told otherwise.
     @Test("keys that differ in their last bytes alone are told apart at old revisions", arguments: Backend.selected)
     func longKeys(backend: Backend) async throws {

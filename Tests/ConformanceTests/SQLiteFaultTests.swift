@@ -85,6 +85,28 @@ struct SQLiteFaultTests {
         }
     }
 
+    @Test("links to one file are one store, also before the file is there")
+    func links() async throws {
+        try await withTemporaryDirectory { directory in
+            try FileManager.default.createDirectory(atPath: "\(directory)/far", withIntermediateDirectories: false)
+            let real = "\(directory)/far/real.db"
+            for (name, target) in [("first.db", "far/real.db"), ("second.db", real), ("third.db", "first.db")] {
+                try FileManager.default.createSymbolicLink(
+                    atPath: "\(directory)/\(name)",
+                    withDestinationPath: target
+                )
+            }
+            let store = try open("\(directory)/third.db")
+            for name in ["first.db", "second.db", "far/real.db"] {
+                #expect(message("\(directory)/\(name)").contains("another"), "\(name)")
+            }
+            #expect(FileManager.default.fileExists(atPath: real + ".lock"))
+            try await store.put("a", "1")
+            await store.close()
+            #expect(message("\(directory)/second.db") == "")
+        }
+    }
+
     @Test("a closed store refuses calls")
     func closed() async throws {
         try await withTemporaryDirectory { directory in

@@ -137,6 +137,36 @@ struct SnapshotTests {
         }
     }
 
+    /// Of what was compacted the first event of a revision may be gone, and others be left.
+    @Test("history of which the second event of each revision is left is read in pieces")
+    func leftovers() async throws {
+        try await Backend.sqlite.withStore { store in
+            let value = String(repeating: "v", count: 4_000)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for writer in 0..<50 {
+                    group.addTask {
+                        for i in 0..<20 {
+                            _ = try await store.txn(
+                                if: [],
+                                then: [.put("hot", "\(i)"), .put("record/\(writer)/\(i)", value)]
+                            )
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            let revision = try await store.revision()
+            try await store.compact(to: revision, physical: true)
+            let total = 1_000 * value.utf8.count
+            var sizes: [Int] = []
+            let shown = try await store.snapshot { sizes.append($0.count) }
+            #expect(shown == revision)
+            #expect(sizes.reduce(0, +) > total && sizes.count > 3 && sizes.max()! < 2 << 20, "\(sizes)")
+            let (again, once) = (try await store.hash(at: 0), try await store.hash(at: revision))
+            #expect(again.value == once.value && again.compactedRevision == revision)
+        }
+    }
+
     @Test("a compaction of the newest revision ends while writers never rest", arguments: Backend.selected)
     func compactionBesideWriters(backend: Backend) async throws {
         try await backend.withStore { store in

@@ -16,7 +16,7 @@ struct ComparisonTests {
             date: "",
             machine: "m",
             settings: settings,
-            targets: [.init(name: "t", details: "", isInProcess: true)]
+            targets: [.init(name: "t", details: "unknown", isInProcess: true)]
         )
         let rounds = rates.map { rate in
             let series = BenchReport.Series(
@@ -73,6 +73,13 @@ struct ComparisonTests {
         let comparison = BenchComparison(report(rates: [1]), other)
         #expect(comparison.differences == ["the setting keys"])
         #expect(comparison.table().contains("the setting keys"))
+    }
+
+    @Test("that a target is another program than before is said")
+    func targets() {
+        var other = report(rates: [1])
+        other.targets[0].details = "etcd 3.7.1"
+        #expect(BenchComparison(report(rates: [1]), other).differences == ["what t is (unknown, then etcd 3.7.1)"])
     }
 
     @Test("what the later run lacks makes it worse, and nothing in common is no good sign")

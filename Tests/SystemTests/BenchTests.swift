@@ -154,6 +154,29 @@ extension SystemTests {
             #expect(try Data(contentsOf: URL(fileURLWithPath: printed)).count > 20_000)
         }
 
+        /// As kine is, which knows create, update and delete of one key alone.
+        @Test("a server that refuses larger transactions is filled key by key")
+        func smallTransactions() async throws {
+            try await withTemporaryDirectory { directory in
+                let drover = try await TestServer.drover(directory: directory, arguments: ["--max-txn-ops", "1"])
+                let result = try bench(
+                    directory,
+                    [
+                        "--target", "http://127.0.0.1:\(drover.port)", "--workload", "get,kubernetes", "--rounds", "1",
+                        "--report", "-", "--json", "figures.json",
+                    ] + Self.short
+                )
+                #expect(result.status == 0, "\(result.error)")
+                let report = try Report("\(directory)/figures.json")
+                for measurement in report.measurements {
+                    let rounds = measurement["rounds"] as? [[String: Any]] ?? []
+                    #expect(rounds.count == 1, "\(measurement["skipped"] ?? "")")
+                    #expect(rounds.allSatisfy { ($0["errors"] as? [String: Int] ?? [:]).isEmpty })
+                }
+                drover.process.stop()
+            }
+        }
+
         @Test("on the servers' engines, in the process", arguments: Engine.shared)
         func engines(engine: Engine) async throws {
             try await withTemporaryDirectory { directory in

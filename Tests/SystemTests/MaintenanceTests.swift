@@ -438,6 +438,42 @@ extension SystemTests {
 
         // MARK: - Lists in parts
 
+        @Test("parts stay short where long values come behind many short ones")
+        func rangeStreamBytes() async throws {
+            try await withTemporaryDirectory { directory in
+                let server = try await TestServer.drover(directory: directory)
+                let connection = try await server.connect()
+                for start in stride(from: 0, to: 25_000, by: 100) {
+                    let puts = (start..<(start + 100)).map { i in
+                        PBRequestOp.with { $0.requestPut = .with { $0.key = Data("a\(100_000 + i)".utf8) } }
+                    }
+                    let _: PBTxnResponse = try await connection.unary(
+                        "/etcdserverpb.KV/Txn",
+                        PBTxnRequest.with { $0.success = puts }
+                    )
+                }
+                for i in 0..<60 { try await put(connection, "b\(100 + i)", Data(repeating: 1, count: 500_000)) }
+                let call = try await connection.open("/etcdserverpb.KV/RangeStream")
+                try await call.send(
+                    PBRangeRequest.with {
+                        $0.key = Data("a".utf8)
+                        $0.rangeEnd = Data("c".utf8)
+                    }
+                )
+                try await call.finishSending()
+                var (keys, longest) = (0, 0)
+                var last = PBRangeResponse()
+                for try await message in call.messages {
+                    longest = max(longest, message.readableBytes)
+                    last = try PBRangeStreamResponse(serializedBytes: Array(message.readableBytesView)).rangeResponse
+                    keys += last.kvs.count
+                }
+                #expect(keys == 25_060 && last.count == 25_060 && !last.more)
+                #expect(longest < 3 << 20, "\(longest)")
+                server.process.stop()
+            }
+        }
+
         @Test("a list in parts is the list", arguments: Engine.selected)
         func rangeStreams(engine: Engine) async throws {
             try await withTemporaryDirectory { directory in

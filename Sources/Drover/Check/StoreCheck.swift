@@ -147,7 +147,7 @@ public struct StoreCheck {
             var piece: [Entry] = []
             var following = meta.revision + 1
             try reader.log(from: next, values: false) { row in
-                if piece.count >= Self.pieceRows && row.sub == 0 {
+                if piece.count >= Self.pieceRows, let last = piece.last, row.main != last.main {
                     following = row.main
                     return false
                 }

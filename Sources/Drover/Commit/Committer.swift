@@ -58,6 +58,8 @@ final class Committer: Sendable {
     private nonisolated(unsafe) var sweepWaits = false
     private nonisolated(unsafe) var lastSweep = Int64.min / 2
     private let sweepHolds = SweepHold.Registry()
+    /// Why the last batch waited for the database; nil once one did not.
+    private nonisolated(unsafe) var away: DriverFailure?
     private let physicalWaiters = Mutex<[(target: Int64, call: WriteCall, reply: WriteReply)]>([])
 
     init(
@@ -126,9 +128,12 @@ final class Committer: Sendable {
     private func process(_ all: ArraySlice<WriteCall>, _ writer: any DriverWriter) {
         var calls = all
         var attempt = 0
+        // Those behind a batch that the database was away for have waited as long.
+        if let away { calls = failOverdue(calls, away) }
         while !calls.isEmpty {
             do {
                 try commitOnce(calls, writer)
+                away = nil
                 return
             } catch let failure as DriverFailure {
                 writer.rollback()
@@ -143,13 +148,14 @@ final class Committer: Sendable {
                     usleep(UInt32.random(in: 200...most))
                 case .unavailable where waitsForDatabase && !queue.isStopping:
                     // The database may be restarting: calls wait for it as long as etcd lets them.
+                    away = failure
                     calls = failOverdue(calls, failure)
                     if attempt == 1 {
                         logger.warning("the database is away; calls wait for it", metadata: ["reason": "\(failure)"])
                     }
                     usleep(UInt32.random(in: 10_000...UInt32(min(attempt, 10) * 20_000)))
-                case .refused where calls.count > 1, .tooLarge where calls.count > 1:
-                    // The culprit must stand alone: its neighbours are fine.
+                case .refused where calls.count > 1, .tooLarge where calls.count > 1, .corrupt where calls.count > 1:
+                    // The culprit must stand alone: its neighbours are fine. Damage may be of one row alone.
                     let middle = calls.startIndex + calls.count / 2
                     process(calls[calls.startIndex..<middle], writer)
                     process(calls[middle...], writer)

@@ -7,30 +7,38 @@ final class SweepHold: Sendable {
         /// How long a sweep waits for who holds it, in nanoseconds: clients of a snapshot may stop reading.
         private static let most: Int64 = 300_000_000_000
 
-        private let held = Mutex<(count: Int, since: Int64)>((0, 0))
+        /// When each of the holds was made, by its number.
+        private let held = Mutex<(next: Int, since: [Int: Int64])>((0, [:]))
         /// Beginnings and ends of steps: odd while one is being made.
         fileprivate let steps = Atomic<Int>(0)
 
         /// Whether a sweep has to wait.
-        var isHeld: Bool { held.withLock { $0.count > 0 && Monotonic.now() - $0.since < Self.most } }
+        var isHeld: Bool {
+            let oldest = Monotonic.now() - Self.most
+            return held.withLock { $0.since.values.contains { $0 > oldest } }
+        }
 
         /// A step begins, or ends.
         func count() { steps.add(1, ordering: .acquiringAndReleasing) }
 
-        fileprivate func add(_ difference: Int) {
+        fileprivate func add() -> Int {
             held.withLock {
-                if $0.count == 0 { $0.since = Monotonic.now() }
-                $0.count += difference
+                $0.next += 1
+                $0.since[$0.next] = Monotonic.now()
+                return $0.next
             }
         }
+
+        fileprivate func remove(_ number: Int) { held.withLock { $0.since[number] = nil } }
     }
 
     private let registry: Registry
+    private let number: Int
     private let stepsBefore = Atomic<Int>(0)
 
     init(_ registry: Registry) {
         self.registry = registry
-        registry.add(1)
+        number = registry.add()
     }
 
     /// Waits until the step that is being made, if any, has ended. To be called before anything is read.
@@ -47,5 +55,5 @@ final class SweepHold: Sendable {
     var isBroken: Bool { registry.steps.load(ordering: .acquiring) != stepsBefore.load(ordering: .relaxed) }
 
     /// Lets the sweep go on. Once.
-    func release() { registry.add(-1) }
+    func release() { registry.remove(number) }
 }

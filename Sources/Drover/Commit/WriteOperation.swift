@@ -17,7 +17,7 @@ public enum WriteOperation: Sendable {
     var footprint: Int {
         switch self {
         case .put(let request): 128 + request.key.count + request.value.count
-        case .deleteRange(let request): 128 + request.range.lower.count
+        case .deleteRange(let request): 128 + request.range.byteCount
         case .txn(let request): 256 + request.footprint
         case .compact, .leaseGrant, .leaseRevoke, .leaseExpire: 128
         case .system(let operation): operation.footprint
@@ -50,14 +50,14 @@ extension TxnRequest {
     var footprint: Int {
         var bytes = 0
         for compare in compares {
-            bytes += 64 + compare.range.lower.count
+            bytes += 64 + compare.range.byteCount
             if case .value(let value) = compare.target { bytes += value.count }
         }
         for operation in success + failure {
             switch operation {
             case .put(let request): bytes += 96 + request.key.count + request.value.count
-            case .range(let request): bytes += 96 + request.range.lower.count
-            case .deleteRange(let request): bytes += 96 + request.range.lower.count
+            case .range(let request): bytes += 96 + request.range.byteCount
+            case .deleteRange(let request): bytes += 96 + request.range.byteCount
             case .txn(let request): bytes += 96 + request.footprint
             case .missing: break
             }

@@ -65,6 +65,12 @@ public struct KeyRange: Hashable, Sendable {
         }
     }
 
+    /// Bytes of the keys that it is written with.
+    var byteCount: Int {
+        if case .before(let end) = upper { return lower.count + end.count }
+        return lower.count
+    }
+
     /// Whether the range is one key.
     public var isSingle: Bool { upper == .single }
 

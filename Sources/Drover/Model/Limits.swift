@@ -12,6 +12,8 @@ public struct Limits: Sendable {
     public var sharedBatchRows = 10_000
     /// The most reads that wait for a reader thread; above it a read fails with "too many requests".
     public var queuedReads = 50_000
+    /// The most bytes of requests that wait for a reader thread.
+    public var queuedReadBytes = 128 << 20
     /// Reader threads, each with a connection of its own.
     public var readerThreads = 4
     /// Threads that answer point reads together, one statement for all that wait, each with a connection of its own.
@@ -42,14 +44,27 @@ public struct Limits: Sendable {
     public var catchUpRows = 4_096
     /// The most bytes that one pass over the log reads before live events get their turn.
     public var catchUpBytes = 4 << 20
+    /// The most commands of watches, creates and cancels of all clients, that wait for the feed; above it a stream that sends
+    /// one more ends with "too many requests".
+    public var watchCommands = 200_000
+    /// The most bytes of the keys that they name.
+    public var watchCommandBytes = 64 << 20
+    /// The most answers that requests of progress of one stream are given at a time; more requests are answered with them.
+    public var progressAnswers = 16
     /// The most watches of the store.
     public var watchers = 1_000_000
+    /// The most bytes of the keys that all watches name.
+    public var watchKeyBytes = 256 << 20
     /// The most defragmentations that wait.
     public var queuedUpkeep = 16
     /// The most range counts that are kept up to date in memory.
     public var countedRanges = 256
+    /// The most bytes of the keys that a range is named by and its count is kept.
+    public var countedRangeBytes = 4_096
     /// The most creations and deletions that are kept to move the counts by.
     public var countDeltas = 32_768
+    /// The most bytes of their keys.
+    public var countDeltaBytes = 16 << 20
     /// The keys of a block that counts are put together from; more as blocks would become too many.
     public var countBlockKeys = 512
     /// The most blocks of keys that counts are put together from.
@@ -79,7 +94,9 @@ public struct Limits: Sendable {
             \.catchUpRows,
         ]
         for limit in needed { limits[keyPath: limit] = max(1, self[keyPath: limit]) }
-        let kept: [WritableKeyPath<Limits, Int>] = [\.countDeltas, \.countedRanges, \.watchBacklogBytes]
+        let kept: [WritableKeyPath<Limits, Int>] = [
+            \.countDeltas, \.countDeltaBytes, \.countedRanges, \.watchBacklogBytes, \.progressAnswers,
+        ]
         for limit in kept { limits[keyPath: limit] = max(0, self[keyPath: limit]) }
         limits.countBlockKeys = max(2, countBlockKeys)
         limits.databaseWaitSeconds = databaseWaitSeconds.isNaN ? 7 : min(max(0, databaseWaitSeconds), 1e9)

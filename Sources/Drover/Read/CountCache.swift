@@ -29,6 +29,8 @@ final class CountCache: Sendable {
         var continuations: [Continuation: Int64] = [:]
         var continuationOrder: Deque<Continuation> = []
         var deltas: Deque<CountDelta> = []
+        /// Bytes of their keys.
+        var deltaBytes = 0
         /// Every creation and deletion after this revision, through the other, is in `deltas`.
         var completeAfter: Int64
         var completeThrough: Int64
@@ -84,6 +86,7 @@ final class CountCache: Sendable {
             guard first == state.completeThrough + 1, last >= first else { return }
             guard let changes else {
                 state.deltas.removeAll()
+                state.deltaBytes = 0
                 state.completeAfter = last
                 state.completeThrough = last
                 loseBlocks(&state)
@@ -118,14 +121,17 @@ final class CountCache: Sendable {
     }
 
     private static func add(_ key: Bytes, _ main: Int64, _ version: Int64, _ state: inout State) {
-        if version <= 1 { state.deltas.append(CountDelta(revision: main, key: key, change: version == 1 ? 1 : -1)) }
+        if version > 1 { return }
+        state.deltas.append(CountDelta(revision: main, key: key, change: version == 1 ? 1 : -1))
+        state.deltaBytes += key.count
     }
 
     private func finish(_ state: inout State, through revision: Int64) {
         state.completeThrough = revision
         moveBlocks(&state)
-        while state.deltas.count > limits.countDeltas {
+        while state.deltas.count > limits.countDeltas || state.deltaBytes > limits.countDeltaBytes {
             let dropped = state.deltas.removeFirst()
+            state.deltaBytes -= dropped.key.count
             state.completeAfter = max(state.completeAfter, dropped.revision)
         }
     }
@@ -172,6 +178,7 @@ final class CountCache: Sendable {
     /// A range was counted in a snapshot.
     /// - Parameter page: the range whose page has left this one.
     func learn(_ range: KeyRange, at revision: Int64, count: Int64, after page: KeyRange? = nil) {
+        if range.byteCount > limits.countedRangeBytes { return }
         state.withLock { state in
             if let page, state.entries[page]?.isRest == true { state.entries[page] = nil }
             if let known = state.entries[range], known.revision > revision { return }
@@ -193,6 +200,7 @@ final class CountCache: Sendable {
 
     /// The count of what is left of a range after a page, at the revision the page was read at.
     func learnContinuation(_ range: KeyRange, at revision: Int64, count: Int64) {
+        if range.byteCount > limits.countedRangeBytes { return }
         let key = Continuation(range: range, revision: revision)
         state.withLock { state in
             if state.continuations.updateValue(count, forKey: key) == nil { state.continuationOrder.append(key) }
@@ -215,6 +223,7 @@ final class CountCache: Sendable {
 
     /// A long list was measured.
     func learn(_ measure: ListMeasure, of subject: ListMeasure.Subject) {
+        if subject.range.byteCount > limits.countedRangeBytes { return }
         state.withLock { state in
             if state.measures.updateValue(measure, forKey: subject) == nil { state.measureOrder.append(subject) }
             while state.measureOrder.count > limits.countedRanges {

@@ -13,6 +13,8 @@ struct RangeExecution {
     var count: Count
     /// What the reply comes to, with what was there before.
     var reply = ReplySize()
+    /// Bytes of rows after which a list in the order of keys is cut, as by a limit.
+    var mostBytes = Int.max
 
     /// Refuses revisions that lie ahead or behind the compaction mark. Reading exactly at the mark is allowed.
     static func check(revision: Int64, current: Int64, compacted: Int64) throws(DroverError) {
@@ -38,6 +40,7 @@ struct RangeExecution {
         let ceiling = stopsEarly && request.limit < Int64.max ? request.limit + 1 : Int64.max
         var seen: Int64 = 0
         var cut = false
+        var isFull = false
         let expecting = Int(clamping: request.range.isSingle ? 1 : ceiling)
         try scan(request.range, at, values, expecting) { row in
             seen += 1
@@ -49,9 +52,14 @@ struct RangeExecution {
                 cut = true
                 return false
             }
+            if reply.bytes >= mostBytes {
+                isFull = true
+                return false
+            }
             return true
         }
-        response.count = cut ? try count(request.range, at) : seen
+        response.count = cut || isFull ? try count(request.range, at) : seen
+        response.more = isFull && response.count > seen
         if sorts { sort(&response.kvs, request) }
         if request.limit > 0 && response.kvs.count > request.limit {
             response.kvs.removeLast(response.kvs.count - Int(request.limit))

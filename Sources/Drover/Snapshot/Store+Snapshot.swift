@@ -60,12 +60,15 @@ extension Store {
     ) throws -> (bytes: Bytes, next: Int64, isLast: Int64?) {
         var writer = StateWriter()
         var next = meta.revision + 1
+        var last: Int64 = 0
         try reader.log(from: start, values: true) { row in
             if row.main > meta.revision { return false }
-            if writer.bytes.count > Self.snapshotPieceBytes && row.sub == 0 {
+            // Between two revisions; of one that was compacted any of the events may be left.
+            if writer.bytes.count > Self.snapshotPieceBytes && row.main != last {
                 next = row.main
                 return false
             }
+            last = row.main
             SnapshotRecord.event(row.event()).write(to: &writer)
             return true
         }

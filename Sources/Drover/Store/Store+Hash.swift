@@ -45,13 +45,14 @@ extension Store {
         while next <= revision {
             let (start, before) = (next, hasher)
             let piece: (hasher: HistoryHasher, next: Int64)? = try await piece(of: meta) { reader in
-                var (hasher, bytes, next) = (before, 0, revision + 1)
+                var (hasher, bytes, next, last) = (before, 0, revision + 1, Int64(0))
                 try reader.log(from: start, values: true) { row in
                     if row.main > revision { return false }
-                    if bytes > Self.hashPieceBytes && row.sub == 0 {
+                    if bytes > Self.hashPieceBytes && row.main != last {
                         next = row.main
                         return false
                     }
+                    last = row.main
                     bytes += row.key.count + row.value.count + 64
                     hasher.add(row)
                     return true
@@ -91,13 +92,14 @@ extension Store {
         while next <= last {
             let start = next
             let piece: (positions: [LogPosition], next: Int64)? = try await piece(of: meta) { reader in
-                var (positions, next, rows) = ([LogPosition](), last + 1, 0)
+                var (positions, next, rows, before) = ([LogPosition](), last + 1, 0, Int64(0))
                 try reader.log(from: start, values: false) { row in
                     if row.main > last { return false }
-                    if rows > Self.headsOfPiece && row.sub == 0 {
+                    if rows > Self.headsOfPiece && row.main != before {
                         next = row.main
                         return false
                     }
+                    before = row.main
                     rows += 1
                     if row.previousMain > 0 && row.previousMain <= meta.compacted {
                         positions.append(LogPosition(main: row.previousMain, sub: row.previousSub))

@@ -80,11 +80,24 @@ extension Store {
 
     // MARK: - On a reader's thread
 
+    /// Reads a range in the order of its keys up to so many bytes or a little more, after which there may be more as after a
+    /// limit.
+    package func range(_ request: RangeRequest, upTo mostBytes: Int) async throws -> RangeResponse {
+        try validator.check(request)
+        let caller = Store.caller
+        return try await onReader { store, reader in
+            try store.range(request, reader, caller: caller, mostBytes: mostBytes)
+        }
+    }
+
     /// Carries a range request out on `reader`, collecting the keys. For servers.
+    ///
+    /// - Parameter mostBytes: bytes of rows after which a list in the order of keys is cut, as by a limit. Default none.
     public func range(
         _ request: RangeRequest,
         _ reader: any DriverReader,
-        caller: Caller = .trusted
+        caller: Caller = .trusted,
+        mostBytes: Int = .max
     ) throws -> RangeResponse {
         defer { reader.endSnapshot() }
         let meta = try reader.beginSnapshot()
@@ -94,7 +107,8 @@ extension Store {
             currentRevision: meta.revision,
             compactedRevision: meta.compacted,
             scan: { try reader.scan($0, at: $1, values: $2, expecting: $3, $4) },
-            count: { try self.count($0, at: $1, meta: meta, reader) }
+            count: { try self.count($0, at: $1, meta: meta, reader) },
+            mostBytes: mostBytes
         )
         let response = try execution.collect(request)
         if response.more && request.hasDefaultOrder && !request.hasRevisionFilter, let last = response.kvs.last {

@@ -68,7 +68,12 @@ public final class Store: Sendable {
         // Each connection is handed to its thread and used nowhere else. The threads start when nothing can fail any more.
         nonisolated(unsafe) let writer = try Self.opening(driver, logger)
         nonisolated(unsafe) let feedReader = try driver.openReader()
-        readers = try ReaderPool(driver: driver, count: limits.readerThreads, queueLimit: limits.queuedReads)
+        readers = try ReaderPool(
+            driver: driver,
+            count: limits.readerThreads,
+            queueLimit: limits.queuedReads,
+            byteLimit: limits.queuedReadBytes
+        )
 
         let system = SystemCache()
         self.system = system
@@ -332,8 +337,10 @@ public final class Store: Sendable {
     }
 
     /// Runs `job` on a reader thread. The error, if any, says why it will not be run.
-    public func read(_ job: @escaping @Sendable (any DriverReader) -> Void) -> DroverError? {
-        readers.submit(job)
+    ///
+    /// - Parameter bytes: what the job's request holds while it waits. Default 0.
+    public func read(bytes: Int = 0, _ job: @escaping @Sendable (any DriverReader) -> Void) -> DroverError? {
+        readers.submit(bytes: bytes, job)
     }
 
     /// A reader of the caller's own for point reads on its thread, or nil when the backend is not embedded.

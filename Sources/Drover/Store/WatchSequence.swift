@@ -184,7 +184,12 @@ final class WatchSubscription: Sendable {
     func start(_ request: WatchRequest) async throws {
         try await withCheckedThrowingContinuation { continuation in
             outlet.state.withLock { $0.starting = continuation }
-            consumer.create(request)
+            if consumer.create(request) { return }
+            let starting = outlet.state.withLock { state in
+                defer { state.starting = nil }
+                return state.starting
+            }
+            starting?.resume(throwing: DroverError(.tooManyRequests))
         }
     }
 

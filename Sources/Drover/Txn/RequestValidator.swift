@@ -16,6 +16,12 @@ public struct RequestValidator: Sendable {
         self.maximumKeyBytes = maximumKeyBytes
     }
 
+    /// The most operations of a transaction with those of all that are in it.
+    public var maximumNestedOperations: Int {
+        let (most, isTooMany) = maximumTxnOperations.multipliedReportingOverflow(by: Self.nestedTimes)
+        return isTooMany ? .max : most
+    }
+
     /// Checks a range request.
     public func check(_ request: RangeRequest) throws(DroverError) {
         if request.range.lower.isEmpty { throw DroverError(.emptyKey) }
@@ -37,8 +43,7 @@ public struct RequestValidator: Sendable {
 
     /// Checks a transaction with everything nested in it.
     public func check(_ request: TxnRequest) throws(DroverError) {
-        var left = maximumTxnOperations.multipliedReportingOverflow(by: Self.nestedTimes).partialValue
-        if left <= 0 { left = .max }
+        var left = maximumNestedOperations
         try count(request, &left)
         try check(request, budget: maximumTxnOperations)
         if request.success.count > 1 || request.failure.count > 1 || request.hasNested {

@@ -15,10 +15,26 @@ final class Feed: Sendable {
         case close(WatchConsumer)
         /// Users or roles have changed.
         case permissions
+
+        /// Bytes of the keys that it names.
+        var bytes: Int {
+            if case .create(_, let request) = self { return request.range.byteCount }
+            return 0
+        }
+
+        /// Whether a client may have any number of them waiting; of the others there is one for each consumer.
+        var isWithoutBound: Bool {
+            switch self {
+            case .create, .cancel: true
+            case .progress, .drained, .close, .permissions: false
+            }
+        }
     }
 
     struct Inbox {
         var commands: Deque<Command> = []
+        /// Bytes of the keys that they name.
+        var commandBytes = 0
         var ring: FeedRing
         /// The compaction mark, as this instance has moved it.
         var compacted: Int64 = 0
@@ -118,14 +134,26 @@ final class Feed: Sendable {
         if wakes { inbox.signal() }
     }
 
-    func post(_ command: Command) {
+    /// Queues a command.
+    ///
+    /// - Returns: false when too many wait that their clients may make without end. When the store closes a create is
+    ///   answered with that.
+    @discardableResult
+    func post(_ command: Command) -> Bool {
         var isLate = false
+        var isTaken = true
+        let bytes = command.bytes
         let wakes = inbox.withLock { inbox -> Bool in
-            if inbox.stopping {
-                isLate = true
+            isLate = inbox.stopping
+            if isLate { return false }
+            let isFull =
+                inbox.commands.count >= limits.watchCommands || inbox.commandBytes + bytes > limits.watchCommandBytes
+            if isFull && command.isWithoutBound {
+                isTaken = false
                 return false
             }
             inbox.commands.append(command)
+            inbox.commandBytes += bytes
             let wakes = inbox.threadWaits
             inbox.threadWaits = false
             return wakes
@@ -135,6 +163,7 @@ final class Feed: Sendable {
             let refusal = WatchDelivery.Kind.refused(reason: DroverError.Code.stopped.text, code: .stopped)
             consumer.target.deliver([WatchDelivery(consumer: consumer, id: -1, revision: 0, kind: refusal)])
         }
+        return isTaken
     }
 
     func stop() {

@@ -13,6 +13,8 @@ public final class WatchConsumer: Sendable {
     private let feed: Feed
     /// Bytes delivered and not yet consumed.
     private let outstanding = Atomic<Int>(0)
+    /// Requests of progress that the feed's thread has not seen yet: one command is for all of them.
+    private let progressAsked = Atomic<Int>(0)
     /// Set by the feed while watches of this consumer wait for it to drain.
     private let blocked = Atomic<Bool>(false)
 
@@ -30,11 +32,18 @@ public final class WatchConsumer: Sendable {
     }
 
     /// Starts a watch; the answer is a delivery.
-    public func create(_ request: WatchRequest) { feed.post(.create(self, request)) }
+    ///
+    /// - Returns: false when too many commands wait, and there will be no answer.
+    public func create(_ request: WatchRequest) -> Bool { feed.post(.create(self, request)) }
     /// Ends a watch; an unknown id is not answered.
-    public func cancel(_ id: Int64) { feed.post(.cancel(self, id)) }
-    /// Asks how far the watches are.
-    public func requestProgress() { feed.post(.progress(self)) }
+    ///
+    /// - Returns: false when too many commands wait, and the watch goes on.
+    @discardableResult
+    public func cancel(_ id: Int64) -> Bool { feed.post(.cancel(self, id)) }
+    /// Asks how far the watches are. Requests that come faster than they are seen may be answered together.
+    public func requestProgress() {
+        if progressAsked.add(1, ordering: .acquiringAndReleasing).oldValue == 0 { feed.post(.progress(self)) }
+    }
     /// Ends all watches without an answer.
     public func close() { feed.post(.close(self)) }
 
@@ -58,6 +67,9 @@ public final class WatchConsumer: Sendable {
         }
         return false
     }
+
+    /// The requests of progress that have come since the last call.
+    func takeProgressRequests() -> Int { progressAsked.exchange(0, ordering: .acquiringAndReleasing) }
 
     func delivered(_ bytes: Int) { outstanding.add(bytes, ordering: .sequentiallyConsistent) }
 }

@@ -154,6 +154,11 @@ extension WatchHub {
     /// The ring has lost revisions that were not dispatched yet: they are read from the log.
     func readMissed(upTo position: Int64) {
         while dispatched < position {
+            // All have fallen behind: what is left is read by their pass.
+            if synced.isEmpty {
+                dispatched = position
+                return
+            }
             guard let chunk = readLog(from: dispatched + 1) else { return }
             if dispatched + 1 < chunk.purged {
                 // The sweep has passed what the watches in step still wanted.

@@ -14,11 +14,13 @@ final class WatchHub {
     /// Where in it each target is: of watches through the library each has one of its own.
     private var outboxPlaces: [ObjectIdentifier: Int] = [:]
     var watcherCount = 0
+    /// Bytes of the keys that the watches name.
+    private var watchKeyBytes = 0
     /// `meta` as the creates of the present round see it: all of them were queued before it was read.
     private var roundMeta: StoreMeta?
     /// Whether the database could not be asked in this round.
     private var roundFailed = false
-    /// Those that asked for progress while a watch of theirs was behind, and are told when none is.
+    /// Those that asked for progress while a watch of theirs was behind, or they had no room, and are told later.
     private var owedProgress: [ObjectIdentifier: WatchConsumer] = [:]
     var progressConsumers: [ObjectIdentifier: WatchConsumer] = [:]
     /// Those that have had a watch.
@@ -107,6 +109,7 @@ final class WatchHub {
             inbox.threadWaits = false
             let commands = Array(inbox.commands)
             inbox.commands.removeAll()
+            inbox.commandBytes = 0
             var batches: [FeedBatch] = []
             var missed = false
             if position > seen {
@@ -210,7 +213,9 @@ final class WatchHub {
         }
         if request.range.isEmpty { return refuse(meta.revision, .emptyWatchRange) }
         if request.startRevision < 0 { return refuse(meta.revision, .compacted) }
-        if watcherCount >= feed.limits.watchers {
+        if watcherCount >= feed.limits.watchers
+            || watchKeyBytes + request.range.byteCount > feed.limits.watchKeyBytes
+        {
             return refuse(meta.revision, .tooManyRequests, "drover: too many watches")
         }
         var id = request.id
@@ -227,6 +232,7 @@ final class WatchHub {
         consumers[ObjectIdentifier(consumer)] = consumer
         if watcherCount == 0 { skipUnwatched(to: feed.inbox.withLock { $0.ring.position }) }
         watcherCount += 1
+        watchKeyBytes += request.range.byteCount
         feed.counters.watchers.store(watcherCount, ordering: .relaxed)
         if request.wantsProgress { progressConsumers[ObjectIdentifier(consumer)] = consumer }
         tell(consumer, id, meta.revision, .created)
@@ -247,6 +253,7 @@ final class WatchHub {
         if watcher.place != .synced { feed.counters.slowWatchers.subtract(1, ordering: .relaxed) }
         watcher.place = .ended
         watcherCount -= 1
+        watchKeyBytes -= watcher.request.range.byteCount
         feed.counters.watchers.store(watcherCount, ordering: .relaxed)
     }
 
@@ -265,13 +272,20 @@ final class WatchHub {
     // MARK: - Progress
 
     private func isCaughtUp(_ watcher: Watcher) -> Bool {
-        watcher.place == .synced && dispatched >= watcher.request.startRevision
+        // What a watch was told when it was made is not gone back behind either.
+        watcher.place == .synced && dispatched >= max(watcher.request.startRevision, watcher.next - 1)
     }
 
     private func answerProgress(_ consumer: WatchConsumer) {
+        let asked = consumer.takeProgressRequests()
+        // One who does not take the answers must not be made any number of them.
+        if !consumer.hasRoom() {
+            owedProgress[ObjectIdentifier(consumer)] = consumer
+            return
+        }
         let watchers = consumer.watchers.values
         if watchers.allSatisfy(isCaughtUp) {
-            tell(consumer, -1, dispatched, .progress)
+            for _ in 0..<min(asked, feed.limits.progressAnswers) { tell(consumer, -1, dispatched, .progress) }
             return
         }
         if consumer.wantsLateProgress { owedProgress[ObjectIdentifier(consumer)] = consumer }
@@ -281,10 +295,11 @@ final class WatchHub {
         }
     }
 
-    /// Tells those that asked while they were behind, once they have caught up.
+    /// Tells those that asked while they were behind or had no room, once they have caught up and have some.
     private func answerOwedProgress() {
         if owedProgress.isEmpty { return }
-        for (key, consumer) in owedProgress where consumer.watchers.values.allSatisfy(isCaughtUp) {
+        for (key, consumer) in owedProgress
+        where consumer.watchers.values.allSatisfy(isCaughtUp) && consumer.hasRoom() {
             owedProgress[key] = nil
             // Without watches nothing was delivered that could be told of: they have ended.
             if !consumer.watchers.isEmpty { tell(consumer, -1, dispatched, .progress) }

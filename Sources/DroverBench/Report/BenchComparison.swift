@@ -97,6 +97,11 @@ public struct BenchComparison: Sendable {
         var differences: [String] = []
         if before.format != after.format { differences.append("what their figures mean (versions of the harness)") }
         if before.machine != after.machine { differences.append("the machine") }
+        for old in before.targets {
+            if let new = after.targets.first(where: { $0.name == old.name }), new.details != old.details {
+                differences.append("what \(old.name) is (\(old.details), then \(new.details))")
+            }
+        }
         let (a, b) = (Mirror(reflecting: before.settings).children, Mirror(reflecting: after.settings).children)
         for (a, b) in zip(a, b) where "\(a.value)" != "\(b.value)" {
             differences.append("the setting \(a.label ?? "")")

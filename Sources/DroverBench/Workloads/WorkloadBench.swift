@@ -65,7 +65,8 @@ struct WorkloadBench: Sendable {
         try await fill(keys, 0..<settings.keys, beside: [(mark, [])])
     }
 
-    /// Fills a folder with keys, a hundred in a transaction or a megabyte.
+    /// Fills a folder with keys, a hundred in a transaction or a megabyte; one by one where the target knows no
+    /// transactions but those that Kubernetes sends, as kine.
     ///
     /// - Parameter others: what is put together with the first of them.
     func fill(
@@ -78,15 +79,50 @@ struct WorkloadBench: Sendable {
         var random = random(0)
         var puts = others
         var bytes = 0
+        var isOneByOne = false
+        func write() async throws {
+            if !isOneByOne {
+                do {
+                    _ = try await session.perform(.fill(puts))
+                } catch let failure as OperationFailure {
+                    isOneByOne = true
+                    // A failure of another cause comes again, and then counts.
+                    try await create(puts, insteadOf: failure)
+                }
+            } else {
+                try await create(puts)
+            }
+            (puts, bytes) = ([], 0)
+        }
         for i in range {
             let value = values.next(&random)
             if puts.count >= 100 + (i <= 100 ? others.count : 0) || bytes + value.count > 1_000_000, !puts.isEmpty {
-                _ = try await session.perform(.fill(puts))
-                (puts, bytes) = ([], 0)
+                try await write()
             }
             puts.append((keys.key(i), value))
             bytes += value.count
         }
-        if !puts.isEmpty { _ = try await session.perform(.fill(puts)) }
+        if !puts.isEmpty { try await write() }
+    }
+
+    /// Creates keys, each by a call of its own.
+    private func create(
+        _ puts: [(key: [UInt8], value: [UInt8])],
+        insteadOf failure: OperationFailure? = nil
+    ) async throws {
+        let recorder = LoadRecorder(parts: 1, begin: 0, end: .max)
+        let lanes = min(settings.lanes, puts.count)
+        let scripts: [LaneScript] = (0..<lanes).map { lane in
+            var next = lane
+            return ClosureScript { _ in
+                defer { next += lanes }
+                if next >= puts.count { return nil }
+                return .create(key: puts[next].key, value: puts[next].value, lease: 0)
+            }
+        }
+        try await session.run(scripts, pace: .closed, recorder: recorder)
+        if let error = recorder.total().errors.first {
+            throw failure ?? OperationFailure(description: "the store could not be filled: \(error.key)")
+        }
     }
 }

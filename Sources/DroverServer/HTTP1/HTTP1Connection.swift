@@ -15,6 +15,8 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
     private var stream: ServerStream?
     private var plain: PlainRequest?
     private var keepsAlive = true
+    /// Whether the client takes a body of unknown length in chunks; else it ends with the connection.
+    private var takesChunks = true
     private var allowedOrigin: String?
     private var isClosing = false
     /// How deep in reading it is: the end of a reply brings the next request of those that wait, within itself.
@@ -72,6 +74,8 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
         case .head(let head):
             // NIO's decoder reads nothing behind a request that would change the protocol, which none here does.
             keepsAlive = head.isKeepAlive && head.method != .CONNECT && !head.headers.contains(name: "upgrade")
+            // RFC 9112, 6.1.
+            takesChunks = head.version.major > 1 || head.version.minor >= 1
             if head.headers["expect"].contains(where: { $0.lowercased() == "100-continue" }) {
                 context.writeAndFlush(
                     wrapOutboundOut(.head(.init(version: head.version, status: .continue))),
@@ -89,10 +93,13 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
             } else if head.method == .POST, !listener.servesMetricsOnly, let route = Route.gateway(String(path)) {
                 let stream = ServerStream(route, .json, .http1(self), loopContext)
                 stream.token = head.headers["authorization"].first.map(RequestHead.token)
-                if let timeout = head.headers["grpc-timeout"].first.flatMap(RequestHead.timeout) {
+                self.stream = stream
+                if let text = head.headers["grpc-timeout"].first {
+                    guard let timeout = RequestHead.timeout(text) else {
+                        return stream.fail(GatewayRequest.malformedTimeout)
+                    }
                     stream.deadline = .now() + timeout
                 }
-                self.stream = stream
                 if route.streamsRequests { deadline = .distantFuture }
                 Dispatcher.begin(stream)
             } else {
@@ -167,10 +174,15 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
 
     func sendJSONHead() {
         guard let context else { return }
-        var headers: HTTPHeaders = ["content-type": "application/json", "transfer-encoding": "chunked"]
+        var headers: HTTPHeaders = ["content-type": "application/json"]
+        if takesChunks {
+            headers.add(name: "transfer-encoding", value: "chunked")
+        } else {
+            keepsAlive = false
+        }
         if !keepsAlive { headers.add(name: "connection", value: "close") }
         addAccess(to: &headers)
-        let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: headers)
+        let head = HTTPResponseHead(version: takesChunks ? .http1_1 : .http1_0, status: .ok, headers: headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
     }
 

@@ -6,10 +6,13 @@ struct FloodGuard {
     private var control = 0
     private var resets = 0
     private var empty = 0
+    private var settings = 0
 
     enum Kind {
-        /// Pings, settings and priorities.
+        /// Pings, priorities and answers to settings.
         case control
+        case settings
+        /// Resets by the client, and those that its faults bring about.
         case reset
         /// Data frames without data that end nothing.
         case empty
@@ -21,6 +24,9 @@ struct FloodGuard {
         case .control:
             control += 1
             if control <= limits.controlFramesPerTenth { return false }
+        case .settings:
+            settings += 1
+            if settings <= limits.settingsPerTenth { return false }
         case .reset:
             resets += 1
             if resets <= limits.resetsPerTenth { return false }
@@ -35,6 +41,7 @@ struct FloodGuard {
             control = 0
             resets = 0
             empty = 0
+            settings = 0
             return false
         }
         return true

@@ -12,15 +12,18 @@ extension HTTP2Connection {
     ) throws(HTTP2Frame.ErrorCode) {
         if let stream = streams[id] {
             // Trailers of the request.
-            if endStream { endRequest(stream) } else { reset(stream, .protocolError) }
-            return
+            if endStream { return endRequest(stream) }
+            return try resetForFault(stream, .protocolError)
         }
         // Trailers of a stream that was reset meanwhile.
         if id <= highestStream { return }
         highestStream = id
         if isClosing { return writeReset(id, .refusedStream) }
         if streams.count >= Int(limits.streamsPerConnection) { return writeReset(id, .refusedStream) }
-        if head.isMalformed || head.path.isEmpty || head.method.isEmpty { return writeReset(id, .protocolError) }
+        if head.isMalformed || head.path.isEmpty || head.method.isEmpty {
+            if guardian.exceeds(.reset, limits) { throw .enhanceYourCalm }
+            return writeReset(id, .protocolError)
+        }
         let stream = HTTP2Stream(id, sendWindow: initialSendWindow, receiveWindow: limits.streamWindowBytes)
         streams[id] = stream
         if head.isWire { begin(stream, head) } else { beginPlain(stream, head) }
@@ -32,6 +35,7 @@ extension HTTP2Connection {
             return refuse(stream, Self.unknown(head.path))
         }
         if case .other = head.encoding { return refuse(stream, Self.unknownEncoding) }
+        if head.hasMalformedTimeout { return refuse(stream, Self.malformedTimeout) }
         if queuedBytes > limits.unreadReplyBytes { return refuse(stream, CallStatus(DroverError(.tooManyRequests))) }
         let call = ServerStream(route, .wire, .http2(self, stream), loopContext)
         call.token = head.token
@@ -53,9 +57,10 @@ extension HTTP2Connection {
         code: 13,
         message: "drover: a message is marked as compressed, and the call names no encoding"
     )
-    private static let damaged = CallStatus(
+    private static let damaged = CallStatus(code: 13, message: "drover: a compressed message is damaged")
+    private static let malformedTimeout = CallStatus(
         code: 13,
-        message: "drover: a compressed message is damaged, or longer than a message may be"
+        message: "malformed grpc-timeout: up to eight digits and a unit are expected"
     )
 
     /// What the wire form's reference server says of paths that it does not know.
@@ -87,6 +92,7 @@ extension HTTP2Connection {
                 hasDeadlines = true
             }
             if queuedBytes > limits.unreadReplyBytes { return call.fail(DroverError(.tooManyRequests)) }
+            if head.hasMalformedTimeout { return call.fail(GatewayRequest.malformedTimeout) }
             Dispatcher.begin(call)
         } else {
             stream.plain = PlainRequest(method: head.method, target: head.path)
@@ -118,10 +124,21 @@ extension HTTP2Connection {
             bytes.moveReaderIndex(forwardBy: MessageBuffer.prefixBytes)
             var message = bytes.readSlice(length: length)!
             if flag == 1 {
-                guard let plain = MessageEncoding.inflated(message, limit: most, allocator) else {
-                    return call.fail(Self.damaged)
+                switch MessageEncoding.inflated(message, limit: most, allocator) {
+                case .message(let plain): message = plain
+                case .damaged: return call.fail(Self.damaged)
+                case .tooLong:
+                    return call.fail(
+                        CallStatus(
+                            code: 8,
+                            message: "grpc: received message after decompression larger than max \(most)"
+                        )
+                    )
                 }
-                message = plain
+            }
+            if queuedBytes > 2 * limits.unreadReplyBytes {
+                // Those that are being answered already were sent before the client could be held up.
+                return call.fail(DroverError(.tooManyRequests))
             }
             if call.dispatched {
                 return call.fail(CallStatus(code: 13, message: "drover: a call with one request was sent two"))
@@ -186,6 +203,13 @@ extension HTTP2Connection {
         }
     }
 
+    /// Ends a stream for its client's fault. What it had begun may go on for a while, so these count as the client's own
+    /// resets do: they are as cheap to bring about.
+    func resetForFault(_ stream: HTTP2Stream, _ code: HTTP2Frame.ErrorCode) throws(HTTP2Frame.ErrorCode) {
+        if guardian.exceeds(.reset, limits) { throw .enhanceYourCalm }
+        reset(stream, code)
+    }
+
     func reset(_ stream: HTTP2Stream, _ code: HTTP2Frame.ErrorCode) {
         writeReset(stream.id, code)
         streams[stream.id] = nil
@@ -209,6 +233,7 @@ extension HTTP2Connection {
     // MARK: - ServerConnection
 
     func expire(_ now: NIODeadline) {
+        if isGreeting, greetingDeadline <= now { return close() }
         while let (id, deadline) = lingering.first, deadline <= now {
             lingering.removeFirst()
             if let stream = streams[id] { reset(stream, .noError) }

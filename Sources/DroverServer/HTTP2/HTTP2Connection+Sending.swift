@@ -12,6 +12,10 @@ extension HTTP2Connection {
     private static let roundBytes = 256 << 10
     /// Bytes of frames for a client that does not read, above which its connection is closed.
     private static let unreadBytes = 4 << 20
+    /// What a message that waits takes besides its bytes: its buffer, its place in the queue, and who is told.
+    private static let itemBytes = 256
+    /// Frames of watches and leases after which another's has its turn.
+    private static let urgentAtOnce = 16
 
     func writeWindowUpdate(_ stream: UInt32, _ increment: Int) {
         out.writeFrameHead(HTTP2Frame.Kind.windowUpdate, stream: stream, length: 4)
@@ -28,7 +32,12 @@ extension HTTP2Connection {
     private func writeHeaders(_ stream: UInt32, _ block: [UInt8], endStream: Bool) {
         var flags = HTTP2Frame.Flag.endHeaders
         if endStream { flags |= HTTP2Frame.Flag.endStream }
-        out.writeFrameHead(HTTP2Frame.Kind.headers, flags: flags, stream: stream, length: block.count)
+        let length = block.count + (owesTableSize ? 1 : 0)
+        out.writeFrameHead(HTTP2Frame.Kind.headers, flags: flags, stream: stream, length: length)
+        if owesTableSize {
+            owesTableSize = false
+            out.writeInteger(HeaderBlock.noTable)
+        }
         out.writeBytes(block)
         loopContext.needsFlush(self)
     }
@@ -171,8 +180,8 @@ extension HTTP2Connection {
 
     private func enqueue(_ stream: HTTP2Stream, _ item: HTTP2Stream.Outbound) {
         if case .data(let bytes, _, _) = item {
-            stream.queuedBytes += bytes.readableBytes
-            queuedBytes += bytes.readableBytes
+            stream.queuedBytes += bytes.readableBytes + Self.itemBytes
+            queuedBytes += bytes.readableBytes + Self.itemBytes
         }
         stream.queue.append(item)
         enlist(stream)
@@ -189,7 +198,7 @@ extension HTTP2Connection {
     func pump() {
         if isPumping { return }
         isPumping = true
-        while mayWriteData, let stream = urgent.popFirst() ?? bulk.popFirst() {
+        while mayWriteData, let stream = nextInTurn() {
             stream.isInPumpList = false
             // A stream without room is given its turn again when its window opens.
             if sendOne(stream), !stream.queue.isEmpty { enlist(stream) }
@@ -203,20 +212,33 @@ extension HTTP2Connection {
         for promise in done { promise.succeed() }
     }
 
-    /// The connection's window is open again: who waits for it has a turn before others.
-    func unblock() {
-        for stream in blocked.reversed() {
-            if stream.isUrgent { urgent.prepend(stream) } else { bulk.prepend(stream) }
+    /// Whose frame is next: of a kind, those that have waited for the connection's window before others.
+    private func nextInTurn() -> HTTP2Stream? {
+        func urgentOne() -> HTTP2Stream? {
+            (sendWindow > 0 ? blockedUrgent.popFirst() : nil) ?? urgent.popFirst()
         }
-        blocked = []
+        func other() -> HTTP2Stream? { (sendWindow > 0 ? blockedBulk.popFirst() : nil) ?? bulk.popFirst() }
+        // Watches come first, and must not keep others from being answered at all.
+        if urgentInTurn < Self.urgentAtOnce, let stream = urgentOne() {
+            urgentInTurn += 1
+            return stream
+        }
+        urgentInTurn = 0
+        return other() ?? urgentOne()
     }
 
     /// The stream waits for the connection's window, and keeps its place in the turn.
     private func block(_ stream: HTTP2Stream) {
         stream.isInPumpList = true
-        blocked.append(stream)
         // Those that were reset meanwhile wait for nothing.
-        if blocked.count > 2 * streams.count + 64 { blocked.removeAll { $0.replyEnded } }
+        let most = 2 * streams.count + 64
+        if stream.isUrgent {
+            blockedUrgent.append(stream)
+            if blockedUrgent.count > most { blockedUrgent.removeAll { $0.replyEnded } }
+        } else {
+            blockedBulk.append(stream)
+            if blockedBulk.count > most { blockedBulk.removeAll { $0.replyEnded } }
+        }
     }
 
     /// Begins lists that have waited for what came before them to be sent.
@@ -244,8 +266,9 @@ extension HTTP2Connection {
             let isLast = length == bytes.readableBytes
             stream.sendWindow -= length
             sendWindow -= length
-            stream.queuedBytes -= length
-            queuedBytes -= length
+            let freed = length + (isLast ? Self.itemBytes : 0)
+            stream.queuedBytes -= freed
+            queuedBytes -= freed
             topUp(stream)
             topUp()
             let ends = isLast && endStream

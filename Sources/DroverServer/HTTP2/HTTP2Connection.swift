@@ -28,6 +28,10 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     private var pendingBytes: ByteBuffer?
     private var prefaceLeft = HTTP2Frame.preface.count
     private var sawSettings = false
+    /// When the client must have said the rest of its preface.
+    let greetingDeadline: NIODeadline
+    /// Whether the preface or the settings that follow it have not come yet.
+    var isGreeting: Bool { !sawSettings }
     private var decoder = HPACKDecoder()
     var guardian = FloodGuard()
     var headerBlock: (stream: UInt32, flags: UInt8, bytes: [UInt8])?
@@ -44,8 +48,13 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     var initialSendWindow = 65_535
     var urgent: Deque<HTTP2Stream> = []
     var bulk: Deque<HTTP2Stream> = []
-    /// Streams that wait for the connection's window.
-    var blocked: [HTTP2Stream] = []
+    /// Streams that wait for the connection's window, in the order in which they will have it.
+    var blockedUrgent: Deque<HTTP2Stream> = []
+    var blockedBulk: Deque<HTTP2Stream> = []
+    /// Frames of urgent streams since the last of another.
+    var urgentInTurn = 0
+    /// Whether the next header block must say that no compression table is used (RFC 7541, 4.2).
+    var owesTableSize = false
     var sent: [EventLoopPromise<Void>] = []
     var queuedBytes = 0 {
         didSet { loopContext.listGate.queuedBytesChanged(by: queuedBytes - oldValue) }
@@ -62,6 +71,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
         self.listener = listener
         limits = loopContext.configuration.limits
         receiveWindow = loopContext.configuration.limits.connectionWindowBytes
+        greetingDeadline = .now() + .seconds(loopContext.configuration.limits.greetingSeconds)
     }
 
     /// The user that the client's certificate names, where certificates do.
@@ -101,7 +111,8 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
         streams = [:]
         urgent = []
         bulk = []
-        blocked = []
+        blockedUrgent = []
+        blockedBulk = []
         for stream in open { drop(stream) }
         loopContext.listGate.forget(self)
         beginWaitingLists()
@@ -270,29 +281,39 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
 
     private func receiveSettings(_ head: HTTP2Frame.Head, _ payload: ByteBuffer) throws(HTTP2Frame.ErrorCode) {
         guard head.stream == 0 else { throw .protocolError }
-        try countControl()
         if head.has(HTTP2Frame.Flag.ack) {
+            try countControl()
             guard head.length == 0 else { throw .frameSizeError }
             return
         }
+        // A change of windows is one of each stream.
+        if guardian.exceeds(.settings, limits) { throw .enhanceYourCalm }
         guard head.length % 6 == 0 else { throw .frameSizeError }
         var payload = payload
+        var window = initialSendWindow
         while let (name, value) = payload.readMultipleIntegers(as: (UInt16, UInt32).self) {
             switch name {
             case HTTP2Frame.Setting.initialWindowSize:
                 guard value <= 0x7fff_ffff else { throw .flowControlError }
-                let delta = Int(value) - initialSendWindow
-                initialSendWindow = Int(value)
-                for stream in streams.values {
-                    stream.sendWindow += delta
-                    guard stream.sendWindow <= 0x7fff_ffff else { throw .flowControlError }
-                    if !stream.queue.isEmpty { enlist(stream) }
-                }
+                window = Int(value)
+            case HTTP2Frame.Setting.headerTableSize:
+                // Replies use no table; a peer that takes back what it gave by default must be told so.
+                if value < 4_096 { owesTableSize = true }
             case HTTP2Frame.Setting.maxFrameSize:
                 guard value >= 16_384, value <= 16_777_215 else { throw .protocolError }
             case HTTP2Frame.Setting.enablePush:
                 guard value <= 1 else { throw .protocolError }
             default: break
+            }
+        }
+        // What comes twice in a frame counts once, by its last value.
+        let delta = window - initialSendWindow
+        if delta != 0 {
+            initialSendWindow = window
+            for stream in streams.values {
+                stream.sendWindow += delta
+                guard stream.sendWindow <= 0x7fff_ffff else { throw .flowControlError }
+                if !stream.queue.isEmpty { enlist(stream) }
             }
         }
         out.writeFrameHead(HTTP2Frame.Kind.settings, flags: HTTP2Frame.Flag.ack, stream: 0, length: 0)
@@ -306,13 +327,12 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
             guard increment > 0 else { throw .protocolError }
             sendWindow += increment
             guard sendWindow <= 0x7fff_ffff else { throw .flowControlError }
-            if sendWindow > 0 { unblock() }
         } else {
             guard head.stream <= highestStream else { throw .protocolError }
             guard let stream = streams[head.stream] else { return }
             stream.sendWindow += increment
             if increment == 0 || stream.sendWindow > 0x7fff_ffff {
-                return reset(stream, increment == 0 ? .protocolError : .flowControlError)
+                return try resetForFault(stream, increment == 0 ? .protocolError : .flowControlError)
             }
             if !stream.queue.isEmpty { enlist(stream) }
         }
@@ -382,9 +402,9 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
         let ends = head.has(HTTP2Frame.Flag.endStream)
         if payload.readableBytes == 0 && !ends && guardian.exceeds(.empty, limits) { throw .enhanceYourCalm }
         guard let stream = streams[head.stream] else { return }
-        if stream.requestEnded { return reset(stream, .streamClosed) }
+        if stream.requestEnded { return try resetForFault(stream, .streamClosed) }
         stream.receiveWindow -= head.length
-        if stream.receiveWindow < 0 { return reset(stream, .flowControlError) }
+        if stream.receiveWindow < 0 { return try resetForFault(stream, .flowControlError) }
         stream.unacknowledged += head.length
         if !ends { topUp(stream) }
         if let call = stream.call, !call.ended {

@@ -87,6 +87,8 @@ extension ByteBuffer {
 
 /// Literal header blocks, without a compression table: a few bytes more, and nothing to keep in step.
 enum HeaderBlock {
+    /// That the compression table has no room: RFC 7541, 6.3.
+    static let noTable: UInt8 = 0x20
     /// `:status: 200`, `content-type: application/grpc`.
     static let wireHead: [UInt8] = [0x88] + literal(nameIndex: 31, "application/grpc")
     /// The same, for a call whose messages may be compressed.

@@ -24,25 +24,37 @@ package enum MessageEncoding: Sendable {
     /// zlib's largest window, with gzip's header and trailer.
     private static let gzipWindow: Int32 = 15 + 16
 
+    /// What a compressed message holds.
+    package enum Inflated {
+        case message(ByteBuffer)
+        case damaged
+        case tooLong
+
+        /// The message, if there is one.
+        package var message: ByteBuffer? {
+            if case .message(let message) = self { return message }
+            return nil
+        }
+    }
+
     /// The message within a compressed one.
     ///
     /// - Parameter limit: the most bytes of it.
-    /// - Returns: nil when it is damaged, or longer than the limit.
-    package static func inflated(_ message: ByteBuffer, limit: Int, _ allocator: ByteBufferAllocator) -> ByteBuffer? {
+    package static func inflated(_ message: ByteBuffer, limit: Int, _ allocator: ByteBufferAllocator) -> Inflated {
         var stream = z_stream()
         guard inflateInit2_(&stream, gzipWindow, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK else {
-            return nil
+            return .damaged
         }
         defer { inflateEnd(&stream) }
         var message = message
         // One byte more than may be, so that a longer one is known for it.
         var result = allocator.buffer(capacity: min(limit + 1, max(1_024, message.readableBytes * 4)))
-        return message.readWithUnsafeMutableReadableBytes { input -> (Int, ByteBuffer?) in
+        return message.readWithUnsafeMutableReadableBytes { input -> (Int, Inflated) in
             stream.next_in = input.baseAddress?.assumingMemoryBound(to: UInt8.self)
             stream.avail_in = UInt32(input.count)
             while true {
                 let room = min(limit + 1 - result.readableBytes, max(result.writableBytes, 16 << 10))
-                if room <= 0 { return (0, nil) }
+                if room <= 0 { return (0, .tooLong) }
                 var status = Z_OK
                 result.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { output in
                     stream.next_out = output.baseAddress?.assumingMemoryBound(to: UInt8.self)
@@ -51,9 +63,10 @@ package enum MessageEncoding: Sendable {
                     return room - Int(stream.avail_out)
                 }
                 if status == Z_STREAM_END {
-                    return (0, stream.avail_in == 0 && result.readableBytes <= limit ? result : nil)
+                    if result.readableBytes > limit { return (0, .tooLong) }
+                    return (0, stream.avail_in == 0 ? .message(result) : .damaged)
                 }
-                guard status == Z_OK else { return (0, nil) }
+                guard status == Z_OK else { return (0, .damaged) }
             }
         }
     }

@@ -99,7 +99,7 @@ package struct RequestHead {
             isWire = wire
         case .timeout(let value):
             sawOther = true
-            timeout = value
+            timeout = value ?? Self.malformedTimeout
         case .encoding(let value):
             sawOther = true
             encoding = value
@@ -124,12 +124,18 @@ package struct RequestHead {
         return rest.isEmpty || rest == "+proto" || rest.first == ";"
     }
 
+    /// What stands for a timeout that is none.
+    private static let malformedTimeout = TimeAmount.nanoseconds(-1)
+
+    /// Whether the client said how long it waits in a way that cannot be understood.
+    var hasMalformedTimeout: Bool { timeout.map { $0.nanoseconds < 0 } ?? false }
+
     /// Source: the protocol's "Timeout": at most eight digits and a unit.
     static func timeout(_ value: String) -> TimeAmount? {
-        guard let unit = value.utf8.last, let amount = Int64(value.dropLast()), amount >= 0, value.utf8.count <= 9
-        else {
-            return nil
-        }
+        let digits = value.utf8.dropLast()
+        guard let unit = value.utf8.last, digits.count <= 8, digits.allSatisfy({ (0x30...0x39).contains($0) }),
+            let amount = Int64(value.dropLast())
+        else { return nil }
         switch unit {
         case UInt8(ascii: "H"): return .hours(amount)
         case UInt8(ascii: "M"): return .minutes(amount)

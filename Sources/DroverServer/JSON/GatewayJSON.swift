@@ -1,3 +1,4 @@
+import Drover
 import EtcdAPI
 package import NIOCore
 import SwiftProtobuf
@@ -18,7 +19,8 @@ package enum GatewayJSON {
     private static let decoding: JSONDecodingOptions = {
         var options = JSONDecodingOptions()
         options.ignoreUnknownFields = true
-        options.messageDepthLimit = 1_000
+        // Two for each transaction in another, of which the wire form takes 130.
+        options.messageDepthLimit = 300
         return options
     }()
 
@@ -36,11 +38,33 @@ package enum GatewayJSON {
     }()
 
     /// The wire message of a JSON request. An empty body is an empty request.
-    package static func request(_ route: Route, _ json: ByteBuffer) throws -> ByteBuffer {
+    ///
+    /// - Parameter maximumOperations: the most operations of a transaction with those in it: each is measured once for each
+    ///   transaction that it is in.
+    package static func request(
+        _ route: Route,
+        _ json: ByteBuffer,
+        maximumOperations: Int = .max
+    ) throws -> ByteBuffer {
         let isEmpty = !json.readableBytesView.contains { $0 > 0x20 }
         let text = isEmpty ? Array("{}".utf8) : plain(Array(json.readableBytesView))
-        let bytes: [UInt8] = try route.messages.request.init(jsonUTF8Bytes: text, options: decoding).serializedBytes()
+        let message = try route.messages.request.init(jsonUTF8Bytes: text, options: decoding)
+        if let txn = message as? PBTxnRequest {
+            var left = maximumOperations
+            try count(txn, &left)
+        }
+        let bytes: [UInt8] = try message.serializedBytes()
         return ByteBuffer(bytes: bytes)
+    }
+
+    private static func count(_ txn: PBTxnRequest, _ left: inout Int) throws(DroverError) {
+        left -= txn.compare.count + txn.success.count + txn.failure.count
+        if left < 0 { throw DroverError(.tooManyOperations) }
+        for operations in [txn.success, txn.failure] {
+            for operation in operations {
+                if case .requestTxn(let nested) = operation.request { try count(nested, &left) }
+            }
+        }
     }
 
     /// The same JSON without escapes of printable characters that need none: the decoder knows none within base64, and

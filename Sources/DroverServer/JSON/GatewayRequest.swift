@@ -4,6 +4,8 @@ package import NIOCore
 
 /// The request side of the JSON form: one document of a unary call, any number of a streaming one.
 enum GatewayRequest {
+    static let malformedTimeout = CallStatus(code: 3, message: "invalid grpc-timeout")
+
     static func receive(_ stream: ServerStream, _ bytes: ByteBuffer, _ limits: ServerLimits) {
         var bytes = bytes
         if var pending = stream.inbound {
@@ -45,7 +47,10 @@ enum GatewayRequest {
 
     private static func dispatch(_ stream: ServerStream, _ json: ByteBuffer) {
         do {
-            Dispatcher.message(stream, try GatewayJSON.request(stream.route, json))
+            let most = stream.context.store.validator.maximumNestedOperations
+            Dispatcher.message(stream, try GatewayJSON.request(stream.route, json, maximumOperations: most))
+        } catch let error as DroverError {
+            stream.fail(error)
         } catch {
             stream.fail(CallStatus(code: 3, message: "the request is no valid JSON form of the call: \(error)"))
         }

@@ -9,12 +9,17 @@ enum KVService {
         let context = stream.context
         try context.store.validator.check(request)
         if try answerInline(stream, request, context) { return }
-        if context.store.queuesPoints && request.isPlainPoint { return context.enqueue(request, for: stream) }
+        // What is longer than any key would only be kept while it waits.
+        if context.store.queuesPoints && request.isPlainPoint,
+            request.range.lower.count <= context.store.validator.maximumKeyBytes
+        {
+            return context.enqueue(request, for: stream)
+        }
         if request.hasDefaultOrder && !request.hasRevisionFilter && !request.countOnly {
             return RangeStreamer(stream, request).start()
         }
         let (header, allocator, caller) = (context.header, stream.allocator, stream.caller)
-        onReader(stream) { reader in
+        onReader(stream, bytes: message.readableBytes) { reader in
             let response = try context.store.range(request, reader, caller: caller)
             var buffer = MessageBuffer.make(allocator, capacity: 256)
             ResponseEncoder.append(response, header, to: &buffer)
@@ -99,7 +104,7 @@ enum KVService {
         try context.store.validator.check(request)
         if !request.isReadOnly { return context.enqueue(.txn(request), for: stream) }
         let (header, allocator, caller) = (context.header, stream.allocator, stream.caller)
-        onReader(stream) { reader in
+        onReader(stream, bytes: message.readableBytes) { reader in
             let response = try context.store.readOnlyTxn(request, reader, caller: caller)
             var buffer = MessageBuffer.make(allocator, capacity: 256)
             ResponseEncoder.append(response, header, to: &buffer)
@@ -144,14 +149,21 @@ enum KVService {
     }
 
     /// Runs `body` on a reader thread and answers with what it returns.
+    ///
+    /// - Parameter bytes: what the request holds while it waits.
     static func onReader(
         _ stream: ServerStream,
+        bytes: Int = 0,
         _ body: @escaping @Sendable (any DriverReader) throws -> ByteBuffer
     ) {
         let context = stream.context
         // The stream is touched on its loop alone.
         let bound = NIOLoopBound(stream, eventLoop: context.loop)
-        let refused = context.store.read { reader in
+        let end = CallEnd()
+        stream.end = end
+        let refused = context.store.read(bytes: bytes) { reader in
+            // Its client has left, or waits no longer: those behind it may still be served in time.
+            if end.isSet { return }
             let result = Result { try body(reader) }
             context.loop.execute {
                 switch result {

@@ -25,7 +25,7 @@ enum RangeStreamService {
             part.limit = min(left, firstKeys)
             var total: (count: Int64, revision: Int64)?
             while true {
-                var reply = try await store.range(part)
+                var reply = try await store.range(part, upTo: partBytes)
                 if total == nil {
                     total = (reply.count, reply.revision)
                     // What comes later is read as it was now.

@@ -23,6 +23,7 @@ final class RangeStreamer: @unchecked Sendable {
     private let stream: NIOLoopBound<ServerStream>
     private let caller: Caller
     private let context: LoopContext
+    private let end = CallEnd()
     private let allocator: ByteBufferAllocator
     // Used on the loop alone.
     private var inFlight = 0
@@ -52,6 +53,7 @@ final class RangeStreamer: @unchecked Sendable {
         context = stream.context
         allocator = stream.allocator
         if case .identity = stream.encoding { splits = stream.form == .wire } else { splits = false }
+        stream.end = end
     }
 
     func start() {
@@ -76,8 +78,9 @@ final class RangeStreamer: @unchecked Sendable {
 
     private func read(_ step: @escaping @Sendable (any DriverReader) throws -> Piece) {
         isReading = true
-        let refused = context.store.read { reader in
-            let result = Result { try step(reader) }
+        let refused = context.store.read(bytes: request.range.lower.count + request.range.rangeEnd.count) { reader in
+            // Its client has left, or waits no longer.
+            let result = self.end.isSet ? .failure(CancellationError()) : Result { try step(reader) }
             reader.endSnapshot()
             self.context.loop.execute {
                 self.isReading = false
@@ -236,6 +239,7 @@ final class RangeStreamer: @unchecked Sendable {
                 measure.more = true
                 return false
             }
+            if end.isSet { throw CancellationError() }
             measure.rows += 1
             measure.bytes += ResponseEncoder.rangeRowSize(row, values: !request.keysOnly)
             return true

@@ -12,6 +12,13 @@ final class WatchStream: StreamSession {
     // Creates in flight, in order: their answers come in that order.
     private var creating: [Bool] = []
 
+    /// What one message can be, with room for its head.
+    private static let longestResponse = Int(Int32.max) - 1_024
+    private static let tooLong = CallStatus(
+        code: 8,
+        message: "drover: the events of one revision are longer than one message can be (2 GiB); watch with fragments"
+    )
+
     init(_ stream: ServerStream) {
         self.stream = stream
         context = stream.context
@@ -26,8 +33,10 @@ final class WatchStream: StreamSession {
                 creating.append(fragments)
                 var request = request
                 request.caller = stream.caller
-                consumer.create(request)
-            case .cancel(let id): consumer.cancel(id)
+                // Not answered by itself: answers come in the order of the requests.
+                if !consumer.create(request) { stream.fail(DroverError(.tooManyRequests)) }
+            case .cancel(let id):
+                if !consumer.cancel(id) { stream.fail(DroverError(.tooManyRequests)) }
             case .progress: consumer.requestProgress()
             }
         } catch {
@@ -150,6 +159,10 @@ final class WatchStream: StreamSession {
                 end += 1
             }
             let isLast = end == encoded.count
+            if bytes > Self.longestResponse {
+                consumer.consumed(delivery.footprint)
+                return stream.fail(Self.tooLong)
+            }
             var buffer = MessageBuffer.make(stream.allocator, capacity: bytes + 64)
             // A client that goes on from the header's revision must not miss what comes next.
             let revision =

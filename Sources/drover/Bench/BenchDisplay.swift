@@ -45,6 +45,8 @@ final class BenchDisplay: Sendable {
             line("\(workload) on \(target) \(round)/\(rounds): \(speed)\(errors > 0 ? ", \(errors) errors" : "")")
         case .skipped(let workload, let target, let reason):
             line("\(workload) on \(target): not measured: \(reason)")
+        case .left(let workload, let target, let prefix, let reason):
+            line("\(workload) on \(target): its keys below \(prefix) are left there: \(reason)")
         }
     }
 
