@@ -164,7 +164,7 @@ def growth(name, port, directory, rounds):
     few, many, old = rates
     print(f"{name}: pages of 500 out of 10,000 keys {few:,.0f}/s, out of 100,000 {many:,.0f}/s ({many / few:.2f}), "
           f"after 300,000 more revisions {old:,.0f}/s ({old / few:.2f})", flush=True)
-    return old
+    return many, old
 
 
 def two_instances(name, servers, program, endpoint, port, directory, rounds):
@@ -244,7 +244,9 @@ def main():
             if "sqlite" in pages:
                 for name in backends:
                     if name != "sqlite":
-                        print(f"{name}: a page takes {pages['sqlite'] / pages[name]:.2f} times as long as on SQLite")
+                        many, old = (ours / theirs for ours, theirs in zip(pages["sqlite"], pages[name]))
+                        print(f"{name}: a page out of 100,000 keys takes {many:.2f} times as long as on SQLite, "
+                              f"after 300,000 more revisions {old:.2f} times")
         figures = {server: memory([pid]) for server, pid in pids.items()}
         for place, title in enumerate(["peak memory MiB", "processor seconds"]):
             values = {server: figure[place] for server, figure in figures.items()}
