@@ -154,17 +154,21 @@ def row(title, values, backends):
 
 
 def growth(name, port, directory, rounds):
-    """Pages of 500 out of 10,000 keys, out of 100,000, and after each of those was written three times more."""
+    """Pages of 500 out of 10,000 keys, out of 100,000, and after each of those was written three times more.
+
+    Pages a second of the latter two, and the microseconds of a page that is asked for by itself."""
     path, message = CALLS["page of 500"]
-    rates = []
+    rates, alone = [], []
     for step in ((), ((10_000, 100_000),), ((0, 100_000),) * 3):
         for first, last in step:
             fill(port, first, last)
         rates.append(statistics.median(load(port, path, message, 50, 10, 1_000, directory) for _ in range(rounds)))
+        alone.append(1e6 / statistics.median(load(port, path, message, 1, 1, 300, directory) for _ in range(rounds)))
     few, many, old = rates
     print(f"{name}: pages of 500 out of 10,000 keys {few:,.0f}/s, out of 100,000 {many:,.0f}/s ({many / few:.2f}), "
-          f"after 300,000 more revisions {old:,.0f}/s ({old / few:.2f})", flush=True)
-    return many, old
+          f"after 300,000 more revisions {old:,.0f}/s ({old / few:.2f}); one by itself "
+          + ", ".join(f"{page:,.0f} us" for page in alone), flush=True)
+    return 1 / many, 1 / old, *alone[1:]
 
 
 def two_instances(name, servers, program, endpoint, port, directory, rounds):
@@ -244,9 +248,9 @@ def main():
             if "sqlite" in pages:
                 for name in backends:
                     if name != "sqlite":
-                        many, old = (ours / theirs for ours, theirs in zip(pages["sqlite"], pages[name]))
-                        print(f"{name}: a page out of 100,000 keys takes {many:.2f} times as long as on SQLite, "
-                              f"after 300,000 more revisions {old:.2f} times")
+                        times = [ours / theirs for ours, theirs in zip(pages[name], pages["sqlite"])]
+                        print(f"{name}: a page out of 100,000 keys takes {times[0]:.2f} times as long as on SQLite, after "
+                              f"300,000 more revisions {times[1]:.2f} times; one by itself {times[2]:.2f} and {times[3]:.2f}")
         figures = {server: memory([pid]) for server, pid in pids.items()}
         for place, title in enumerate(["peak memory MiB", "processor seconds"]):
             values = {server: figure[place] for server, figure in figures.items()}

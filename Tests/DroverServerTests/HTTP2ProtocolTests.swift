@@ -228,47 +228,6 @@ struct HTTP2ProtocolTests {
         }
     }
 
-    @Test("floods are cut off: pings, resets, empty data, header bombs")
-    func floods() async throws {
-        try await withServer { _, port in
-            func flood(_ unit: [UInt8], start: [UInt8] = []) throws -> UInt8? {
-                let raw = try RawConnection(port: port)
-                raw.send(Frames.hello + start)
-                let chunk = Array(repeating: unit, count: 500).flatMap { $0 }
-                for _ in 0..<400 where !raw.send(chunk) { break }
-                return goAway(raw.receive())
-            }
-            // The connection may be gone before its last words are read: then the reset says it.
-            let ping = try flood(Frames.frame(6, 0, 0, Array(repeating: 0, count: 8)))
-            #expect(ping == 11 || ping == nil)
-            let settings = try flood(Frames.frame(4, 0, 0, []))
-            #expect(settings == 11 || settings == nil)
-            let open = Frames.frame(1, 4, 1, Frames.request("/etcdserverpb.Watch/Watch"))
-            let empty = try flood(Frames.frame(0, 0, 1, []), start: open)
-            #expect(empty == 11 || empty == nil)
-            let bomb = try flood(
-                Frames.frame(9, 0, 1, Array(repeating: 0x82, count: 1_000)),
-                start: Frames.frame(1, 0, 1, [])
-            )
-            #expect(bomb == 11 || bomb == nil)
-            let raw = try RawConnection(port: port)
-            raw.send(Frames.hello)
-            var stream: UInt32 = 1
-            var alive = true
-            for _ in 0..<200 where alive {
-                var chunk: [UInt8] = []
-                for _ in 0..<200 {
-                    chunk += Frames.frame(1, 4, stream, Frames.request("/etcdserverpb.Watch/Watch"))
-                    chunk += Frames.frame(3, 0, stream, [0, 0, 0, 8])
-                    stream += 2
-                }
-                alive = raw.send(chunk)
-            }
-            #expect(!alive || goAway(raw.receive()) == 11)
-            try await expectAlive(port)
-        }
-    }
-
     @Test("a client that opens no window keeps its reply waiting and nobody else's")
     func closedWindow() async throws {
         try await withServer { _, port in
@@ -311,33 +270,6 @@ struct HTTP2ProtocolTests {
             let data = Frames.parse(got).filter { $0.kind == 0 }.reduce(0) { $0 + $1.payload.count }
             #expect(data > 40_000)
             await connection.close()
-        }
-    }
-
-    @Test("a client that sends and never reads is not read from for ever, and its neighbours are answered")
-    func unread() async throws {
-        try await withServer { _, port in
-            let raw = try RawConnection(port: port)
-            // No stream of its may send anything.
-            raw.send(Frames.preface + Frames.frame(4, 0, 0, [0, 4, 0, 0, 0, 0]))
-            raw.send(Frames.frame(1, 4, 1, Frames.request("/etcdserverpb.Watch/Watch")))
-            raw.isNonblocking = true
-            // Watches of one number, of which each brings an answer.
-            let create: [UInt8] = try PBWatchRequest.with {
-                $0.createRequest.key = Data("a".utf8)
-                $0.createRequest.watchID = 7
-            }.serializedBytes()
-            let one = [0, 0, 0, 0, UInt8(create.count)] + create
-            let requests = Frames.frame(0, 0, 1, Array(repeating: one, count: 1_000).flatMap { $0 })
-            var sent = 0
-            for _ in 0..<2_000 {
-                guard raw.send(requests) else { break }
-                sent += requests.count
-                try await Task.sleep(nanoseconds: 200_000)
-            }
-            // Two windows of a stream and what the sockets hold; the connection is not closed for it.
-            #expect(sent < 16 << 20, "\(sent) bytes were taken")
-            try await expectAlive(port)
         }
     }
 

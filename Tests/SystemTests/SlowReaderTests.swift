@@ -128,7 +128,8 @@ extension SystemTests {
                 }
                 times.sort()
                 #expect(times[50] < 0.05, "the median is \(times[50]) s")
-                #expect(times[99] < 0.5, "the longest is \(times[99]) s")
+                // Each of the others' connections has a turn first: half a megabyte each, four for each two looks, 0.3 s in all.
+                #expect(times[99] < 1, "the longest is \(times[99]) s")
                 withExtendedLifetime(stalled) {}
                 await connection.close()
                 server.process.stop()

@@ -145,12 +145,12 @@ public struct StoreCheck {
         var last = (main: meta.compacted, sub: Int64(0))
         while next <= meta.revision {
             var piece: [Entry] = []
-            var following = meta.revision + 1
-            try reader.log(from: next, values: false) { row in
-                if piece.count >= Self.pieceRows, let last = piece.last, row.main != last.main {
-                    following = row.main
-                    return false
-                }
+            let following = try reader.logPiece(
+                from: next,
+                through: .max,
+                values: false,
+                isFull: { piece.count >= Self.pieceRows }
+            ) { row in
                 piece.append(
                     Entry(
                         key: Bytes(row.key),
@@ -162,13 +162,12 @@ public struct StoreCheck {
                         previousSub: row.previousSub
                     )
                 )
-                return true
             }
             report.events += piece.count
             for entry in piece { checkOrder(entry, meta, &last) }
             try checkPrevious(piece, meta)
             try checkHeads(piece)
-            next = following
+            next = following ?? meta.revision + 1
         }
         if last.main < meta.revision && meta.revision > max(1, meta.compacted) {
             find("revisions \(max(last.main, 1) + 1) to \(meta.revision) are missing from the log")

@@ -59,25 +59,20 @@ extension Store {
         _ reader: any DriverReader
     ) throws -> (bytes: Bytes, next: Int64, isLast: Int64?) {
         var writer = StateWriter()
-        var next = meta.revision + 1
-        var last: Int64 = 0
-        try reader.log(from: start, values: true) { row in
-            if row.main > meta.revision { return false }
-            // Between two revisions; of one that was compacted any of the events may be left.
-            if writer.bytes.count > Self.snapshotPieceBytes && row.main != last {
-                next = row.main
-                return false
-            }
-            last = row.main
+        let next = try reader.logPiece(
+            from: start,
+            through: meta.revision,
+            values: true,
+            isFull: { writer.bytes.count > Self.snapshotPieceBytes }
+        ) { row in
             SnapshotRecord.event(row.event()).write(to: &writer)
-            return true
         }
-        if next <= meta.revision { return (writer.bytes, next, nil) }
+        if let next { return (writer.bytes, next, nil) }
         for lease in try reader.leases() {
             SnapshotRecord.lease(LeaseRecord(id: lease.id, grantedTTL: lease.state.grantedTTL)).write(to: &writer)
         }
         SnapshotRecord.system(try reader.systemState()).write(to: &writer)
         SnapshotRecord.end(revision: meta.revision, compacted: meta.compacted).write(to: &writer)
-        return (writer.bytes, next, meta.revision)
+        return (writer.bytes, meta.revision + 1, meta.revision)
     }
 }

@@ -45,19 +45,17 @@ extension Store {
         while next <= revision {
             let (start, before) = (next, hasher)
             let piece: (hasher: HistoryHasher, next: Int64)? = try await piece(of: meta) { reader in
-                var (hasher, bytes, next, last) = (before, 0, revision + 1, Int64(0))
-                try reader.log(from: start, values: true) { row in
-                    if row.main > revision { return false }
-                    if bytes > Self.hashPieceBytes && row.main != last {
-                        next = row.main
-                        return false
-                    }
-                    last = row.main
+                var (hasher, bytes) = (before, 0)
+                let next = try reader.logPiece(
+                    from: start,
+                    through: revision,
+                    values: true,
+                    isFull: { bytes > Self.hashPieceBytes }
+                ) { row in
                     bytes += row.key.count + row.value.count + 64
                     hasher.add(row)
-                    return true
                 }
-                return (hasher, next)
+                return (hasher, next ?? revision + 1)
             }
             guard let piece else { return nil }
             (hasher, next) = piece
@@ -92,21 +90,19 @@ extension Store {
         while next <= last {
             let start = next
             let piece: (positions: [LogPosition], next: Int64)? = try await piece(of: meta) { reader in
-                var (positions, next, rows, before) = ([LogPosition](), last + 1, 0, Int64(0))
-                try reader.log(from: start, values: false) { row in
-                    if row.main > last { return false }
-                    if rows > Self.headsOfPiece && row.main != before {
-                        next = row.main
-                        return false
-                    }
-                    before = row.main
+                var (positions, rows) = ([LogPosition](), 0)
+                let next = try reader.logPiece(
+                    from: start,
+                    through: last,
+                    values: false,
+                    isFull: { rows > Self.headsOfPiece }
+                ) { row in
                     rows += 1
                     if row.previousMain > 0 && row.previousMain <= meta.compacted {
                         positions.append(LogPosition(main: row.previousMain, sub: row.previousSub))
                     }
-                    return true
                 }
-                return (positions, next)
+                return (positions, next ?? last + 1)
             }
             guard let piece else { return nil }
             replaced.formUnion(piece.positions)
