@@ -88,6 +88,32 @@ struct FlowControlTests {
         }
     }
 
+    @Test("replies that waited for the connection's window all come once it is open, more than a round of them")
+    func manyBlocked() async throws {
+        try await withServer { _, port in
+            let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
+            try await put(connection, "long", 70_000)
+            try await put(connection, "a", 8_000)
+            let raw = try RawConnection(port: port)
+            raw.send(Frames.hello + initialWindow(0x7fff_ffff))
+            raw.send(Frames.call(1, "/etcdserverpb.KV/Range", [0x0a, 4] + Array("long".utf8)))
+            // Each is one piece of data that ends its stream.
+            let body = Array(#"{"key":"YQ=="}"#.utf8)
+            for i in 1...300 {
+                let stream = UInt32(2 * i + 1)
+                raw.send(Frames.frame(1, 4, stream, json("/v3/kv/range")) + Frames.frame(0, 1, stream, body))
+            }
+            raw.send(Frames.frame(6, 0, 0, [1, 2, 3, 4, 5, 6, 7, 8]))
+            var seen = raw.receive { has($0) { $0.kind == 6 } }
+            raw.send(windowUpdate(0, 1 << 24))
+            func ended(_ bytes: [UInt8]) -> Int { Frames.parse(bytes).count { $0.kind < 2 && $0.flags & 1 == 1 } }
+            let before = seen
+            seen = raw.receive { $0.count > 3_000_000 && ended(before + $0) == 301 }
+            #expect(ended(before + seen) == 301)
+            await connection.close()
+        }
+    }
+
     @Test("messages that never end with a frame do not fill memory, in either form")
     func splitMessages() async throws {
         try await withServer { _, port in

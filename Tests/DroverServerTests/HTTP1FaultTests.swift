@@ -23,15 +23,6 @@ struct HTTP1FaultTests {
         return text(raw.receive())
     }
 
-    private func expectAlive(_ port: Int) async throws {
-        let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
-        let _: PBRangeResponse = try await connection.unary(
-            "/etcdserverpb.KV/Range",
-            PBRangeRequest.with { $0.key = Data([1]) }
-        )
-        await connection.close()
-    }
-
     @Test(
         "wrong methods and paths",
         arguments: [

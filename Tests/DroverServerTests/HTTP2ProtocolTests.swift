@@ -53,6 +53,14 @@ func withServerAndFile<R>(
     }
 }
 
+/// Whether the server still answers.
+func expectAlive(_ port: Int) async throws {
+    let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
+    let request = PBRangeRequest.with { $0.key = Data([1]) }
+    let _: PBRangeResponse = try await connection.unary("/etcdserverpb.KV/Range", request)
+    await connection.close()
+}
+
 @Suite("HTTP/2, spoken well and badly", .serialized, .timeLimit(.minutes(5)))
 struct HTTP2ProtocolTests {
     private let range = "/etcdserverpb.KV/Range"
@@ -60,17 +68,6 @@ struct HTTP2ProtocolTests {
 
     private func text(_ frames: [(kind: UInt8, flags: UInt8, stream: UInt32, payload: [UInt8])]) -> String {
         String(decoding: frames.flatMap(\.payload), as: UTF8.self)
-    }
-
-    /// The error code of the GOAWAY that ended the connection.
-    private func goAway(_ bytes: [UInt8]) -> UInt8? {
-        Frames.parse(bytes).last { $0.kind == 7 }?.payload[7]
-    }
-
-    private func expectAlive(_ port: Int) async throws {
-        let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
-        _ = try await connection.unary(range, getA)
-        await connection.close()
     }
 
     @Test("a call whose bytes come one at a time")
@@ -223,7 +220,7 @@ struct HTTP2ProtocolTests {
         try await withServer { _, port in
             let raw = try RawConnection(port: port)
             raw.send(Frames.hello + bytes)
-            #expect(goAway(raw.receive()) == code, "\(name)")
+            #expect(Frames.goAway(raw.receive()) == code, "\(name)")
             try await expectAlive(port)
         }
     }

@@ -22,15 +22,20 @@ struct HostileClientTests {
 
     private func isAnswered(_ bytes: [UInt8]) -> Bool { Frames.parse(bytes).contains { $0.kind == 6 && $0.flags == 1 } }
 
-    /// The error code of the GOAWAY that ended the connection.
-    private func goAway(_ bytes: [UInt8]) -> UInt8? {
-        Frames.parse(bytes).last { $0.kind == 7 }?.payload[7]
-    }
-
-    private func expectAlive(_ port: Int) async throws {
-        let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
-        _ = try await connection.unary(range, getA)
-        await connection.close()
+    /// Begins streams and has each of them end, until the server has had enough; whether it had.
+    private func isCutOff(_ port: Int, each ending: (UInt32) -> [UInt8]) throws -> Bool {
+        let raw = try RawConnection(port: port)
+        raw.send(Frames.hello)
+        var stream: UInt32 = 1
+        for _ in 0..<200 {
+            var chunk: [UInt8] = []
+            for _ in 0..<200 {
+                chunk += Frames.frame(1, 4, stream, Frames.request(watch)) + ending(stream)
+                stream += 2
+            }
+            if !raw.send(chunk) { return true }
+        }
+        return Frames.goAway(raw.receive()) == 11
     }
 
     /// How long the server takes to answer a ping that comes behind what it was sent before.
@@ -49,7 +54,7 @@ struct HostileClientTests {
                 raw.send(Frames.hello + start)
                 let chunk = Array(repeating: unit, count: 500).flatMap { $0 }
                 for _ in 0..<400 where !raw.send(chunk) { break }
-                return goAway(raw.receive())
+                return Frames.goAway(raw.receive())
             }
             // The connection may be gone before its last words are read: then the reset says it.
             let ping = try flood(Frames.frame(6, 0, 0, Array(repeating: 0, count: 8)))
@@ -64,20 +69,8 @@ struct HostileClientTests {
                 start: Frames.frame(1, 0, 1, [])
             )
             #expect(bomb == 11 || bomb == nil)
-            let raw = try RawConnection(port: port)
-            raw.send(Frames.hello)
-            var stream: UInt32 = 1
-            var alive = true
-            for _ in 0..<200 where alive {
-                var chunk: [UInt8] = []
-                for _ in 0..<200 {
-                    chunk += Frames.frame(1, 4, stream, Frames.request("/etcdserverpb.Watch/Watch"))
-                    chunk += Frames.frame(3, 0, stream, [0, 0, 0, 8])
-                    stream += 2
-                }
-                alive = raw.send(chunk)
-            }
-            #expect(!alive || goAway(raw.receive()) == 11)
+            let isCut = try isCutOff(port) { Frames.frame(3, 0, $0, [0, 0, 0, 8]) }
+            #expect(isCut)
             try await expectAlive(port)
         }
     }
@@ -193,7 +186,7 @@ struct HostileClientTests {
             #expect(pingTime(raw) < .seconds(1))
             // More of them than any client needs.
             for i in 0..<20_000 where !raw.send(Frames.frame(4, 0, 0, setting(4, UInt32(i % 2)))) { break }
-            let end = goAway(raw.receive())
+            let end = Frames.goAway(raw.receive())
             #expect(end == 11 || end == nil)
         }
     }
@@ -201,19 +194,8 @@ struct HostileClientTests {
     @Test("faults that have the server reset streams count as resets do")
     func provoked() async throws {
         try await withServer { _, port in
-            let raw = try RawConnection(port: port)
-            raw.send(Frames.hello)
-            var stream: UInt32 = 1
-            var alive = true
-            for _ in 0..<200 where alive {
-                var chunk: [UInt8] = []
-                for _ in 0..<200 {
-                    chunk += Frames.frame(1, 4, stream, Frames.request(watch)) + Frames.frame(8, 0, stream, number(0))
-                    stream += 2
-                }
-                alive = raw.send(chunk)
-            }
-            #expect(!alive || goAway(raw.receive()) == 11)
+            let isCut = try isCutOff(port) { Frames.frame(8, 0, $0, number(0)) }
+            #expect(isCut)
         }
     }
 

@@ -9,22 +9,6 @@ extension SystemTests {
     /// Alarms, quota, hashes and snapshots.
     @Suite("maintenance")
     struct Maintenance {
-        private func put(
-            _ connection: EtcdConnection,
-            _ key: String,
-            _ value: Data = Data("v".utf8),
-            lease: Int64 = 0
-        ) async throws {
-            let _: PBPutResponse = try await connection.unary(
-                "/etcdserverpb.KV/Put",
-                PBPutRequest.with {
-                    $0.key = Data(key.utf8)
-                    $0.value = value
-                    $0.lease = lease
-                }
-            )
-        }
-
         private func delete(_ connection: EtcdConnection, _ key: String, _ end: String = "") async throws {
             let _: PBDeleteRangeResponse = try await connection.unary(
                 "/etcdserverpb.KV/DeleteRange",
@@ -174,7 +158,7 @@ extension SystemTests {
                 let again = try await TestServer.drover(directory: directory, engine: engine, arguments: arguments)
                 let second = try await again.connect()
                 await #expect(throws: ClientError(code: 8, message: "etcdserver: mvcc: database space exceeded")) {
-                    try await put(second, "k")
+                    try await put(second, "k", "v")
                 }
                 try await delete(second, "k", "l")
                 try await compact(second, now + 1)
@@ -378,7 +362,7 @@ extension SystemTests {
                     #expect(
                         try await everything(second, revision: 101).kvs == everything(connection, revision: 101).kvs
                     )
-                    try await put(second, "next")
+                    try await put(second, "next", "v")
                     #expect(try await everything(second).header.revision == revision + 1)
                     copy.process.stop()
                     let twice = try run(

@@ -8,20 +8,6 @@ extension SystemTests {
     /// `RangeStream`, of etcd 3.7.
     @Suite("lists in parts")
     struct RangeStreams {
-        private func put(
-            _ connection: EtcdConnection,
-            _ key: String,
-            _ value: Data
-        ) async throws {
-            let _: PBPutResponse = try await connection.unary(
-                "/etcdserverpb.KV/Put",
-                PBPutRequest.with {
-                    $0.key = Data(key.utf8)
-                    $0.value = value
-                }
-            )
-        }
-
         @Test("parts stay short where long values come behind many short ones")
         func rangeStreamBytes() async throws {
             try await withTemporaryDirectory { directory in

@@ -101,6 +101,9 @@ public enum Frames {
         return frame(1, 4, stream, request(path, extra: extra)) + frame(0, 1, stream, prefix + message)
     }
 
+    /// The error code of the GOAWAY that ended a connection; nil when there was none.
+    public static func goAway(_ bytes: [UInt8]) -> UInt8? { parse(bytes).last { $0.kind == 7 }?.payload[7] }
+
     /// Kind, flags, stream and payload of each whole frame.
     public static func parse(_ bytes: [UInt8]) -> [(kind: UInt8, flags: UInt8, stream: UInt32, payload: [UInt8])] {
         var result: [(UInt8, UInt8, UInt32, [UInt8])] = []

@@ -66,7 +66,7 @@ public struct KeyRange: Hashable, Sendable {
     }
 
     /// Bytes of the keys that it is written with.
-    var byteCount: Int {
+    package var byteCount: Int {
         if case .before(let end) = upper { return lower.count + end.count }
         return lower.count
     }

@@ -233,7 +233,7 @@ extension HTTP2Connection {
     // MARK: - ServerConnection
 
     func expire(_ now: NIODeadline) {
-        if isGreeting, greetingDeadline <= now { return close() }
+        if !sawSettings, greetingDeadline <= now { return close() }
         while let (id, deadline) = lingering.first, deadline <= now {
             lingering.removeFirst()
             if let stream = streams[id] { reset(stream, .noError) }

@@ -54,7 +54,7 @@ extension HTTP2Connection {
         loopContext.metrics.sentBytes.add(bytes.readableBytes, ordering: .relaxed)
         out = allocator.buffer(capacity: 16 << 10)
         context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
-        if !(urgent.isEmpty && bulk.isEmpty) { pump() }
+        if hasTurns { pump() }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -210,6 +210,11 @@ extension HTTP2Connection {
         let done = sent
         sent = []
         for promise in done { promise.succeed() }
+    }
+
+    /// Whether some stream has a turn.
+    private var hasTurns: Bool {
+        !(urgent.isEmpty && bulk.isEmpty) || sendWindow > 0 && !(blockedUrgent.isEmpty && blockedBulk.isEmpty)
     }
 
     /// Whose frame is next: of a kind, those that have waited for the connection's window before others.

@@ -27,11 +27,9 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     // Inbound.
     private var pendingBytes: ByteBuffer?
     private var prefaceLeft = HTTP2Frame.preface.count
-    private var sawSettings = false
+    private(set) var sawSettings = false
     /// When the client must have said the rest of its preface.
     let greetingDeadline: NIODeadline
-    /// Whether the preface or the settings that follow it have not come yet.
-    var isGreeting: Bool { !sawSettings }
     private var decoder = HPACKDecoder()
     var guardian = FloodGuard()
     var headerBlock: (stream: UInt32, flags: UInt8, bytes: [UInt8])?

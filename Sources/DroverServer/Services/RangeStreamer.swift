@@ -78,7 +78,7 @@ final class RangeStreamer: @unchecked Sendable {
 
     private func read(_ step: @escaping @Sendable (any DriverReader) throws -> Piece) {
         isReading = true
-        let refused = context.store.read(bytes: request.range.lower.count + request.range.rangeEnd.count) { reader in
+        let refused = context.store.read(bytes: request.range.byteCount) { reader in
             // Its client has left, or waits no longer.
             let result = self.end.isSet ? .failure(CancellationError()) : Result { try step(reader) }
             reader.endSnapshot()

@@ -1,0 +1,49 @@
+import DroverClient
+import EtcdAPI
+import Foundation
+import TestSupport
+
+/// Puts a key and returns the revision.
+@discardableResult
+func put(_ connection: EtcdConnection, _ key: String, _ value: String, lease: Int64 = 0) async throws -> Int64 {
+    try await put(connection, key, Data(value.utf8), lease: lease)
+}
+
+/// Puts a key and returns the revision.
+@discardableResult
+func put(_ connection: EtcdConnection, _ key: String, _ value: Data, lease: Int64 = 0) async throws -> Int64 {
+    var request = PBPutRequest()
+    request.key = Data(key.utf8)
+    request.value = value
+    request.lease = lease
+    let reply: PBPutResponse = try await connection.unary("/etcdserverpb.KV/Put", request)
+    return reply.header.revision
+}
+
+/// Renews a lease by a stream of its own and returns its time; 0 when there is no such lease.
+func renew(_ connection: EtcdConnection, _ id: Int64) async throws -> Int64 {
+    let call = try await connection.open("/etcdserverpb.Lease/LeaseKeepAlive")
+    var request = PBLeaseKeepAliveRequest()
+    request.id = id
+    try await call.send(request)
+    for try await message in call.messages {
+        await call.cancel()
+        return try PBLeaseKeepAliveResponse(serializedBytes: Array(message.readableBytesView)).ttl
+    }
+    throw ClientError.unavailable("a renewal was not answered")
+}
+
+/// Reads one key.
+func get(_ connection: EtcdConnection, _ key: String) async throws -> PBRangeResponse {
+    var request = PBRangeRequest()
+    request.key = Data(key.utf8)
+    return try await connection.unary("/etcdserverpb.KV/Range", request)
+}
+
+extension Sequence {
+    func asyncMap<T>(_ body: (Element) async throws -> T) async rethrows -> [T] {
+        var result: [T] = []
+        for element in self { result.append(try await body(element)) }
+        return result
+    }
+}
