@@ -11,7 +11,12 @@ func put(_ connection: EtcdConnection, _ key: String, _ value: String, lease: In
 
 /// Puts a key and returns the revision.
 @discardableResult
-func put(_ connection: EtcdConnection, _ key: String, _ value: Data, lease: Int64 = 0) async throws -> Int64 {
+func put(
+    _ connection: EtcdConnection,
+    _ key: String,
+    _ value: Data = Data("v".utf8),
+    lease: Int64 = 0
+) async throws -> Int64 {
     var request = PBPutRequest()
     request.key = Data(key.utf8)
     request.value = value

@@ -158,7 +158,7 @@ extension SystemTests {
                 let again = try await TestServer.drover(directory: directory, engine: engine, arguments: arguments)
                 let second = try await again.connect()
                 await #expect(throws: ClientError(code: 8, message: "etcdserver: mvcc: database space exceeded")) {
-                    try await put(second, "k", "v")
+                    try await put(second, "k")
                 }
                 try await delete(second, "k", "l")
                 try await compact(second, now + 1)
@@ -362,7 +362,7 @@ extension SystemTests {
                     #expect(
                         try await everything(second, revision: 101).kvs == everything(connection, revision: 101).kvs
                     )
-                    try await put(second, "next", "v")
+                    try await put(second, "next")
                     #expect(try await everything(second).header.revision == revision + 1)
                     copy.process.stop()
                     let twice = try run(
