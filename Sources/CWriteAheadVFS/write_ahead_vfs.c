@@ -15,6 +15,18 @@
 /* Bytes of one call: SQLite's own file system takes no more than 128 KiB at a time. */
 #define PIECE (64 << 10)
 
+/* Syncs the database file on a thread of its own. */
+typedef struct syncer {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    sqlite3_file *file;
+    int is_asked;
+    int is_ending;
+    /* Of the first sync that failed. */
+    int status;
+} syncer;
+
 typedef struct wal_file {
     sqlite3_file base;
     sqlite3_file *real;
@@ -27,6 +39,8 @@ typedef struct wal_file {
     /* For writes that are on the disk when they return; -1 where there is no such thing. SQLite takes no locks on the
        log, so that closing this one can lose none. */
     int synced_fd;
+    /* Of the database file, once it was needed. */
+    syncer *syncer;
 } wal_file;
 
 #define REAL(f) (((wal_file *)(f))->real)
@@ -74,7 +88,55 @@ static int write_synced(wal_file *file) {
 #endif
 }
 
+static void *sync_when_asked(void *argument) {
+    syncer *syncer = argument;
+#ifdef __APPLE__
+    pthread_setname_np("drover-sync");
+#else
+    pthread_setname_np(pthread_self(), "drover-sync");
+#endif
+    pthread_mutex_lock(&syncer->lock);
+    while (!syncer->is_ending) {
+        if (!syncer->is_asked) {
+            pthread_cond_wait(&syncer->changed, &syncer->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&syncer->lock);
+        int status = syncer->file->pMethods->xSync(syncer->file, SQLITE_SYNC_NORMAL);
+        pthread_mutex_lock(&syncer->lock);
+        if (syncer->status == SQLITE_OK) syncer->status = status;
+        syncer->is_asked = 0;
+        pthread_cond_broadcast(&syncer->changed);
+    }
+    pthread_mutex_unlock(&syncer->lock);
+    return NULL;
+}
+
+static syncer *start_syncer(sqlite3_file *real) {
+    syncer *made = calloc(1, sizeof *made);
+    if (!made) return NULL;
+    made->file = real;
+    pthread_mutex_init(&made->lock, NULL);
+    pthread_cond_init(&made->changed, NULL);
+    if (pthread_create(&made->thread, NULL, sync_when_asked, made) == 0) return made;
+    free(made);
+    return NULL;
+}
+
+static void end_syncer(syncer *syncer) {
+    if (!syncer) return;
+    pthread_mutex_lock(&syncer->lock);
+    syncer->is_ending = 1;
+    pthread_cond_broadcast(&syncer->changed);
+    pthread_mutex_unlock(&syncer->lock);
+    pthread_join(syncer->thread, NULL);
+    pthread_cond_destroy(&syncer->changed);
+    pthread_mutex_destroy(&syncer->lock);
+    free(syncer);
+}
+
 static int x_close(sqlite3_file *f) {
+    end_syncer(((wal_file *)f)->syncer);
     int status = flush(f);
     if (((wal_file *)f)->synced_fd >= 0) close(((wal_file *)f)->synced_fd);
     int closed = REAL(f)->pMethods->xClose(REAL(f));
@@ -190,4 +252,41 @@ static void install(void) {
 const char *drover_write_ahead_vfs(void) {
     pthread_once(&once, install);
     return is_registered ? shim.zName : 0;
+}
+
+static wal_file *database_file(sqlite3 *db) {
+    sqlite3_file *file = NULL;
+    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file) return NULL;
+    return file->pMethods == &methods ? (wal_file *)file : NULL;
+}
+
+int drover_sync_begin(sqlite3 *db) {
+    wal_file *file = database_file(db);
+    if (!file) return 0;
+    if (!file->syncer) file->syncer = start_syncer(file->real);
+    if (!file->syncer) return 0;
+    pthread_mutex_lock(&file->syncer->lock);
+    file->syncer->is_asked = 1;
+    pthread_cond_broadcast(&file->syncer->changed);
+    pthread_mutex_unlock(&file->syncer->lock);
+    return 1;
+}
+
+int drover_sync_goes_on(sqlite3 *db) {
+    wal_file *file = database_file(db);
+    if (!file || !file->syncer) return 0;
+    pthread_mutex_lock(&file->syncer->lock);
+    int goes_on = file->syncer->is_asked;
+    pthread_mutex_unlock(&file->syncer->lock);
+    return goes_on;
+}
+
+int drover_sync_end(sqlite3 *db) {
+    wal_file *file = database_file(db);
+    if (!file || !file->syncer) return 1;
+    pthread_mutex_lock(&file->syncer->lock);
+    while (file->syncer->is_asked) pthread_cond_wait(&file->syncer->changed, &file->syncer->lock);
+    int status = file->syncer->status;
+    pthread_mutex_unlock(&file->syncer->lock);
+    return status == SQLITE_OK;
 }

@@ -37,6 +37,14 @@ final class SQLiteConnection {
         sqlite3_busy_timeout(handle, Self.busyMilliseconds)
     }
 
+    /// A connection that never writes and never checkpoints.
+    convenience init(reading driver: SQLiteDriver) throws {
+        try self.init(path: driver.configuration.path, writes: false)
+        _ = drover_set_no_checkpoint_on_close(handle)
+        try execute("PRAGMA wal_autocheckpoint = 0")
+        try execute("PRAGMA query_only = 1")
+    }
+
     deinit {
         sqlite3_close_v2(handle)
     }

@@ -10,10 +10,7 @@ final class SQLiteReader: DriverReader, ForwardingView {
     private var inSnapshot = false
 
     init(_ driver: SQLiteDriver) throws {
-        let connection = try SQLiteConnection(path: driver.configuration.path, writes: false)
-        _ = drover_set_no_checkpoint_on_close(connection.handle)
-        try connection.execute("PRAGMA wal_autocheckpoint = 0")
-        try connection.execute("PRAGMA query_only = 1")
+        let connection = try SQLiteConnection(reading: driver)
         try connection.execute("PRAGMA temp_store = MEMORY")
         try connection.execute("PRAGMA cache_size = -\(driver.configuration.readerCacheKiB)")
         view = try SQLiteView(connection, driver)

@@ -7,6 +7,9 @@ extension SQLiteWriter {
         let connection: SQLiteConnection
         let view: SQLiteView
         let frames = WALFrames()
+        /// Where a slice of the log ends; made when it is first needed.
+        var pin: SnapshotPin?
+        var schedule = CheckpointSchedule()
         let pageBytes: Int64
         let begin, commit, rollback: SQLiteStatement
         let updateMeta, insertLog, insertCurrent, updateCurrent, deleteCurrent: SQLiteStatement

@@ -12,16 +12,17 @@ import Logging
 
 /// The one connection that writes and checkpoints.
 final class SQLiteWriter: DriverWriter, ForwardingView {
-    private let driver: SQLiteDriver
+    let driver: SQLiteDriver
     private let revisions: RevisionMap
-    private var open: Open?
+    private(set) var open: Open?
     private var inBatch = false
     /// Where the sweep is inside a revision; not stored, since doing a revision again is harmless.
     private var sweepCursor: Int64 = 0
     private var sweepGrace = SweepGrace()
     /// The compaction mark up to which rows are being deleted.
     private var sweepBegan: Int64 = 0
-    private var reserve: WALReserve
+    var reserve: WALReserve
+    var checkpoints = Checkpoints()
 
     init(_ driver: SQLiteDriver) throws {
         self.driver = driver
@@ -35,6 +36,7 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
 
     private func connect() throws {
         let opened = try Open(driver)
+        if checkpoints.areOver { _ = drover_set_no_checkpoint_on_close(opened.connection.handle) }
         revisions.load(try opened.wideRevisions())
         open = opened
     }
@@ -180,6 +182,8 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
 
     func settle(batch: Int64) throws -> Bool {
         inBatch = false
+        // What the connection knows of its syncs goes with it.
+        if let open { hasSynced(open) }
         open = nil
         return try current().view.readMeta().batch >= batch
     }
@@ -259,70 +263,6 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
         return finished ? .finished : .more
     }
 
-    // MARK: - Upkeep
-
-    /// Bytes by which the log grows before a checkpoint that a snapshot has cut short is tried again.
-    private static let checkpointRetryBytes: Int64 = 4 << 20
-    /// How long snapshots that are open are waited for while new ones are kept out, in milliseconds, and how long it is before
-    /// that is tried again, in nanoseconds.
-    private static let gatedMilliseconds: Int32 = 100
-    private static let gatedPause: Int64 = 1_000_000_000
-    /// Bytes that are copied at most while they are kept out, unless the log has become a multiple of its limit.
-    private static let gatedBytes: Int64 = 64 << 20
-    private static let overgrown: Int64 = 4
-
-    /// Frames in the write-ahead log at which the next checkpoint is due.
-    private var checkpointAt: Int32 = 0
-    private var gatedAgainAt: Int64 = 0
-
-    func upkeep(idle: Bool) {
-        guard let open else { return }
-        if idle { reserve.grow() }
-        let frames = open.frames.count
-        let threshold = Int32(clamping: driver.configuration.checkpointBytes / open.pageBytes)
-        // The log has begun anew: what kept the last checkpoint is over.
-        if frames < threshold { checkpointAt = 0 }
-        if frames < (idle ? threshold / 4 : max(threshold, checkpointAt)) || frames <= open.frames.checkpointed {
-            return
-        }
-        let now = MonotonicClock.nanoseconds()
-        let (bytes, limit) = (Int64(frames) * open.pageBytes, driver.configuration.walLimitBytes)
-        if bytes <= limit || now < gatedAgainAt { return checkpoint(open, SQLITE_CHECKPOINT_PASSIVE) }
-        // The most of it while snapshots may still be opened.
-        checkpoint(open, SQLITE_CHECKPOINT_PASSIVE)
-        if Int64(frames - open.frames.checkpointed) * open.pageBytes <= Self.gatedBytes
-            || bytes > Self.overgrown * limit
-        {
-            // After a RESTART it would be left to the next batch to begin the log anew, and a snapshot that is opened
-            // before that batch can keep it from doing so.
-            driver.gate.closed {
-                sqlite3_busy_timeout(open.connection.handle, Self.gatedMilliseconds)
-                checkpoint(open, SQLITE_CHECKPOINT_TRUNCATE)
-                sqlite3_busy_timeout(open.connection.handle, SQLiteConnection.busyMilliseconds)
-            }
-            reserve.isDone = false
-        }
-        // A snapshot that stays open must not stop all others again and again.
-        if open.frames.count > 0 { gatedAgainAt = MonotonicClock.nanoseconds() + Self.gatedPause }
-    }
-
-    private func checkpoint(_ open: Open, _ mode: Int32) {
-        var total: Int32 = 0
-        var done: Int32 = 0
-        let status = sqlite3_wal_checkpoint_v2(open.connection.handle, nil, mode, &total, &done)
-        // Once it is all of them the next batch begins the log anew, unless a reader still needs it.
-        if done >= 0 { open.frames.checkpointed = done }
-        if status == SQLITE_OK && done == total && mode == SQLITE_CHECKPOINT_TRUNCATE { open.frames.report(0) }
-        // Where a snapshot keeps part of the log, trying at every batch would not help.
-        checkpointAt = open.frames.count + Int32(Self.checkpointRetryBytes / open.pageBytes)
-        if status != SQLITE_OK && status != SQLITE_BUSY {
-            driver.logger.warning(
-                "a checkpoint of the write-ahead log failed and will be tried again",
-                metadata: ["reason": "\(open.connection.failure(status))"]
-            )
-        }
-    }
-
     func defragment() throws {
         let connection = try current().connection
         // The copy would be in memory otherwise, all of it.
@@ -330,13 +270,13 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
         defer { try? connection.execute("PRAGMA temp_store = MEMORY") }
         try connection.execute("VACUUM")
         // The whole store is in the log now.
-        if let open { checkpoint(open, SQLITE_CHECKPOINT_PASSIVE) }
+        if let open { checkpointWhole(open, SQLITE_CHECKPOINT_PASSIVE) }
     }
 
     func close() {
         guard let open else { return }
         rollback()
-        checkpoint(open, SQLITE_CHECKPOINT_TRUNCATE)
+        checkpointWhole(open, SQLITE_CHECKPOINT_TRUNCATE)
         self.open = nil
     }
 

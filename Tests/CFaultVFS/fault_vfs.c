@@ -8,6 +8,7 @@
 typedef struct fault_file {
     sqlite3_file base;
     int is_wal;
+    int is_database;
     const char *path;
     sqlite3_file *real;
 } fault_file;
@@ -15,6 +16,10 @@ typedef struct fault_file {
 static atomic_int armed_kind;
 static atomic_int armed_count;
 static atomic_int failures;
+static atomic_int is_unsynced;
+static atomic_int restarts;
+static atomic_int unsynced_restarts;
+static atomic_int database_syncs;
 static char armed_path[512];
 static sqlite3_vfs *real_vfs;
 static sqlite3_vfs shim;
@@ -38,15 +43,37 @@ static int x_read(sqlite3_file *f, void *to, int n, sqlite3_int64 at) {
     if (!((fault_file *)f)->is_wal && fails((fault_file *)f, FAULT_READ)) return SQLITE_IOERR_READ;
     return REAL(f)->pMethods->xRead(REAL(f), to, n, at);
 }
+static int is_watched(const fault_file *file) { return file->path && armed_path[0] && strstr(file->path, armed_path); }
+
+/* The log loses what it has held so far. */
+static void begins_anew(const fault_file *file) {
+    if (!file->is_wal || !is_watched(file)) return;
+    atomic_fetch_add(&restarts, 1);
+    if (atomic_load(&is_unsynced)) atomic_fetch_add(&unsynced_restarts, 1);
+}
+
 static int x_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 at) {
+    if (at == 0) begins_anew((fault_file *)f);
+    if (((fault_file *)f)->is_database && is_watched((fault_file *)f)) atomic_store(&is_unsynced, 1);
     if (((fault_file *)f)->is_wal && fails((fault_file *)f, FAULT_WAL_WRITE)) return SQLITE_IOERR_WRITE;
     return REAL(f)->pMethods->xWrite(REAL(f), from, n, at);
 }
-static int x_truncate(sqlite3_file *f, sqlite3_int64 n) { return REAL(f)->pMethods->xTruncate(REAL(f), n); }
+static int x_truncate(sqlite3_file *f, sqlite3_int64 n) {
+    if (n == 0) begins_anew((fault_file *)f);
+    return REAL(f)->pMethods->xTruncate(REAL(f), n);
+}
 static int x_sync(sqlite3_file *f, int flags) {
     fault_file *file = (fault_file *)f;
     if (file->is_wal && fails(file, FAULT_WAL_SYNC_BEFORE)) return SQLITE_IOERR_FSYNC;
+    int is_database = file->is_database && is_watched(file);
+    if (is_database) {
+        if (fails(file, FAULT_DATABASE_SYNC)) return SQLITE_IOERR_FSYNC;
+        /* What is written while it goes on may not be covered. */
+        atomic_store(&is_unsynced, 0);
+        atomic_fetch_add(&database_syncs, 1);
+    }
     int status = REAL(f)->pMethods->xSync(REAL(f), flags);
+    if (status != SQLITE_OK && is_database) atomic_store(&is_unsynced, 1);
     if (status == SQLITE_OK && file->is_wal && fails(file, FAULT_WAL_SYNC_AFTER)) return SQLITE_IOERR_FSYNC;
     return status;
 }
@@ -84,6 +111,7 @@ static int x_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int flags
         return status;
     }
     file->is_wal = (flags & SQLITE_OPEN_WAL) != 0;
+    file->is_database = (flags & SQLITE_OPEN_MAIN_DB) != 0;
     file->path = path;
     file->base.pMethods = &methods;
     return SQLITE_OK;
@@ -110,8 +138,16 @@ void fault_vfs_arm(int kind, int count, const char *path) {
     atomic_store(&armed_kind, FAULT_NONE);
     strncpy(armed_path, path, sizeof armed_path - 1);
     atomic_store(&failures, 0);
+    atomic_store(&is_unsynced, 0);
+    atomic_store(&restarts, 0);
+    atomic_store(&unsynced_restarts, 0);
+    atomic_store(&database_syncs, 0);
     atomic_store(&armed_count, count);
     atomic_store(&armed_kind, kind);
 }
 
 int fault_vfs_failures(void) { return atomic_load(&failures); }
+
+int fault_vfs_restarts(void) { return atomic_load(&restarts); }
+int fault_vfs_database_syncs(void) { return atomic_load(&database_syncs); }
+int fault_vfs_unsynced_restarts(void) { return atomic_load(&unsynced_restarts); }

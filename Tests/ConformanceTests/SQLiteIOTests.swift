@@ -133,6 +133,114 @@ struct SQLiteIOTests {
         }
     }
 
+    /// Puts of 3 kB, sixteen at a time.
+    private func write(_ store: Store, _ name: String, count: Int) async throws {
+        let value = String(repeating: "v", count: 3_000)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for writer in 0..<16 {
+                group.addTask {
+                    for i in 0..<count / 16 { try await store.put("\(name)/\(writer)/\(i)", value) }
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    @Test("the write-ahead log is copied in slices, and begins anew only once the database file is synced")
+    func slices() async throws {
+        try await withFaults { directory in
+            let path = "\(directory)/store.db"
+            let small = { (configuration: inout SQLiteConfiguration) in
+                configuration.checkpointBytes = 1 << 20
+                configuration.reservedWALBytes = 0
+            }
+            let store = try open(path, small)
+            DiskFaults.watch(path: path)
+            try await write(store, "a", count: 4_000)
+            // Some 20 MB of log in pieces of one: each is synced several times before it makes way for the next.
+            #expect(DiskFaults.restarts >= 5)
+            #expect(DiskFaults.databaseSyncs >= 3 * DiskFaults.restarts)
+            // And with snapshots that keep parts of it.
+            let snapshots = Task {
+                while !Task.isCancelled {
+                    _ = store.read { reader in
+                        _ = try? reader.beginSnapshot()
+                        usleep(5_000)
+                        reader.endSnapshot()
+                    }
+                    try? await Task.sleep(nanoseconds: 7_000_000)
+                }
+            }
+            try await write(store, "b", count: 4_000)
+            snapshots.cancel()
+            await snapshots.value
+            await store.close()
+            #expect(DiskFaults.unsyncedRestarts == 0)
+            let again = try open(path, small)
+            #expect(try await again.list(prefix: "").kvs.count == 8_000)
+            await again.close()
+        }
+    }
+
+    @Test(
+        "a database file that could not be synced is not believed again: the log keeps everything until the next start"
+    )
+    func failedSync() async throws {
+        try await withFaults { directory in
+            let path = "\(directory)/store.db"
+            let small = { (configuration: inout SQLiteConfiguration) in
+                configuration.checkpointBytes = 1 << 20
+                configuration.reservedWALBytes = 0
+            }
+            var store = try open(path, small)
+            DiskFaults.arm(.databaseSync, count: 1, path: path)
+            try await write(store, "a", count: 2_000)
+            #expect(DiskFaults.failures == 1)
+            try await write(store, "b", count: 2_000)
+            await store.close()
+            #expect(DiskFaults.restarts == 0)
+            var status = stat()
+            #expect(stat("\(path)-wal", &status) == 0 && status.st_size > 8 << 20)
+            // As if nothing of what was not synced had reached the disk but the log.
+            DiskFaults.watch(path: path)
+            store = try open(path, small)
+            #expect(try await store.list(prefix: "").kvs.count == 4_000)
+            try await write(store, "c", count: 2_000)
+            #expect(DiskFaults.restarts > 0 && DiskFaults.unsyncedRestarts == 0)
+            await store.close()
+        }
+    }
+
+    @Test("slices end at snapshots, and the rest is due once one has reached the end and is synced")
+    func schedule() {
+        var schedule = CheckpointSchedule()
+        var isSyncing = false
+        func next(_ frames: Int32) -> CheckpointSchedule.Action {
+            schedule.next(frames: frames, slice: 10, due: 20) { isSyncing }
+        }
+        #expect(next(9) == .nothing)
+        #expect(next(12) == .pin)
+        #expect(next(12) == .nothing, "nothing after the snapshot would be left to copy")
+        #expect(next(13) == .copy)
+        isSyncing = true
+        #expect(next(40) == .nothing)
+        isSyncing = false
+        #expect(next(41) == .nothing, "the slice that is synced ended before all was due")
+        #expect(next(42) == .pin)
+        #expect(next(43) == .copy)
+        isSyncing = true
+        #expect(next(44) == .nothing)
+        isSyncing = false
+        #expect(next(45) == .finish)
+        #expect(next(46) == .nothing)
+        // The log has begun anew while a slice was pinned.
+        #expect(next(53) == .pin)
+        #expect(next(3) == .nothing)
+        #expect(next(10) == .pin)
+        schedule.interrupt()
+        #expect(next(11) == .pin)
+    }
+
     @Test("unsafe file systems and versions are named")
     func hazards() {
         #expect(SQLiteHazards.warnings(version: 3_051_003, fileSystem: 0xef53).isEmpty)

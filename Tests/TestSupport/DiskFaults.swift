@@ -9,6 +9,7 @@
             case walSyncAfter = 2
             case walWrite = 3
             case read = 4
+            case databaseSync = 5
         }
 
         /// Runs `body` with the faults in front of every file that SQLite opens in it.
@@ -26,6 +27,15 @@
             // SQLite makes paths canonical.
             fault_vfs_arm(kind.rawValue, count, path.replacingOccurrences(of: "//", with: "/"))
         }
+        /// Nothing fails; what is done to files whose path holds `path` is looked at.
+        public static func watch(path: String) {
+            fault_vfs_arm(0, 0, path.replacingOccurrences(of: "//", with: "/"))
+        }
+        /// How often the write-ahead log was begun anew since the last time it was armed, and the database file synced.
+        public static var restarts: Int { Int(fault_vfs_restarts()) }
+        public static var databaseSyncs: Int { Int(fault_vfs_database_syncs()) }
+        /// How often the log was begun anew though writes to the database file were not synced.
+        public static var unsyncedRestarts: Int { Int(fault_vfs_unsynced_restarts()) }
         public static func disarm() { fault_vfs_arm(0, 0, "") }
         /// Operations that have failed since the last time it was armed.
         public static var failures: Int { Int(fault_vfs_failures()) }

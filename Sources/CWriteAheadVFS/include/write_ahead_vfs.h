@@ -7,4 +7,16 @@
 /* The name to open the connection with; NULL when it could not be registered. May be called any number of times. */
 const char *drover_write_ahead_vfs(void);
 
+struct sqlite3;
+
+/* Begins a sync of the connection's database file on another thread; 0 when that is not possible. */
+int drover_sync_begin(struct sqlite3 *db);
+
+/* Whether one goes on. */
+int drover_sync_goes_on(struct sqlite3 *db);
+
+/* Waits for its end; 0 when any that was begun has failed. The system tells of a failure once, to whichever sync comes next:
+   before SQLite syncs the file itself this must have been called, or what failed would pass for done. */
+int drover_sync_end(struct sqlite3 *db);
+
 #endif

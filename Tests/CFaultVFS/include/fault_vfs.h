@@ -13,6 +13,8 @@ enum fault_kind {
     FAULT_WAL_WRITE = 3,
     /* A read of the database file fails. */
     FAULT_READ = 4,
+    /* The sync of the database file fails before anything reached the disk. */
+    FAULT_DATABASE_SYNC = 5,
 };
 
 /* Puts it in front of the default file system for files opened from now on. Returns 0 when that worked. */
@@ -23,5 +25,11 @@ void fault_vfs_remove(void);
 void fault_vfs_arm(int kind, int count, const char *path);
 /* How many operations have failed since it was armed. */
 int fault_vfs_failures(void);
+/* How often since then a write-ahead log was begun anew or emptied, and a database file synced. */
+int fault_vfs_restarts(void);
+int fault_vfs_database_syncs(void);
+/* How often since then a write-ahead log was begun anew, or emptied, though the database file held writes that no sync had
+   covered: what only the log has on the disk would be lost with the power. */
+int fault_vfs_unsynced_restarts(void);
 
 #endif

@@ -1,0 +1,15 @@
+/// A snapshot that no checkpoint goes beyond, on a connection of its own.
+final class SnapshotPin {
+    private let newest: SQLiteStatement
+    private let connection: SQLiteConnection
+
+    init(_ driver: SQLiteDriver) throws {
+        connection = try SQLiteConnection(reading: driver)
+        newest = try connection.prepare("SELECT batch FROM drover_meta")
+    }
+
+    /// Takes the snapshot: a statement that is not reset keeps it.
+    func hold() throws { _ = try newest.step() }
+
+    func release() { newest.reset() }
+}
