@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""What PostgreSQL and MariaDB by themselves make of a lone put, and of gets of random keys, for docs/performance.md.
+"""What PostgreSQL and MariaDB by themselves make of a lone put, a page of 500 and gets of random keys, for
+docs/performance.md.
 
 usage: limits_servers.py [--backends postgres,mysql] [--keys N] [--buffers MIB]
 
 The servers' own programs (pgbench, mariadb-slap) send what a put and a get come to, without any of Drover's code: the
 tables of keys and of the log, a put in two flights and one durable commit, values of 1 KiB. They are few in the
-smaller store, 10,000, and N in the larger, a million by default.
+smaller store, 10,000, and N in the larger, a million by default. A page is read once without sending any of it, only the
+sum of its lengths, and once whole (psql's binary COPY, mariadb-slap).
 """
 
 import argparse
@@ -16,12 +18,14 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 import urllib.parse
 
 from servers import Servers
 
 FEW = 10_000
 CLIENTS = 10
+PAGES = 300
 
 
 def run(command, text=None):
@@ -31,10 +35,11 @@ def run(command, text=None):
     return done.stdout
 
 
-def told(name, keys, sync, put, get, gets):
+def told(name, keys, sync, put, get, gets, read, page):
     print(f"{name}, {keys:,} keys: a durable commit of one row {sync * 1e6:,.0f} us ({1 / sync:,.0f}/s), a lone put "
           f"{put * 1e6:,.0f} us ({1 / put:,.0f}/s), a lone get {get * 1e6:,.0f} us ({1 / get:,.0f}/s), gets of "
-          f"{CLIENTS} clients {gets:,.0f}/s", flush=True)
+          f"{CLIENTS} clients {gets:,.0f}/s; a page of 500 read {read * 1e6:,.0f} us, read and sent {page * 1e6:,.0f} us",
+          flush=True)
 
 
 class PostgreSQL:
@@ -95,7 +100,29 @@ COMMIT;
         get = f"""{pick}SELECT c.main, c.sub, c.created, c.version, l.value FROM current c
     JOIN log l ON l.main = c.main AND l.sub = c.sub WHERE c.key = {key};
 """
-        return 1 / sync, 1 / put, 1 / self.bench(get), self.bench(get, CLIENTS)
+        return 1 / sync, 1 / put, 1 / self.bench(get), self.bench(get, CLIENTS), *self.pages(keys)
+
+    def pages(self, keys):
+        """Seconds of a page that is only read, and of one that is sent as well."""
+        # One plan, as Drover has it.
+        plan = "".join(f"SET enable_{part} = off;\n" for part in ("seqscan", "hashjoin", "mergejoin", "bitmapscan"))
+
+        def page(columns):
+            key = self.key.format(random.randrange(keys - 501))
+            return (f"SELECT {columns} FROM (SELECT key, main, sub, created, version FROM current WHERE key >= {key} "
+                    "ORDER BY key LIMIT 501) c CROSS JOIN LATERAL "
+                    "(SELECT value FROM log WHERE main = c.main AND sub = c.sub OFFSET 0) l")
+
+        def seconds(queries):
+            begun = time.monotonic()
+            # What is sent goes nowhere.
+            self.sql(plan + "\\o /dev/null\n" + "".join(f"{query};\n" for query in queries))
+            return time.monotonic() - begun
+
+        idle = min(seconds(["SELECT 1"]) for _ in range(3))
+        read = seconds([page("sum(length(l.value))") for _ in range(PAGES)])
+        sent = seconds([f"COPY ({page('c.*, l.value')}) TO STDOUT (FORMAT binary)" for _ in range(PAGES)])
+        return (read - idle) / PAGES, (sent - idle) / PAGES
 
 
 class MariaDB:
@@ -158,7 +185,14 @@ class MariaDB:
             ]
         put = self.bench(flights) / 2
         gets = [get() for _ in range(10_000)]
-        return 1 / sync, 1 / put, 1 / self.bench(gets), self.bench(gets, CLIENTS)
+
+        def page(columns):
+            return (f"SELECT {columns} FROM (SELECT * FROM current WHERE k >= {key()} ORDER BY k LIMIT 501) c "
+                    "STRAIGHT_JOIN log l ON l.main = c.main AND l.sub = c.sub")
+
+        read = self.bench([page("SUM(LENGTH(l.v))") for _ in range(PAGES)])
+        sent = self.bench([page("c.*, l.v") for _ in range(PAGES)])
+        return 1 / sync, 1 / put, 1 / self.bench(gets), self.bench(gets, CLIENTS), 1 / read, 1 / sent
 
 
 def main():
