@@ -272,13 +272,18 @@ int drover_sync_begin(sqlite3 *db) {
     return 1;
 }
 
-int drover_sync_goes_on(sqlite3 *db) {
+enum drover_sync drover_sync_state(sqlite3 *db) {
     wal_file *file = database_file(db);
-    if (!file || !file->syncer) return 0;
+    if (!file || !file->syncer) return DROVER_SYNC_DONE;
     pthread_mutex_lock(&file->syncer->lock);
-    int goes_on = file->syncer->is_asked;
+    enum drover_sync state = DROVER_SYNC_DONE;
+    if (file->syncer->status != SQLITE_OK) {
+        state = DROVER_SYNC_FAILED;
+    } else if (file->syncer->is_asked) {
+        state = DROVER_SYNC_GOES_ON;
+    }
     pthread_mutex_unlock(&file->syncer->lock);
-    return goes_on;
+    return state;
 }
 
 int drover_sync_end(sqlite3 *db) {

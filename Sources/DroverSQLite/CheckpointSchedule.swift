@@ -35,7 +35,7 @@ struct CheckpointSchedule {
     ///   - slice: how many a slice has.
     ///   - due: how many make the end of the whole due.
     ///   - isSyncing: the sync of the last slice goes on.
-    mutating func next(frames: Int32, slice: Int32, due: Int32, isSyncing: () -> Bool) -> Action {
+    mutating func next(frames: Int32, slice: Int32, due: Int32, isSyncing: Bool) -> Action {
         if frames < seen { self = CheckpointSchedule() }
         seen = frames
         switch state {
@@ -50,7 +50,7 @@ struct CheckpointSchedule {
             sliceAt = frames + slice
             return .copy
         case .syncing:
-            if isSyncing() { return .nothing }
+            if isSyncing { return .nothing }
             state = .waiting
             return copied >= due ? .finish : .nothing
         }

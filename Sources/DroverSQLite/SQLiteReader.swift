@@ -20,12 +20,12 @@ final class SQLiteReader: DriverReader, ForwardingView {
     }
 
     func readMeta() throws -> StoreMeta {
-        gate.pass()
+        try gate.pass()
         return try view.readMeta()
     }
 
     func beginSnapshot() throws -> StoreMeta {
-        gate.pass()
+        try gate.pass()
         try begin.run()
         inSnapshot = true
         // SQLite takes the snapshot with the first read.
@@ -44,7 +44,7 @@ final class SQLiteReader: DriverReader, ForwardingView {
         longest: Int,
         _ body: (RowView) throws -> Void
     ) throws -> StoreMeta {
-        gate.pass()
+        try gate.pass()
         return try view.point(key, values: values, longest: longest, body)
     }
 
@@ -68,5 +68,8 @@ final class SQLiteReader: DriverReader, ForwardingView {
         return (page * pages, page * (pages - free))
     }
 
-    func readingView() throws -> any DriverView { view }
+    func readingView() throws -> any DriverView {
+        try gate.check()
+        return view
+    }
 }

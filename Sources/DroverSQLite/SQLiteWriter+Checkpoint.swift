@@ -9,10 +9,10 @@ extension SQLiteWriter {
         var dueAt: Int32 = 0
         /// When new snapshots may be kept out again.
         var gatedAgainAt: Int64 = 0
-        /// Slices cannot be had: no thread, or not on this file system.
+        /// Slices could not be had: no thread, or no connection for the snapshot. The next log tries again.
         var areWhole = false
-        /// The disk failed to sync the database file. The system forgets that with the next sync, so that no later one can
-        /// be believed: the log keeps everything until it is recovered from, by the next start.
+        var hasWarned = false
+        /// The disk failed to sync the database file.
         var areOver = false
     }
 
@@ -31,11 +31,18 @@ extension SQLiteWriter {
 
     func upkeep(idle: Bool) {
         guard let open, !checkpoints.areOver else { return }
-        if idle { reserve.grow() }
+        let sync = drover_sync_state(open.connection.handle)
+        if sync == DROVER_SYNC_FAILED { return giveUp(open) }
+        if idle {
+            reserve.grow()
+            open.pin?.release()
+            open.schedule.interrupt()
+        }
         let frames = open.frames.count
         let threshold = max(Self.slices, Int32(clamping: driver.configuration.checkpointBytes / open.pageBytes))
         // The log has begun anew: what kept the last checkpoint is over.
         if frames < threshold { checkpoints.dueAt = 0 }
+        if frames < threshold / Self.slices { checkpoints.areWhole = false }
         if frames <= open.frames.checkpointed { return }
         let bytes = Int64(frames) * open.pageBytes
         let isOvergrown = bytes > driver.configuration.walLimitBytes
@@ -44,22 +51,16 @@ extension SQLiteWriter {
             if frames < threshold / 4 { return }
         } else if isOvergrown || checkpoints.areWhole {
             if frames < due { return }
-        } else if !slice(open, slice: threshold / Self.slices, due: due) {
+        } else if !slice(open, threshold / Self.slices, due: due, isSyncing: sync == DROVER_SYNC_GOES_ON) {
             return
         }
         checkpointWhole(open, SQLITE_CHECKPOINT_PASSIVE)
-        // Where a snapshot keeps part of the log, trying at every batch would not help.
-        checkpoints.dueAt = open.frames.count + Int32(Self.retryBytes / open.pageBytes)
         if isOvergrown && MonotonicClock.nanoseconds() >= checkpoints.gatedAgainAt { begin(open, anewAt: bytes) }
     }
 
     /// Copies a slice of the log when it is time. Returns whether the rest of it is due.
-    private func slice(_ open: Open, slice: Int32, due: Int32) -> Bool {
-        let handle = open.connection.handle
-        let action = open.schedule.next(frames: open.frames.count, slice: slice, due: due) {
-            drover_sync_goes_on(handle) != 0
-        }
-        switch action {
+    private func slice(_ open: Open, _ frames: Int32, due: Int32, isSyncing: Bool) -> Bool {
+        switch open.schedule.next(frames: open.frames.count, slice: frames, due: due, isSyncing: isSyncing) {
         case .nothing:
             break
         case .pin:
@@ -68,16 +69,28 @@ extension SQLiteWriter {
                 try open.pin?.hold()
             } catch {
                 open.schedule.interrupt()
-                checkpoints.areWhole = true
+                goWhole("\(error)")
             }
         case .copy:
             checkpoint(open, SQLITE_CHECKPOINT_PASSIVE)
             open.pin?.release()
-            if drover_sync_begin(handle) == 0 { checkpoints.areWhole = true }
+            if !checkpoints.areOver && drover_sync_begin(open.connection.handle) == 0 {
+                goWhole("there is no thread for the sync")
+            }
         case .finish:
             return true
         }
         return false
+    }
+
+    private func goWhole(_ reason: String) {
+        checkpoints.areWhole = true
+        if checkpoints.hasWarned { return }
+        checkpoints.hasWarned = true
+        driver.logger.warning(
+            "the write-ahead log is copied in one piece, which holds writers up for longer",
+            metadata: ["reason": "\(reason)"]
+        )
     }
 
     /// Keeps new snapshots out until the log can begin anew.
@@ -103,6 +116,8 @@ extension SQLiteWriter {
         open.pin?.release()
         open.schedule.interrupt()
         checkpoint(open, mode)
+        // Where a snapshot keeps part of the log, trying at every batch would not help.
+        checkpoints.dueAt = open.frames.count + Int32(Self.retryBytes / open.pageBytes)
     }
 
     private func checkpoint(_ open: Open, _ mode: Int32) {
@@ -130,12 +145,17 @@ extension SQLiteWriter {
         return false
     }
 
+    /// The system forgets a failed sync with the next one, and may have forgotten what was to be synced: of what slices have
+    /// copied, SQLite reads some from the database file already. So nothing is read or written any more, and the log is kept
+    /// for the next start, which copies all of it anew.
     private func giveUp(_ open: Open) {
+        if checkpoints.areOver { return }
         checkpoints.areOver = true
-        // The last connection that closes would do it otherwise, and take the log away.
+        driver.gate.shut()
+        // The last connection that closes would copy the rest and take the log away.
         _ = drover_set_no_checkpoint_on_close(open.connection.handle)
         driver.logger.error(
-            "the disk could not sync the database file; nothing is lost, but the write-ahead log grows from now on: see to the disk, then restart"
+            "the disk could not sync the database file; nothing acknowledged is lost, but nothing is read or written until a restart: see to the disk first"
         )
     }
 }

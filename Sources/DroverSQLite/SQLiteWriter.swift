@@ -36,12 +36,12 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
 
     private func connect() throws {
         let opened = try Open(driver)
-        if checkpoints.areOver { _ = drover_set_no_checkpoint_on_close(opened.connection.handle) }
         revisions.load(try opened.wideRevisions())
         open = opened
     }
 
     private func current() throws -> Open {
+        try driver.gate.check()
         if let open { return open }
         try connect()
         return open!
@@ -183,7 +183,7 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
     func settle(batch: Int64) throws -> Bool {
         inBatch = false
         // What the connection knows of its syncs goes with it.
-        if let open { hasSynced(open) }
+        if let open, !hasSynced(open) { try driver.gate.check() }
         open = nil
         return try current().view.readMeta().batch >= batch
     }

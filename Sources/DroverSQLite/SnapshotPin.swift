@@ -8,8 +8,11 @@ final class SnapshotPin {
         newest = try connection.prepare("SELECT batch FROM drover_meta")
     }
 
-    /// Takes the snapshot: a statement that is not reset keeps it.
-    func hold() throws { _ = try newest.step() }
+    /// Takes the snapshot, in place of the last: a statement that is not reset keeps it.
+    func hold() throws {
+        newest.reset()
+        _ = try newest.step()
+    }
 
     func release() { newest.reset() }
 }

@@ -1,5 +1,7 @@
 #include "fault_vfs.h"
 
+#include <limits.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -16,7 +18,9 @@ typedef struct fault_file {
 static atomic_int armed_kind;
 static atomic_int armed_count;
 static atomic_int failures;
-static atomic_int is_unsynced;
+/* Writes to the database file so far, and how many of them a sync has covered. */
+static atomic_int writes;
+static atomic_int synced;
 static atomic_int restarts;
 static atomic_int unsynced_restarts;
 static atomic_int database_syncs;
@@ -43,18 +47,75 @@ static int x_read(sqlite3_file *f, void *to, int n, sqlite3_int64 at) {
     if (!((fault_file *)f)->is_wal && fails((fault_file *)f, FAULT_READ)) return SQLITE_IOERR_READ;
     return REAL(f)->pMethods->xRead(REAL(f), to, n, at);
 }
+/* What was in the file before writes that no sync has covered, the newest first. */
+typedef struct saved {
+    struct saved *next;
+    sqlite3_int64 at;
+    int length;
+    int number;
+    unsigned char bytes[];
+} saved;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static saved *newest;
+
+static void save(fault_file *file, int n, sqlite3_int64 at) {
+    if (atomic_load(&armed_kind) != FAULT_DATABASE_SYNC) return;
+    saved *old = malloc(sizeof *old + (size_t)n);
+    if (!old) abort();
+    old->at = at;
+    old->length = n;
+    old->number = atomic_load(&writes);
+    /* What lies beyond the end is read as zeros. */
+    file->real->pMethods->xRead(file->real, old->bytes, n, at);
+    pthread_mutex_lock(&lock);
+    old->next = newest;
+    newest = old;
+    pthread_mutex_unlock(&lock);
+}
+
+/* Forgets what writes before the number have replaced. */
+static void forget(int number) {
+    pthread_mutex_lock(&lock);
+    for (saved **place = &newest; *place;) {
+        saved *old = *place;
+        if (old->number < number) {
+            *place = old->next;
+            free(old);
+        } else {
+            place = &old->next;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+/* The disk has lost what no sync has covered, and the system gives up its copy. */
+static void lose(fault_file *file) {
+    pthread_mutex_lock(&lock);
+    while (newest) {
+        saved *old = newest;
+        newest = old->next;
+        file->real->pMethods->xWrite(file->real, old->bytes, old->length, old->at);
+        free(old);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
 static int is_watched(const fault_file *file) { return file->path && armed_path[0] && strstr(file->path, armed_path); }
 
 /* The log loses what it has held so far. */
 static void begins_anew(const fault_file *file) {
     if (!file->is_wal || !is_watched(file)) return;
     atomic_fetch_add(&restarts, 1);
-    if (atomic_load(&is_unsynced)) atomic_fetch_add(&unsynced_restarts, 1);
+    if (atomic_load(&synced) != atomic_load(&writes)) atomic_fetch_add(&unsynced_restarts, 1);
 }
 
 static int x_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 at) {
     if (at == 0) begins_anew((fault_file *)f);
-    if (((fault_file *)f)->is_database && is_watched((fault_file *)f)) atomic_store(&is_unsynced, 1);
+    if (((fault_file *)f)->is_database && is_watched((fault_file *)f)) {
+        save((fault_file *)f, n, at);
+        atomic_fetch_add(&writes, 1);
+    }
     if (((fault_file *)f)->is_wal && fails((fault_file *)f, FAULT_WAL_WRITE)) return SQLITE_IOERR_WRITE;
     return REAL(f)->pMethods->xWrite(REAL(f), from, n, at);
 }
@@ -67,13 +128,19 @@ static int x_sync(sqlite3_file *f, int flags) {
     if (file->is_wal && fails(file, FAULT_WAL_SYNC_BEFORE)) return SQLITE_IOERR_FSYNC;
     int is_database = file->is_database && is_watched(file);
     if (is_database) {
-        if (fails(file, FAULT_DATABASE_SYNC)) return SQLITE_IOERR_FSYNC;
-        /* What is written while it goes on may not be covered. */
-        atomic_store(&is_unsynced, 0);
+        if (fails(file, FAULT_DATABASE_SYNC)) {
+            lose(file);
+            return SQLITE_IOERR_FSYNC;
+        }
         atomic_fetch_add(&database_syncs, 1);
     }
+    /* What is written while it goes on may not be covered. */
+    int covered = atomic_load(&writes);
     int status = REAL(f)->pMethods->xSync(REAL(f), flags);
-    if (status != SQLITE_OK && is_database) atomic_store(&is_unsynced, 1);
+    if (status == SQLITE_OK && is_database) {
+        atomic_store(&synced, covered);
+        forget(covered);
+    }
     if (status == SQLITE_OK && file->is_wal && fails(file, FAULT_WAL_SYNC_AFTER)) return SQLITE_IOERR_FSYNC;
     return status;
 }
@@ -135,10 +202,10 @@ void fault_vfs_remove(void) {
 }
 
 void fault_vfs_arm(int kind, int count, const char *path) {
+    forget(INT_MAX);
     atomic_store(&armed_kind, FAULT_NONE);
     strncpy(armed_path, path, sizeof armed_path - 1);
     atomic_store(&failures, 0);
-    atomic_store(&is_unsynced, 0);
     atomic_store(&restarts, 0);
     atomic_store(&unsynced_restarts, 0);
     atomic_store(&database_syncs, 0);

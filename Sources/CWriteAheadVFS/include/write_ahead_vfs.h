@@ -12,8 +12,10 @@ struct sqlite3;
 /* Begins a sync of the connection's database file on another thread; 0 when that is not possible. */
 int drover_sync_begin(struct sqlite3 *db);
 
-/* Whether one goes on. */
-int drover_sync_goes_on(struct sqlite3 *db);
+enum drover_sync { DROVER_SYNC_DONE, DROVER_SYNC_GOES_ON, DROVER_SYNC_FAILED };
+
+/* Whether one goes on, and else whether any has failed. */
+enum drover_sync drover_sync_state(struct sqlite3 *db);
 
 /* Waits for its end; 0 when any that was begun has failed. The system tells of a failure once, to whichever sync comes next:
    before SQLite syncs the file itself this must have been called, or what failed would pass for done. */

@@ -13,7 +13,7 @@ enum fault_kind {
     FAULT_WAL_WRITE = 3,
     /* A read of the database file fails. */
     FAULT_READ = 4,
-    /* The sync of the database file fails before anything reached the disk. */
+    /* The sync of the database file fails, and what was written since the last one is lost. */
     FAULT_DATABASE_SYNC = 5,
 };
 
