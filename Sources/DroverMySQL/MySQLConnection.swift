@@ -124,7 +124,17 @@ final class MySQLConnection: DatabaseConnection {
             flags
         )
         if result != nil {
-            if case .tcp = address { watchPeer(mysql_get_socket(handle)) }
+            if case .tcp = address {
+                watchPeer(mysql_get_socket(handle))
+                // Connector/C goes on in the clear with a server that offers no TLS, unless it is to verify a certificate.
+                if mode(of: configuration) != .disabled && mysql_get_ssl_cipher(handle) == nil {
+                    mysql_close(handle)
+                    throw DriverFailure(
+                        .unavailable,
+                        "this MySQL server offers no TLS, which the endpoint asks for; turn it on there, or take tls or ssl-mode out of the endpoint"
+                    )
+                }
+            }
             return handle
         }
         let code = Int(mysql_errno(handle))
@@ -157,19 +167,31 @@ final class MySQLConnection: DatabaseConnection {
         #endif
     }
 
+    private static func mode(of configuration: MySQLConfiguration) -> MySQLConfiguration.TLSMode {
+        let tls = configuration.tls
+        return configuration.tlsMode ?? (tls.isSet ? (tls.skipsVerification ? .required : .verified) : .disabled)
+    }
+
     private static func setTLS(_ handle: UnsafeMutablePointer<MYSQL>, _ configuration: MySQLConfiguration) {
         let tls = configuration.tls
-        let implied: MySQLConfiguration.TLSMode =
-            tls.isSet ? (tls.skipsVerification ? .required : .verified) : .disabled
-        let mode = configuration.tlsMode ?? implied
-        if mode == .disabled { return }
+        let mode = mode(of: configuration)
+        var yes: my_bool = 1
+        var no: my_bool = 0
+        if mode == .disabled {
+            // Connector/C 3.4 would ask for a certificate it can verify otherwise.
+            mysql_options(handle, MYSQL_OPT_SSL_ENFORCE, &no)
+            mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &no)
+            return
+        }
         if let file = tls.authorityFile { mysql_options(handle, MYSQL_OPT_SSL_CA, file) }
         if let file = tls.certificateFile { mysql_options(handle, MYSQL_OPT_SSL_CERT, file) }
         if let file = tls.keyFile { mysql_options(handle, MYSQL_OPT_SSL_KEY, file) }
-        var yes: my_bool = 1
-        var verifies: my_bool = mode == .verified ? 1 : 0
         mysql_options(handle, MYSQL_OPT_SSL_ENFORCE, &yes)
-        mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verifies)
+        if mode == .verified {
+            mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes)
+        } else {
+            mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &no)
+        }
     }
 
     private static func isReadOnly(_ handle: UnsafeMutablePointer<MYSQL>) throws -> Bool {

@@ -102,7 +102,8 @@ public final class MySQLDriver: Driver, DriverProvider {
         do {
             let connection = try connectCreatingDatabase()
             try MySQLSchema.prepare(connection, keyBytes: maximumKeyBytes)
-            return try MySQLWriter(self, connection)
+            // One of its own, with the time that a batch has: the schema may take longer.
+            return try MySQLWriter(self, connect(isolation: Self.writing, answerSeconds: MySQLWriter.answerSeconds))
         } catch let failure as DriverFailure {
             throw DroverError(.database, message: "drover: \(failure.message)", cause: failure)
         }

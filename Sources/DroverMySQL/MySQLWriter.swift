@@ -16,6 +16,9 @@ final class MySQLWriter: DriverWriter, ForwardingView {
         try adopt(connection)
     }
 
+    /// How long a statement of a batch may take.
+    static let answerSeconds: UInt32 = 30
+
     private func adopt(_ connection: MySQLConnection) throws {
         let adopted = MySQLView(driver, connection)
         try checkGeneration(adopted)
@@ -28,7 +31,7 @@ final class MySQLWriter: DriverWriter, ForwardingView {
         if let view, view.connection.isUsable(driver.availability) { return view }
         view = nil
         inBatch = false
-        try adopt(driver.connect(isolation: MySQLDriver.writing, answerSeconds: 30))
+        try adopt(driver.connect(isolation: MySQLDriver.writing, answerSeconds: Self.answerSeconds))
         return view!
     }
 
@@ -212,7 +215,7 @@ final class MySQLWriter: DriverWriter, ForwardingView {
     func settle(batch: Int64) throws -> Bool {
         inBatch = false
         view = nil
-        let settled = try driver.connect(isolation: MySQLDriver.writing)
+        let settled = try driver.connect(isolation: MySQLDriver.writing, answerSeconds: 10)
         // The lock waits for the old session's end on this node; moving the counter makes it fail on any other.
         var text = SQLText()
         // Fenced as a batch is, by a token that nobody else has written.
@@ -230,8 +233,7 @@ final class MySQLWriter: DriverWriter, ForwardingView {
             throw DriverFailure(.unavailable, "MySQL could not commit durably")
         }
         let isCommitted = own.next() && own.integer(0) >= batch
-        // The answer stands whether or not this connection can be kept.
-        try? adopt(settled)
+        // The next batch makes a connection of its own, with the time that a batch has.
         return isCommitted
     }
 

@@ -99,6 +99,34 @@ struct FenceTests {
         }
     }
 
+    @Test("a lease revoked and granted anew in one batch is one batch's work", arguments: Backend.selected)
+    func regranted(backend: Backend) async throws {
+        try await withTemporaryDirectory { directory in
+            let driver = UnsettledDriver(try backend.makeDriver(directory))
+            var configuration = StoreConfiguration()
+            configuration.logger = quietLogger
+            let store = try Store(driver: driver, configuration: configuration)
+            _ = try await store.grantLease(ttl: 100, id: 7)
+            try await store.put("attached", "1", lease: 7)
+            // The committer asks for half a second what has become of this put, while the others queue up.
+            driver.refusals.store(10, ordering: .sequentiallyConsistent)
+            driver.isArmed.store(true, ordering: .sequentiallyConsistent)
+            async let slow = store.put("slow", "1")
+            try await Task.sleep(nanoseconds: 100_000_000)
+            let before = store.metrics().commits.batches
+            async let revoke: Void = store.revokeLease(7)
+            try await Task.sleep(nanoseconds: 100_000_000)
+            async let grant = store.grantLease(ttl: 200, id: 7)
+            _ = try await slow
+            try await revoke
+            #expect(try await grant.grantedTTL == 200)
+            #expect(store.metrics().commits.batches == before + 2)
+            #expect(try await store.get("attached") == nil)
+            #expect(try await store.timeToLive(7)?.granted == 200)
+            await store.close()
+        }
+    }
+
     @Test("keys at the limit, of random bytes, and one byte longer", arguments: Backend.selected)
     func longestKeys(backend: Backend) async throws {
         try await backend.withStore { store in

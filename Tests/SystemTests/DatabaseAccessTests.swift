@@ -116,6 +116,14 @@ extension SystemTests {
                 let plain = try refusal("\(base)?ssl-mode=DISABLED", arguments: ["--ca-file", certificates.authority])
                 #expect(plain.contains("password"), "\(plain)")
                 try await expectServes("mysql://root@unix(\(home)/socket)/sockets", directory)
+                // A server that has none is not spoken to in the clear.
+                let bare = try MariaDBServer(directory: "\(directory)/bare")
+                try bare.start()
+                defer { bare.kill() }
+                let open = "mysql://root@127.0.0.1:\(bare.port)/open"
+                #expect(try refusal("\(open)?ssl-mode=REQUIRED").contains("offers no TLS"))
+                #expect(try refusal("mysql://root@tcp(127.0.0.1:\(bare.port))/open?tls=skip-verify").contains("TLS"))
+                try await expectServes("\(open)?ssl-mode=DISABLED", directory)
             }
         }
 

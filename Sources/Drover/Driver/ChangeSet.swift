@@ -67,7 +67,7 @@ public struct ChangeSet: Sendable {
     public var keys: [KeyChange] = []
     /// Leases granted.
     public var grantedLeases: [LeaseRecord] = []
-    /// Leases revoked.
+    /// Leases revoked: taken away before those that are granted are added, since one may be both.
     public var revokedLeases: [Int64] = []
 
     /// What is kept beside keys, when that has changed: the driver keeps it and moves `systemRevision` by one.

@@ -150,8 +150,8 @@ struct TxnEvaluator {
             return .compact(revision: revision)
         case .leaseGrant(let id, let ttl):
             if try hasLease(id) { throw DroverError(.leaseExists) }
+            // One that the same batch has revoked stays revoked as well: drivers delete leases before they insert others.
             let lease = LeaseRecord(id: id, grantedTTL: ttl)
-            revoked.removeAll { $0 == id }
             granted.append(lease)
             return .leaseGrant(revision: revision, lease: lease)
         case .leaseExpire(let id):
@@ -456,6 +456,8 @@ extension TxnEvaluator {
 
     /// The keys of a lease, with what the batch has changed, in key order.
     func keys(attachedTo lease: Int64) throws -> [Bytes] {
+        // No lease, which most keys have.
+        if lease == 0 { return [] }
         var keys = try view.keys(attachedTo: lease)
         if !dirty.isEmpty {
             keys.removeAll { key in index[key].map { entries[$0].isDirty } ?? false }
