@@ -104,8 +104,12 @@ public final class EtcdClient: Sendable {
     }
 
     /// Opens a call that may carry any number of messages either way.
-    public func open(_ path: String) async throws -> EtcdCall {
-        try await connection.open(path, metadata: metadata)
+    ///
+    /// - Parameters:
+    ///   - path: such as `/etcdserverpb.Watch/Watch`.
+    ///   - others: further headers, such as `hasleader`.
+    public func open(_ path: String, metadata others: [(String, String)] = []) async throws -> EtcdCall {
+        try await connection.open(path, metadata: metadata + others)
     }
 
     /// Closes the connection; calls in flight fail.

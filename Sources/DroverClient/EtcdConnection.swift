@@ -5,6 +5,12 @@ public import NIOPosix
 import NIOSSL
 public import SwiftProtobuf
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 /// A connection to any server of etcd's API, in the wire form over HTTP/2.
 ///
 /// Small on purpose: what the command line, the harness and the tests need. Calls may be made from any task.
@@ -58,25 +64,46 @@ public final class EtcdConnection: Sendable {
         let encrypts = endpoint.isEncrypted ?? (tls != nil)
         let context = encrypts ? try (tls ?? ClientTLS()).context() : nil
         do {
-            let bootstrap = ClientBootstrap(group: group).connectTimeout(timeout)
+            var bootstrap = ClientBootstrap(group: group).connectTimeout(timeout)
                 .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            let made: @Sendable (any Channel) -> EventLoopFuture<(any Channel, NIOHTTP2Handler.StreamMultiplexer)> = {
-                channel in
+                .channelOption(.socketOption(.so_keepalive), value: 1)
+            #if os(Linux)
+                // A machine that is gone is noticed after eight seconds, though nothing is asked of it: as by etcdctl, whose
+                // --keepalive-time is 2 s and whose --keepalive-timeout is 6. Source: tcp(7).
+                for (option, value) in [
+                    (TCP_KEEPIDLE, 2), (TCP_KEEPINTVL, 2), (TCP_KEEPCNT, 3), (TCP_USER_TIMEOUT, 8_000),
+                ] {
+                    bootstrap = bootstrap.channelOption(
+                        .tcpOption(NIOBSDSocket.Option(rawValue: CInt(option))),
+                        value: ChannelOptions.Types.SocketOption.Value(value)
+                    )
+                }
+            #endif
+            typealias Made = (any Channel, NIOHTTP2Handler.StreamMultiplexer, EventLoopFuture<Void>)
+            let made: @Sendable (any Channel) -> EventLoopFuture<Made> = { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if let context {
                         let handler = try NIOSSLClientHandler(context: context, serverHostname: endpoint.serverName)
                         try channel.pipeline.syncOperations.addHandler(handler)
                     }
                     let multiplexer = try configure(channel)
-                    try channel.pipeline.syncOperations.addHandler(PrefaceTimeoutHandler(timeout))
-                    return (channel, multiplexer)
+                    let greeted = channel.eventLoop.makePromise(of: Void.self)
+                    do {
+                        try channel.pipeline.syncOperations.addHandler(PrefaceTimeoutHandler(timeout, greeted))
+                    } catch {
+                        greeted.fail(error)
+                        throw error
+                    }
+                    return (channel, multiplexer, greeted.futureResult)
                 }
             }
-            let (channel, multiplexer) =
+            let (channel, multiplexer, greeted) =
                 endpoint.isUnixSocket
                 ? try await ClientBootstrap(group: group).connectTimeout(timeout)
                     .connect(unixDomainSocketPath: endpoint.host, channelInitializer: made)
                 : try await bootstrap.connect(host: endpoint.host, port: endpoint.port, channelInitializer: made)
+            // Who takes connections and does nothing more has not answered: others may be asked.
+            try await greeted.get()
             return EtcdConnection(
                 channel: channel,
                 multiplexer: multiplexer,

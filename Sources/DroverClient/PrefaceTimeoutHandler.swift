@@ -10,11 +10,14 @@ final class PrefaceTimeoutHandler: ChannelInboundHandler {
     typealias InboundOut = HTTP2Frame
 
     private let timeout: TimeAmount
+    /// Kept once the server has said its first word; fails with the connection.
+    private let greeted: EventLoopPromise<Void>
     private var closing: Scheduled<Void>?
     private var isGreeted = false
 
-    init(_ timeout: TimeAmount) {
+    init(_ timeout: TimeAmount, _ greeted: EventLoopPromise<Void>) {
         self.timeout = timeout
+        self.greeted = greeted
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -27,22 +30,34 @@ final class PrefaceTimeoutHandler: ChannelInboundHandler {
         if !isGreeted, case .settings = unwrapInboundIn(data).payload {
             isGreeted = true
             stop()
+            greeted.succeed()
         }
         context.fireChannelRead(data)
     }
 
     /// What is no HTTP/2 is no frame either, and nothing else would come of it.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if !isGreeted { context.close(promise: nil) }
+        if !isGreeted {
+            greeted.fail(error)
+            context.close(promise: nil)
+        }
         context.fireErrorCaught(error)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
         stop()
+        greeted.fail(
+            ClientError.unavailable(
+                "the server closes connections, or says nothing, before it has said that it speaks HTTP/2"
+            )
+        )
         context.fireChannelInactive()
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) { stop() }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        stop()
+        greeted.fail(ClientError.unavailable("the connection was closed"))
+    }
 
     private func stop() {
         closing?.cancel()

@@ -26,6 +26,30 @@ struct DroverCommand: AsyncParsableCommand {
     )
 
     static func main() async {
-        await main(GoFlags.normalized(Array(CommandLine.arguments.dropFirst())))
+        // Swift would put other bytes in their place, and other keys would be written and deleted than were named.
+        let isText = (0..<Int(CommandLine.argc)).allSatisfy { place in
+            CommandLine.unsafeArgv[place].map { String(validatingCString: $0) != nil } ?? true
+        }
+        guard isText else {
+            FileHandles.standardError(
+                "Error: arguments must be UTF-8; a value of other bytes goes through standard input\n"
+            )
+            exit(withError: ExitCode(128))
+        }
+        let arguments = GoFlags.normalized(Array(CommandLine.arguments.dropFirst()))
+        do {
+            var command = try parseAsRoot(arguments)
+            if var waiting = command as? any AsyncParsableCommand {
+                try await waiting.run()
+            } else {
+                try command.run()
+            }
+        } catch  where GoFlags.isClient(arguments) && exitCode(for: error) == .validationFailure {
+            // etcdctl's status, where the parser's own is 64.
+            FileHandles.standardError("\(fullMessage(for: error))\n")
+            exit(withError: ExitCode(1))
+        } catch {
+            exit(withError: error)
+        }
     }
 }

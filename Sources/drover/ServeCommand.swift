@@ -48,7 +48,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "The most bytes of a request.")
     var maxRequestBytes: Int = Environment.integer("MAX_REQUEST_BYTES") ?? 1_572_864
 
-    @Option(help: "The most operations in a transaction.")
+    @Option(help: "The most operations in each list of a transaction; 32 times as many in all of it.")
     var maxTxnOps: Int = Environment.integer("MAX_TXN_OPS") ?? 128
 
     @Option(help: "Certificates that the database server's must come from.")
@@ -158,6 +158,11 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.tokens.jwt = try security.jwt()
         configuration.limits.requestBytes = maxRequestBytes
         configuration.limits.watchFragmentBytes = maxRequestBytes
+        // One of them at least must be able to arrive, with what encodes it in JSON.
+        configuration.limits.bufferedRequestBytes = max(
+            configuration.limits.bufferedRequestBytes,
+            2 * (maxRequestBytes + configuration.limits.requestSlackBytes)
+        )
         configuration.logger = logger
         let server: Server
         do {

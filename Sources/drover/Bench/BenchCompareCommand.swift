@@ -8,7 +8,8 @@ struct BenchCompareCommand: ParsableCommand {
         abstract: "Say what changed between two runs beyond noise.",
         discussion: """
             A change is one when it is larger than 5 % and the rounds of the two runs lie apart by more than half of the \
-            larger spread. Errors and lost, doubled or disordered events are worse when there are more of them.
+            larger spread. With --control, a target of both runs that has not changed, such as an etcd, the others' figures are \
+            taken as what they are to its own, so that a machine that has changed meanwhile does not decide. Errors and lost, doubled or disordered events are worse when there are more of them.
             """
     )
 
@@ -17,6 +18,9 @@ struct BenchCompareCommand: ParsableCommand {
 
     @Argument(help: "The figures of the later run.")
     var after: String
+
+    @Option(help: "A target of both runs, by its name, that others are measured by.")
+    var control: String?
 
     @Flag(help: "Show what did not change, too.")
     var all = false
@@ -32,7 +36,11 @@ struct BenchCompareCommand: ParsableCommand {
                 throw ValidationError("\(path) is no file of figures: write one with drover bench --json.")
             }
         }
-        let comparison = BenchComparison(try read(before), try read(after))
+        let (earlier, later) = (try read(before), try read(after))
+        if let control, ![earlier, later].allSatisfy({ $0.targets.contains { $0.name == control } }) {
+            throw ValidationError("\(control) is no target of both runs.")
+        }
+        let comparison = BenchComparison(earlier, later, control: control)
         print(comparison.table(all: all))
         if failOnWorse && comparison.isWorse { throw ExitCode(1) }
     }

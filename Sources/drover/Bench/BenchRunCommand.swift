@@ -174,7 +174,7 @@ struct BenchRunCommand: AsyncParsableCommand {
             if result.measurements.allSatisfy(\.rounds.isEmpty) { throw ExitCode(1) }
             if result.hasFaults {
                 FileHandles.standardError(
-                    "error: a target has lost or doubled events, or ended leases early; see the table\n"
+                    "error: a target has lost or doubled events, ended leases early or closed connections; see the table\n"
                 )
                 throw ExitCode(1)
             }

@@ -3,8 +3,17 @@ import DroverClient
 
 /// The flags that every command of the client has, by etcdctl's names; `ETCDCTL_…` of the environment is read as by it.
 struct ClientOptions: ParsableArguments {
-    @Option(help: "The servers, divided by commas; the first that answers is asked.")
-    var endpoints: String = Environment.client("ENDPOINTS") ?? "127.0.0.1:2379"
+    @Option(
+        name: .customLong("endpoints"),
+        parsing: .singleValue,
+        help: "The servers, divided by commas; the first that answers is asked. (default: 127.0.0.1:2379)"
+    )
+    var givenEndpoints: [String] = []
+
+    var endpoints: String {
+        givenEndpoints.isEmpty
+            ? Environment.client("ENDPOINTS") ?? "127.0.0.1:2379" : givenEndpoints.joined(separator: ",")
+    }
 
     @Option(help: "The user of auth, as NAME or NAME:PASSWORD; asked for when there is no password.")
     var user: String?
@@ -24,8 +33,8 @@ struct ClientOptions: ParsableArguments {
     @Flag(help: "Take any certificate for the server's: for tests alone.")
     var insecureSkipTlsVerify = Environment.clientFlag("INSECURE_SKIP_TLS_VERIFY")
 
-    @Flag(help: .hidden)
-    var insecureTransport = false
+    @Flag(inversion: .prefixedNo, help: .hidden)
+    var insecureTransport = !["0", "false", "f"].contains(Environment.client("INSECURE_TRANSPORT")?.lowercased())
 
     @Flag(help: .hidden)
     var debug = false
@@ -36,8 +45,15 @@ struct ClientOptions: ParsableArguments {
     @Flag(help: "Print bytes in hexadecimal.")
     var hex = Environment.clientFlag("HEX")
 
-    @Option(help: "How long a command may take that does not wait for anything.")
-    var commandTimeout: String = Environment.client("COMMAND_TIMEOUT") ?? "5s"
+    @Option(
+        name: .customLong("command-timeout"),
+        help: "How long a command may take that does not wait for anything. (default: 5s)"
+    )
+    var givenTimeout: String?
+
+    /// The time limit that was asked for; nil where nobody has.
+    var ownTimeout: String? { givenTimeout ?? Environment.client("COMMAND_TIMEOUT") }
+    var commandTimeout: String { ownTimeout ?? "5s" }
 
     @Option(help: "How long a connection may take.")
     var dialTimeout: String = Environment.client("DIAL_TIMEOUT") ?? "2s"
@@ -63,7 +79,7 @@ struct ClientOptions: ParsableArguments {
     /// Whom to ask, and as whom.
     func configuration(_ endpoints: [Endpoint]) throws -> EtcdClient.Configuration {
         var configuration = EtcdClient.Configuration(endpoints: endpoints)
-        if cacert != nil || cert != nil || insecureSkipTlsVerify {
+        if cacert != nil || cert != nil || insecureSkipTlsVerify || !insecureTransport {
             var tls = ClientTLS()
             (tls.trustedFile, tls.certificateFile, tls.keyFile) = (cacert, cert, key)
             tls.acceptsAnyCertificate = insecureSkipTlsVerify

@@ -27,6 +27,36 @@ struct ClientSession: Sendable {
         try await client.unary(path, request)
     }
 
+    /// A unary call that may take long, within the time limit that was asked for, if any.
+    func work<Reply: Message>(_ path: String, _ request: some Message) async throws -> Reply {
+        options.ownTimeout == nil
+            ? try await wait("/etcdserverpb.\(path)", request) : try await call(path, request)
+    }
+
+    /// A call that waits for something, made again through whichever server answers when one is lost: what it asks for must
+    /// be the same for the server when it comes again, as a lock or a candidacy with the same lease is.
+    ///
+    /// - Returns: the answer, and the session that it came through.
+    func waitThrough<Reply: Message>(
+        _ path: String,
+        _ request: some Message
+    ) async throws -> (reply: Reply, session: ClientSession) {
+        var session = self
+        while true {
+            do {
+                return (try await session.wait(path, request), session)
+            } catch let error as ClientError where error.code == 14 {
+                await session.close()
+                while true {
+                    try await Task.sleep(nanoseconds: 200_000_000)
+                    guard let other = try? await anew() else { continue }
+                    session = other
+                    break
+                }
+            }
+        }
+    }
+
     func withinTimeout<R: Sendable>(_ body: @escaping @Sendable () async throws -> R) async throws -> R {
         let nanoseconds = UInt64(Duration.seconds(of: options.commandTimeout)! * 1e9)
         return try await withThrowingTaskGroup(of: R?.self) { group in

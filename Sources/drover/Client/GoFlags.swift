@@ -6,6 +6,11 @@ enum GoFlags {
         "defrag", "snapshot", "move-leader", "downgrade", "user", "role", "auth", "serve",
     ]
 
+    /// Commands that have commands of their own.
+    private static let groups: Set<String> = [
+        "lease", "member", "endpoint", "alarm", "snapshot", "downgrade", "user", "role", "auth",
+    ]
+
     private static let flags: Set<String> = [
         "prefix", "from-key", "prev-kv", "keys-only", "count-only", "print-value-only", "ignore-value", "ignore-lease",
         "hex", "interactive", "cluster", "physical", "learner", "once", "keys", "listen", "progress-notify",
@@ -19,6 +24,11 @@ enum GoFlags {
         "--dial-timeout", "--keepalive-time", "--keepalive-timeout",
     ]
 
+    /// Whether what was normalized is a command of the client.
+    static func isClient(_ arguments: [String]) -> Bool {
+        arguments.first.map { commands.contains($0) && $0 != "serve" } ?? false
+    }
+
     static func normalized(_ arguments: [String]) -> [String] {
         let leading = leadingFlags(arguments)
         let rest = arguments.dropFirst(leading)
@@ -26,18 +36,31 @@ enum GoFlags {
         if rest.first?.hasPrefix("-") ?? (leading > 0) { return plain(arguments, of: "serve") }
         guard let command = rest.first, commands.contains(command) else { return arguments }
         let own = rest.prefix { $0 != "--" }
-        return plain(own + arguments.prefix(leading), of: command) + words(after: own.count, of: rest)
+        var behind = Array(own.dropFirst())
+        // Flags of all commands may stand between a command and the one of its own, too.
+        if groups.contains(command) {
+            let between = leadingFlags(behind)
+            behind = Array(behind[between...] + behind[..<between])
+        }
+        return plain([command] + behind + arguments.prefix(leading), of: command) + words(after: own.count, of: rest)
     }
 
     private static func plain(_ arguments: some Sequence<String>, of command: String) -> [String] {
-        arguments.compactMap { argument -> String? in
+        arguments.flatMap { argument -> [String] in
+            // Of one letter, with the value right behind it.
+            let isJoined = command != "serve" && argument.hasPrefix("-w") && argument.count > 2
+            return isJoined
+                ? ["-w", String(argument.dropFirst(argument.dropFirst(2).first == "=" ? 3 : 2))] : [argument]
+        }.compactMap { argument -> String? in
             guard argument.hasPrefix("--"), let sign = argument.firstIndex(of: "=") else { return argument }
             let name = argument[argument.index(argument.startIndex, offsetBy: 2)..<sign]
             guard flags.contains(String(name)) else { return argument }
             switch argument[argument.index(after: sign)...] {
             case "true", "1", "t": return "--\(name)"
-            // Only passwords are asked for unless one says otherwise.
-            case "false", "0", "f": return command == "user" && name == "interactive" ? "--no-interactive" : nil
+            // Only passwords are asked for unless one says otherwise, and only cleartext is allowed.
+            case "false", "0", "f":
+                let isOn = name == "insecure-transport" || command == "user" && name == "interactive"
+                return isOn ? "--no-\(name)" : nil
             default: return argument
             }
         }
@@ -55,6 +78,10 @@ enum GoFlags {
         var count = 0
         while count < arguments.count, arguments[count].hasPrefix("-") {
             let name = String(arguments[count].prefix { $0 != "=" })
+            if name.hasPrefix("-w") && name.count > 2 {
+                count += 1
+                continue
+            }
             if options.contains(name) {
                 count += name == arguments[count] ? 2 : 1
             } else if flags.contains(String(name.drop { $0 == "-" })) {

@@ -51,7 +51,16 @@ enum Program {
         sigemptyset(&none)
         posix_spawnattr_setsigmask(&attributes, &none)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
-        guard posix_spawnp(&process, command[0], nil, &attributes, arguments, variables) == 0 else {
+        // Nor is what this one reads its own: the next lines of `watch -i`, or a script's list. Source: Go, `os/exec`.
+        #if canImport(Darwin)
+            var files: posix_spawn_file_actions_t?
+        #else
+            var files = posix_spawn_file_actions_t()
+        #endif
+        posix_spawn_file_actions_init(&files)
+        defer { posix_spawn_file_actions_destroy(&files) }
+        posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0)
+        guard posix_spawnp(&process, command[0], &files, &attributes, arguments, variables) == 0 else {
             throw CommandFailure.failed("the command cannot be run: it is not there, or not a program")
         }
         return process

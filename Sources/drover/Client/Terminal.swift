@@ -9,13 +9,19 @@
 /// Reading from whoever runs the command.
 enum Terminal {
     /// Everything that standard input has.
-    static func input() -> [UInt8] {
+    ///
+    /// - Throws: ``CommandFailure`` when it cannot be read to its end.
+    static func input() throws -> [UInt8] {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 64 << 10)
         while true {
             let count = read(0, &chunk, chunk.count)
-            if count <= 0 { return bytes }
-            bytes.append(contentsOf: chunk[..<count])
+            if count == 0 { return bytes }
+            if count > 0 {
+                bytes.append(contentsOf: chunk[..<count])
+            } else if errno != EINTR {
+                throw CommandFailure.badArguments("standard input cannot be read: \(String(cString: strerror(errno)))")
+            }
         }
     }
 

@@ -28,7 +28,7 @@ struct CompactCommand: ClientCommand {
         (request.revision, request.physical) = (revision, physical)
         let _: PBCompactionResponse =
             physical
-            ? try await session.wait("/etcdserverpb.KV/Compact", request)
+            ? try await session.work("KV/Compact", request)
             : try await session.call("KV/Compact", request)
         FileHandles.standardOutput("compacted revision \(revision)\n")
     }

@@ -33,10 +33,13 @@ struct PutCommand: ClientCommand {
                 throw CommandFailure.badArguments("put command needs only 1 argument when 'ignore-value' is set")
             }
         } else {
-            guard 1...2 ~= arguments.count else {
-                throw CommandFailure.badArguments("put command needs 1 argument and input from stdin or 2 arguments")
-            }
-            request.value = .init(arguments.count == 2 ? Array(arguments[1].utf8) : Terminal.input())
+            let lacking = CommandFailure.badArguments(
+                "put command needs 1 argument and input from stdin or 2 arguments"
+            )
+            guard 1...2 ~= arguments.count else { throw lacking }
+            request.value = .init(arguments.count == 2 ? Array(arguments[1].utf8) : try Terminal.input())
+            // What was to make the value has failed, more likely than not.
+            if arguments.count == 1 && request.value.isEmpty { throw lacking }
         }
         request.key = .init(arguments[0].utf8)
         request.lease = try LeaseID.parsed(lease)

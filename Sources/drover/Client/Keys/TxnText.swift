@@ -70,7 +70,10 @@ enum TxnText {
                 guard let (bytes, after) = GoText.unquoted(rest) else {
                     throw CommandFailure.invalidInput("a quotation has no end")
                 }
-                words.append(String(decoding: bytes, as: UTF8.self))
+                guard let word = String(validating: bytes, as: UTF8.self) else {
+                    throw CommandFailure.invalidInput("a word must be UTF-8")
+                }
+                words.append(word)
                 rest = after
             case "'":
                 let word = rest.dropFirst().prefix { $0 != "'" }

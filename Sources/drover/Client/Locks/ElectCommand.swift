@@ -1,4 +1,5 @@
 import ArgumentParser
+import DroverClient
 import EtcdAPI
 
 /// `drover elect`.
@@ -39,13 +40,34 @@ struct ElectCommand: ClientCommand {
         _ = try await LeaseSession(session: session, seconds: ttl).hold { lease in
             var request = PBCampaignRequest()
             (request.name, request.lease, request.value) = (.init(name.utf8), lease, .init(proposal.utf8))
-            let reply: PBCampaignResponse = try await session.wait("/v3electionpb.Election/Campaign", request)
+            let (reply, session): (PBCampaignResponse, _) = try await session.waitThrough(
+                "/v3electionpb.Election/Campaign",
+                request
+            )
             try await LeaseSession.show(Array(reply.leader.key), session)
             return [:]
         }
     }
 
+    /// Prints who is elected, on another connection where one is lost.
     private func observe(_ name: String, _ session: ClientSession) async throws {
+        var own: ClientSession?
+        while true {
+            do {
+                try await observeOnce(name, own ?? session)
+                throw ClientError.unavailable("the server has ended the stream")
+            } catch let error as ClientError where error.code == 14 {
+                await own?.close()
+                own = nil
+                while own == nil {
+                    try await Task.sleep(nanoseconds: 500_000_000)
+                    own = try? await session.anew()
+                }
+            }
+        }
+    }
+
+    private func observeOnce(_ name: String, _ session: ClientSession) async throws {
         var request = PBLeaderRequest()
         request.name = .init(name.utf8)
         let call = try await session.client.open("/v3electionpb.Election/Observe")

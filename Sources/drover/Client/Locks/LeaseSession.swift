@@ -79,12 +79,15 @@ struct LeaseSession: Sendable {
                 do {
                     let started = try Program.start(program, environment: environment)
                     process = started
+                    Signals.passOn(to: started)
                     DetachedThread.start { happened.yield(.ended(Program.wait(started))) }
                 } catch {
                     return .failure(error)
                 }
             case .failed(let error): return .failure(error)
-            case .ended(let status): return .success(status)
+            case .ended(let status):
+                Signals.passOn(to: 0)
+                return .success(status)
             case .lost:
                 // What runs is not ended halfway.
                 guard process > 0 else { return .failure(CommandFailure.failed("session expired")) }

@@ -25,7 +25,7 @@ struct LockCommand: ClientCommand {
         let status = try await LeaseSession(session: session, seconds: ttl).hold(command) { lease in
             var request = PBLockRequest()
             (request.name, request.lease) = (.init(name.utf8), lease)
-            let lock: PBLockResponse = try await session.wait("/v3lockpb.Lock/Lock", request)
+            let (lock, session): (PBLockResponse, _) = try await session.waitThrough("/v3lockpb.Lock/Lock", request)
             if command.isEmpty { try await LeaseSession.show(Array(lock.key), session) }
             return [
                 "ETCD_LOCK_KEY": String(decoding: lock.key, as: UTF8.self),

@@ -14,7 +14,7 @@ struct DefragCommand: AsyncParsableCommand {
     func run() async throws {
         let results = try await ClientFailures.reported {
             try await set.each(client) { _, session -> PBDefragmentResponse in
-                try await session.wait("/etcdserverpb.Maintenance/Defragment", PBDefragmentRequest())
+                try await session.work("Maintenance/Defragment", PBDefragmentRequest())
             }
         }
         for (endpoint, result) in results {

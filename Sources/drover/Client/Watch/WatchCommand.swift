@@ -51,6 +51,10 @@ struct WatchCommand: ClientCommand {
         return request
     }
 
+    /// A member that its cluster has lost ends the watch rather than to say nothing. Source: etcd `client/v3/op.go`,
+    /// `WithRequireLeader`.
+    private static let metadata = [("hasleader", "true")]
+
     func run(_ session: ClientSession) async throws {
         if interactive { return try await read(session) }
         var request = PBWatchRequest()
@@ -63,7 +67,7 @@ struct WatchCommand: ClientCommand {
         var own: ClientSession?
         while true {
             do {
-                let call = try await (own ?? session).client.open("/etcdserverpb.Watch/Watch")
+                let call = try await (own ?? session).client.open("/etcdserverpb.Watch/Watch", metadata: Self.metadata)
                 try await call.send(request)
                 try await display.show(call, isOne: true)
                 throw CommandFailure.interrupted("watch is canceled by the server")
@@ -87,7 +91,7 @@ struct WatchCommand: ClientCommand {
 
     /// Shows the watches that lines of the standard input ask for.
     private func read(_ session: ClientSession) async throws {
-        let call = try await session.client.open("/etcdserverpb.Watch/Watch")
+        let call = try await session.client.open("/etcdserverpb.Watch/Watch", metadata: Self.metadata)
         let display = WatchDisplay(printer: session.printer)
         let failure = Failure()
         // Waits for a line that may never come, and ends with the process.

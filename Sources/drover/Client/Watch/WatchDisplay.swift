@@ -41,7 +41,8 @@ final class WatchDisplay: Sendable {
             parts = nil
             if reply.canceled { FileHandles.standardError("watch was canceled (\(Self.reason(reply)))\n") }
             if reply.created && !reply.canceled {
-                if beginsNow { last.withLock { $0 = max($0, reply.header.revision) } }
+                // Once: one that is made anew begins where the last ended, and what happened since is still to come.
+                if beginsNow { last.withLock { if $0 == 0 { $0 = reply.header.revision } } }
                 continue
             }
             try show(reply)
