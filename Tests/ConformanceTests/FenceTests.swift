@@ -127,6 +127,37 @@ struct FenceTests {
         }
     }
 
+    @Test(
+        "leases that end together do not hold the lock for as long as all of them take",
+        arguments: Backend.selected.filter { $0 != .sqlite }
+    )
+    func endsInTurn(backend: Backend) async throws {
+        try await withTemporaryDirectory { directory in
+            let driver = UnsettledDriver(try backend.makeDriver(directory))
+            var configuration = StoreConfiguration()
+            configuration.logger = quietLogger
+            configuration.limits.sharedLeaseEnds = 10
+            let store = try Store(driver: driver, configuration: configuration)
+            for id in 1...40 as ClosedRange<Int64> {
+                _ = try await store.grantLease(ttl: 100, id: id)
+                try await store.put("attached/\(id)", "1", lease: id)
+            }
+            driver.refusals.store(10, ordering: .sequentiallyConsistent)
+            driver.isArmed.store(true, ordering: .sequentiallyConsistent)
+            async let slow = store.put("slow", "1")
+            try await Task.sleep(nanoseconds: 100_000_000)
+            let before = store.metrics().commits.batches
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for id in 1...40 as ClosedRange<Int64> { group.addTask { try await store.revokeLease(id) } }
+                try await group.waitForAll()
+            }
+            _ = try await slow
+            #expect(store.metrics().commits.batches == before + 5)
+            #expect(try await store.list(prefix: "attached/").kvs.isEmpty)
+            await store.close()
+        }
+    }
+
     @Test("keys at the limit, of random bytes, and one byte longer", arguments: Backend.selected)
     func longestKeys(backend: Backend) async throws {
         try await backend.withStore { store in

@@ -189,13 +189,14 @@ final class Committer: Sendable {
         let prefetch = prefetch(calls)
         let base = try writer.begin(prefetch)
         let meta = base.meta
+        let asked = Set(prefetch.leases)
         var evaluator = TxnEvaluator(
             view: writer,
             meta: meta,
             sharedRows: limits.sharedBatchRows,
             system: try effects.system(meta, writer),
             quota: quota,
-            leaseExists: { [leases] in try leases.exists($0, base, writer) },
+            leaseExists: { [leases] in try leases.exists($0, base, asked: asked, writer) },
             leaseIsExpired: { [leases] in try leases.isExpired($0, base, writer) }
         )
         evaluator.preload(prefetch.keys, base.states)
@@ -216,6 +217,7 @@ final class Committer: Sendable {
             evaluator.isShared = true
             // A batch is bounded by what it writes down, too: values that calls do not bring but leave as they are.
             if evaluator.rowsTouched > limits.sharedBatchRows || evaluator.loadedBytes > limits.batchBytes { break }
+            if leases.isShared && evaluator.revoked.count >= limits.sharedLeaseEnds { break }
         }
         try writer.stayActive()
         let changes = evaluator.changeSet()

@@ -10,10 +10,12 @@ enum LeaseSource: Sendable {
         return false
     }
 
-    func exists(_ id: Int64, _ base: BatchBase, _ view: any DriverView) throws -> Bool {
+    /// - Parameter asked: the leases that the batch's base was asked for; one that is not in it is not there.
+    func exists(_ id: Int64, _ base: BatchBase, asked: Set<Int64>, _ view: any DriverView) throws -> Bool {
         switch self {
         case .memory(let lessor): lessor.exists(id)
-        case .database: try base.leases[id] != nil || base.expiring[id] != nil || view.lease(id) != nil
+        case .database:
+            try base.leases[id] != nil || base.expiring[id] != nil || (!asked.contains(id) && view.lease(id) != nil)
         }
     }
 

@@ -75,6 +75,9 @@ public struct Limits: Sendable {
     public var leases = 10_000_000
     /// Leases revoked for expiry in one round of 500 ms. etcd: 1,000 revokes a second.
     public var expiriesPerRound = 500
+    /// The most leases that one batch ends in a shared database: each takes two round trips under the lock that others wait
+    /// for.
+    public var sharedLeaseEnds = 32
     /// The most log rows that one step of the sweep looks at; fewer where a step would take longer than 15 ms.
     public var sweepRows = 4_000
     /// The bytes of rows that a streamed list reads at a time.
@@ -90,8 +93,7 @@ public struct Limits: Sendable {
         var limits = self
         let needed: [WritableKeyPath<Limits, Int>] = [
             \.readerThreads, \.pointThreads, \.pointBatch, \.renewalBatch, \.expiriesPerRound, \.batchCalls,
-            \.sweepRows,
-            \.catchUpRows,
+            \.sweepRows, \.sharedLeaseEnds, \.catchUpRows,
         ]
         for limit in needed { limits[keyPath: limit] = max(1, self[keyPath: limit]) }
         let kept: [WritableKeyPath<Limits, Int>] = [
