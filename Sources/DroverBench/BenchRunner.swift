@@ -159,7 +159,11 @@ public struct BenchRunner: Sendable {
             let folder = workload.findsKeys ? settings.folder : nil
             let prefix = "/drover-bench/\(folder ?? "\(run)/\(name)")/"
             for round in 0..<settings.rounds {
-                for (place, target) in targets.enumerated() where measurements[place].skipped == nil {
+                for turn in targets.indices {
+                    // Begun with another one each round: none always comes behind the same neighbour's writes.
+                    let place = (turn + round) % targets.count
+                    let target = targets[place]
+                    if measurements[place].skipped != nil { continue }
                     do {
                         let result = try await self.round(workload, name, target, prefix, round)
                         measurements[place].rounds.append(result)
@@ -238,7 +242,9 @@ public struct BenchRunner: Sendable {
         do {
             progress(.preparing(workload: name, target: target.name))
             try await workload.prepare(bench)
-            let figures = try await workload.run(bench)
+            var figures = try await workload.run(bench)
+            let lost = recorder.lanesLost.load(ordering: .relaxed)
+            if lost > 0 { figures["lanes lost"] = Double(lost) }
             let used = await usage.finish(now: once)
             let seconds = once ? Double(Clock.now() - recorder.begin) / 1e9 : settings.seconds
             await session.close()

@@ -57,6 +57,41 @@ struct ComparisonTests {
         #expect(verdict([100], [130]) == .better)
     }
 
+    /// A report of two targets, a fast one and a control.
+    private func report(rates: [Double], control: [Double]) -> BenchReport {
+        var both = report(rates: rates)
+        both.targets.append(.init(name: "etcd", details: "etcd 3.7.1", isInProcess: false))
+        var other = report(rates: control).measurements[0]
+        other.target = "etcd"
+        both.measurements.append(other)
+        return both
+    }
+
+    @Test("beside a control, a machine that has become slower is no change, and a program that has is one")
+    func drift() {
+        let before = report(rates: [300, 310, 290], control: [100, 105, 98])
+        let slower = report(rates: [150, 155, 146], control: [50, 52, 49])
+        let plain = BenchComparison(before, slower).lines.filter { $0.figure == "put calls/s" }
+        #expect(plain.map(\.verdict) == [.worse, .worse])
+        let controlled = BenchComparison(before, slower, control: "etcd")
+        let lines = controlled.lines.filter { $0.figure == "put calls/s" }
+        #expect(lines.map(\.target) == ["t"] && lines.map(\.verdict) == [.same])
+        #expect(!controlled.isWorse)
+        let worse = report(rates: [150, 155, 146], control: [100, 104, 99])
+        let line = BenchComparison(before, worse, control: "etcd").lines.first { $0.figure == "put calls/s" }
+        #expect(line?.verdict == .worse)
+        #expect(line.map { abs($0.ratio - 0.5) < 0.02 } == true)
+        // A control that was not measured measures nothing, and its own faults are told.
+        var lacking = slower
+        lacking.measurements[1].rounds = []
+        let blind = BenchComparison(before, lacking, control: "etcd")
+        #expect(blind.isWorse && blind.missing == ["what put on t is measured by"])
+        var faulty = slower
+        faulty.measurements[1].rounds[0].errors = ["refused": 5]
+        let told = BenchComparison(before, faulty, control: "etcd").lines.filter { $0.verdict == .worse }
+        #expect(told.map(\.target) == ["etcd"] && told.map(\.figure) == ["errors"])
+    }
+
     @Test("errors and lost events are worse, whatever the speed")
     func faults() {
         let good = report(rates: [100, 100])

@@ -45,6 +45,22 @@ struct LoadRecorderTests {
         #expect(recorder.total().errors.values.first == 48)
     }
 
+    @Test("an answer that lacks keys is none")
+    func complete() {
+        func answer(keys: Int, count: Int64 = 0) -> OperationResult {
+            var result = OperationResult()
+            (result.keys, result.count) = (keys, count)
+            return result
+        }
+        let script = ClosureScript(finding: 500) { _ in nil }
+        let list = Operation.list(key: [], end: [], limit: 500, revision: 0)
+        #expect(script.isComplete(list, answer(keys: 500)) && !script.isComplete(list, answer(keys: 499)))
+        let count = Operation.count(key: [], end: [])
+        #expect(script.isComplete(count, answer(keys: 0, count: 500)) && !script.isComplete(count, answer(keys: 0)))
+        #expect(script.isComplete(.put(key: [], value: [], lease: 0), answer(keys: 0)))
+        #expect(!ClosureScript(finding: 1) { _ in nil }.isComplete(.get(key: []), answer(keys: 0)))
+    }
+
     @Test("events: each by when its put began, and how many were told in time")
     func events() {
         let recorder = LoadRecorder(parts: 1, begin: 100, end: 200)
@@ -53,6 +69,8 @@ struct LoadRecorderTests {
         #expect(recorder.told.load(ordering: .relaxed) == 3)
         let series = recorder.total().series[OperationKind.delivery.rawValue]
         #expect(series?.times.totalCount == 3)
+        // What came behind the end was not delivered at the round's rate.
+        #expect(series?.calls == 1)
         #expect(series?.times.max == 120)
     }
 }

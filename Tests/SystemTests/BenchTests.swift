@@ -110,48 +110,10 @@ extension SystemTests {
                     ["get", "--prefix", "/drover-bench/", "--keys-only", "--endpoints", "127.0.0.1:\(drover.port)"]
                 )
                 #expect(left.output.isEmpty && left.status == 0)
-                try look(directory)
+                try ReportBrowser(directory)?.look()
                 drover.process.stop()
                 etcd.process.stop()
             }
-        }
-
-        /// What a browser makes of the report.
-        private func look(_ directory: String) throws {
-            let found = find("chromium")
-            let system = (try? String(contentsOfFile: "/etc/os-release", encoding: .utf8)) ?? ""
-            if found == nil && system.split(separator: "\n").contains("ID=ubuntu") { return }
-            let browser = try #require(found, "there is no chromium; `make test` installs it")
-            let options = [
-                "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                "--user-data-dir=\(directory)/browser",
-            ]
-            let page = "file://\(directory)/report.html"
-            for (name, more) in [
-                ("wide", ["--window-size=1200,2400"]), ("phone", ["--window-size=390,2400"]),
-                ("dark", ["--window-size=1200,2400", "--force-dark-mode"]),
-            ] {
-                let shot = "\(directory)/\(name).png"
-                let result = try run(browser, options + more + ["--screenshot=\(shot)", page], timeout: 60)
-                let image = try Data(contentsOf: URL(fileURLWithPath: shot))
-                // A page of charts and tables; an empty one of that size has some 10 KB.
-                #expect(image.count > 40_000, "\(name): \(image.count) bytes: \(result.error.suffix(300))")
-            }
-            let document = try run(browser, options + ["--dump-dom", page], timeout: 60).output
-            // What is said of a chart to who does not see it.
-            for words in [
-                "aria-label=\"Calls a second: own ", "aria-label=\"Events a second, all watches together: own ",
-                "Time of a put: the share that is answered within it: own median ", "Peak memory (MiB): own ",
-                "Time of a delivery", "<th scope=\"row\">lost</th>",
-                "own was not measured: locks are a service of servers",
-            ] {
-                #expect(document.contains(words), "the page does not say \(words)")
-            }
-            // Nothing is fetched.
-            #expect(!document.contains("<script") && !document.contains("src=") && !document.contains("<link"))
-            let printed = "\(directory)/report.pdf"
-            _ = try run(browser, options + ["--print-to-pdf=\(printed)", page], timeout: 60)
-            #expect(try Data(contentsOf: URL(fileURLWithPath: printed)).count > 20_000)
         }
 
         /// As kine is, which knows create, update and delete of one key alone.

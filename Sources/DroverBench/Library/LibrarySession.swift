@@ -48,6 +48,9 @@ final class LibrarySession: BenchSession {
                     bytes: result.bytes,
                     keys: result.keys
                 )
+                if !script.isComplete(operation, result) {
+                    recorder.fail("an answer lacks keys", lane: lane, began: began)
+                }
                 last = result
             } catch {
                 recorder.fail((error as? DroverError)?.message ?? "\(error)", lane: lane, began: began)

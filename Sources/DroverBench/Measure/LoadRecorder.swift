@@ -62,6 +62,9 @@ final class LoadRecorder: Sendable {
     /// Events that watches were told of within the time.
     let told = Atomic<Int>(0)
 
+    /// Lanes that ended before the time did, since their connection had.
+    let lanesLost = Atomic<Int>(0)
+
     private let isClosed = Atomic<Bool>(false)
 
     /// Nanoseconds behind the end within which calls that were due before it are still made.
@@ -123,7 +126,8 @@ final class LoadRecorder: Sendable {
             part.open(.delivery)
             for began in moments where began >= begin && began > 0 && began <= moment && began < end {
                 part.series[OperationKind.delivery.rawValue]!.record(moment &- began, slot)
-                part.series[OperationKind.delivery.rawValue]!.calls += 1
+                // What comes behind the end was not delivered at that rate.
+                if moment < end { part.series[OperationKind.delivery.rawValue]!.calls += 1 }
             }
         }
     }

@@ -41,7 +41,11 @@ public struct BenchComparison: Sendable {
     }
 
     /// Compares what both have: the same workloads on targets of the same name.
-    public init(_ before: BenchReport, _ after: BenchReport) {
+    ///
+    /// - Parameter control: a target of both that has not changed between them. Every other's figures are taken as what
+    ///   they are to its own of the same round, so that a machine that has become slower since does not decide. Default:
+    ///   none, and figures are taken as they are.
+    public init(_ before: BenchReport, _ after: BenchReport, control: String? = nil) {
         var lines: [Line] = []
         var missing: [String] = []
         for old in before.measurements {
@@ -61,11 +65,28 @@ public struct BenchComparison: Sendable {
                     )
                 )
             }
-            func add(_ figure: String, isMoreBetter: Bool, _ value: @escaping (BenchReport.Round) -> Double?) {
-                let (a, b) = (old.rounds.compactMap(value), new.rounds.compactMap(value))
-                guard let before = old.median(value), let after = new.median(value), !a.isEmpty, !b.isEmpty else {
-                    return
+            // Its own figures are what others' are measured by; its faults are told like theirs.
+            let isControl = old.target == control
+            if control != nil, !isControl, !old.rounds.isEmpty, !new.rounds.isEmpty,
+                [before, after].contains(where: { $0.measurement(old.workload, control!)?.rounds.isEmpty ?? true })
+            {
+                missing.append("what \(old.workload) on \(old.target) is measured by")
+            }
+            let controls = control.map { (before.measurement(old.workload, $0), after.measurement(old.workload, $0)) }
+            func add(
+                _ figure: String,
+                isMoreBetter: Bool,
+                drifts: Bool = true,
+                _ value: @escaping (BenchReport.Round) -> Double?
+            ) {
+                var (a, b) = (old.rounds.compactMap(value), new.rounds.compactMap(value))
+                if let controls, drifts {
+                    // In the earlier run's unit: as if the control had always made what it made then.
+                    guard let usual = controls.0?.median(value), usual > 0 else { return }
+                    a = Self.relative(old, to: controls.0, value).map { $0 * usual }
+                    b = Self.relative(new, to: controls.1, value).map { $0 * usual }
                 }
+                guard !isControl, let before = Self.median(a), let after = Self.median(b) else { return }
                 line(figure, before, after, Self.verdict(a, b, before, after, isMoreBetter: isMoreBetter))
             }
             for kind in old.kinds + new.kinds.filter({ !old.kinds.contains($0) }) {
@@ -79,7 +100,8 @@ public struct BenchComparison: Sendable {
             add("CPU us/call", isMoreBetter: false) { round in
                 round.calls > 0 ? round.processorSeconds.map { $0 * 1e6 / Double(round.calls) } : nil
             }
-            add("peak MiB", isMoreBetter: false) { $0.peakBytes.map { Double($0) / 1_048_576 } }
+            // A machine that is slower takes no more memory.
+            add("peak MiB", isMoreBetter: false, drifts: false) { $0.peakBytes.map { Double($0) / 1_048_576 } }
             for (figure, isMoreBetter) in Self.compared {
                 add(figure, isMoreBetter: isMoreBetter) { $0.figures[figure] }
             }
@@ -113,6 +135,24 @@ public struct BenchComparison: Sendable {
     private static let compared = [
         ("events/s", true), ("seconds", false), ("p99 before (us)", false), ("p99 during (us)", false),
     ]
+
+    /// What each round of a target has made to what the control has made in its turn of that round.
+    private static func relative(
+        _ measurement: BenchReport.Measurement,
+        to control: BenchReport.Measurement?,
+        _ value: (BenchReport.Round) -> Double?
+    ) -> [Double] {
+        zip(measurement.rounds, control?.rounds ?? []).compactMap { own, other in
+            guard let own = value(own), let other = value(other), other > 0 else { return nil }
+            return own / other
+        }
+    }
+
+    private static func median(_ values: [Double]) -> Double? {
+        if values.isEmpty { return nil }
+        let sorted = values.sorted()
+        return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
+    }
 
     /// A change is one when it is larger than ``least`` and the rounds of the two lie apart by more than half of the larger
     /// spread; of single rounds, when it is larger than a fifth. Without that distance, three rounds of each of the same

@@ -100,7 +100,7 @@ extension BenchReport {
             text += "<ul class=\"ratios\">\(ratios.map { "<li>\(Chart.escape($0))</li>" }.joined())</ul>\n"
         }
         text += "<div class=\"charts\">"
-        text += bars("Calls a second", measured, digits: 0, \.rate)
+        text += bars("Calls a second", measured, digits: 0) { $0.rate ?? 0 }
         if measured.contains(where: { $0.1.figureNames.contains("events/s") }) {
             text += bars("Events a second, all watches together", measured, digits: 0) { $0.figures["events/s"] }
         }
@@ -113,7 +113,12 @@ extension BenchReport {
         text += bars("Processor time of the load a call (us)", wired, digits: 1) { round in
             round.calls > 0 ? round.loadSeconds * 1e6 / Double(round.calls) : nil
         }
-        text += "</div>\n" + table(measured) + figures(measured) + errors(measured)
+        text += "</div>\n"
+        for (target, _) in measured where target.isInProcess {
+            text +=
+                "<p class=\"note\">Processor time and memory of \(Chart.escape(target.name)) hold the load's own: both are one process.</p>\n"
+        }
+        text += table(measured) + figures(measured) + errors(measured)
         return text + "</section>\n"
     }
 
@@ -228,7 +233,7 @@ extension BenchReport {
                 func time(_ value: @escaping (Series) -> Double) -> String {
                     "<td class=\"n\">\(Text.time(measurement.median { $0.series[kind].map(value) }))</td>"
                 }
-                let rates = measurement.rounds.compactMap { $0.series[kind]?.rate }
+                let rates = measurement.rounds.map { $0.series[kind]?.rate ?? 0 }
                 rows += "<tr><th scope=\"row\">\(Chart.escape(kind))</th><td>\(Chart.escape(target.name))</td>"
                 rows += "<td class=\"n\">\(Text.number(measurement.rate(of: kind)))</td>"
                 rows += "<td class=\"n\">\(Text.spread(rates))</td>"

@@ -18,7 +18,7 @@ extension BenchReport {
                     rows.append(["", target.name, "not measured\(part): \(reason)"])
                     if measurement.rounds.isEmpty { continue }
                 }
-                let rates = measurement.rounds.compactMap(\.rate)
+                let rates = measurement.rounds.map { $0.rate ?? 0 }
                 let cpu = measurement.median { round in
                     round.calls > 0 ? round.processorSeconds.map { $0 * 1e6 / Double(round.calls) } : nil
                 }
@@ -26,14 +26,16 @@ extension BenchReport {
                     "all", target.name, Text.number(measurement.rate), Text.spread(rates), "", "", "", "",
                     "\(measurement.errors)", Text.number(cpu, digits: 1),
                     Text.number(measurement.median { $0.peakBytes.map { Double($0) / 1_048_576 } }),
+                    // The process is one: what it takes holds the load's own.
                     target.isInProcess
-                        ? ""
+                        ? "included"
                         : Text.number(
                             measurement.median { $0.calls > 0 ? $0.loadSeconds * 1e6 / Double($0.calls) : nil },
                             digits: 1
                         ),
                     target.isInProcess
-                        ? "" : Text.number(measurement.median { $0.loadPeakBytes.map { Double($0) / 1_048_576 } }),
+                        ? "included"
+                        : Text.number(measurement.median { $0.loadPeakBytes.map { Double($0) / 1_048_576 } }),
                 ])
                 for kind in measurement.kinds {
                     func median(_ value: @escaping (Series) -> Double) -> String {
@@ -41,7 +43,7 @@ extension BenchReport {
                     }
                     rows.append([
                         kind, target.name, Text.number(measurement.rate(of: kind)),
-                        Text.spread(measurement.rounds.compactMap { $0.series[kind]?.rate }),
+                        Text.spread(measurement.rounds.map { $0.series[kind]?.rate ?? 0 }),
                         median { $0.percentile(50) }, median { $0.percentile(99) }, median { $0.percentile(99.9) },
                         Text.time(measurement.largest { $0.series[kind]?.worst }),
                     ])

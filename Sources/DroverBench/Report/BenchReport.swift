@@ -89,7 +89,7 @@ public struct BenchReport: Codable, Sendable {
     }
 
     /// Changes when a reader of an older one would misunderstand.
-    public var format = 3
+    public var format = 4
     /// When it began (ISO 8601).
     public var date: String
     /// What it ran on.
@@ -137,7 +137,7 @@ public struct BenchReport: Codable, Sendable {
 }
 
 extension BenchReport {
-    /// Whether a watch or a lease was not served as it must be.
+    /// Whether a watch or a lease was not served as it must be, or a connection was lost.
     public var hasFaults: Bool {
         measurements.contains { measurement in Measurement.faults.contains { measurement.total($0) > 0 } }
     }
@@ -204,7 +204,9 @@ extension BenchReport.Measurement {
     }
 
     /// Figures of which none is tolerated: the rounds' sum is told, since a median would hide what one of them has seen.
-    static let faults = ["lost", "doubled", "out of order", "unexpected", "watches ended", "revoked early"]
+    static let faults = [
+        "lost", "doubled", "out of order", "unexpected", "watches ended", "revoked early", "lanes lost",
+    ]
 
     /// A figure of all rounds.
     func figure(_ name: String) -> Double? {

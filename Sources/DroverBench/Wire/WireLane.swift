@@ -37,6 +37,7 @@ final class WireLane: LoadConnection.Receiver {
         let now = Clock.now()
         // Asked at the end too, so that the script knows what came of its last call.
         guard let operation = script.next(after: last) else { return done.succeed() }
+        if connection.failure != nil && now < recorder.end { recorder.lanesLost.wrappingAdd(1, ordering: .relaxed) }
         guard var schedule else {
             if now >= recorder.end || connection.failure != nil { return done.succeed() }
             return call(operation, began: now)
@@ -84,6 +85,9 @@ final class WireLane: LoadConnection.Receiver {
                 bytes: result.bytes,
                 keys: result.keys
             )
+            if !script.isComplete(operation, result) {
+                recorder.fail("an answer lacks keys", lane: lane, began: began)
+            }
             return next(result)
         }
         recorder.fail(failure?.description ?? "the call ended without a reply", lane: lane, began: began)

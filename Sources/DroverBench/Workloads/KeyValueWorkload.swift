@@ -31,9 +31,9 @@ struct KeyValueWorkload: Workload {
                 return ClosureScript { _ in
                     .put(key: keys.key(chooser.next(&random)), value: values.next(&random), lease: 0)
                 }
-            case .get: return ClosureScript { _ in .get(key: keys.key(chooser.next(&random))) }
+            case .get: return ClosureScript(finding: 1) { _ in .get(key: keys.key(chooser.next(&random))) }
             case .mixed:
-                return ClosureScript { _ in
+                return ClosureScript(finding: 1) { _ in
                     let key = keys.key(chooser.next(&random))
                     let reads = Double(random.next(below: 1_000_000)) < settings.readRatio * 1_000_000
                     return reads ? .get(key: key) : .put(key: key, value: values.next(&random), lease: 0)
@@ -43,13 +43,17 @@ struct KeyValueWorkload: Workload {
             case .delete:
                 return PutsAndDeletes(keys.key(lane), { values.next(&random) })
             case .page:
-                return ClosureScript { _ in
+                return ClosureScript(finding: min(500, settings.keys)) { _ in
                     let last = max(1, settings.keys - 500)
                     return .list(key: keys.key(random.next(below: last)), end: keys.end, limit: 500, revision: 0)
                 }
             case .pages: return PageWalk(keys)
-            case .list: return ClosureScript { _ in .list(key: keys.first, end: keys.end, limit: 0, revision: 0) }
-            case .count: return ClosureScript { _ in .count(key: keys.first, end: keys.end) }
+            case .list:
+                return ClosureScript(finding: settings.keys) { _ in
+                    .list(key: keys.first, end: keys.end, limit: 0, revision: 0)
+                }
+            case .count:
+                return ClosureScript(finding: settings.keys) { _ in .count(key: keys.first, end: keys.end) }
             }
         }
         bench.begin()
@@ -67,6 +71,10 @@ private final class PageWalk: LaneScript, @unchecked Sendable {
     override func next(after result: OperationResult?) -> Operation? {
         let from = result.map { $0.more ? $0.lastKey + [0] : keys.first } ?? keys.first
         return .list(key: from, end: keys.end, limit: 500, revision: 0)
+    }
+
+    override func isComplete(_ operation: Operation, _ result: OperationResult) -> Bool {
+        result.more ? result.keys == 500 : result.keys > 0
     }
 }
 

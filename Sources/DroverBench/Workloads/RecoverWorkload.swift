@@ -16,6 +16,9 @@ struct RecoverWorkload: Workload {
         let session = try await bench.target.open(connections: 1)
         let reply = try await session.perform(.get(key: bench.keys("k/").key(0)))
         bench.recorder.record(.recover, lane: 0, began: began, ended: Clock.now(), keys: reply.keys)
+        if reply.keys != 1 || reply.bytes == 0 {
+            bench.recorder.fail("a key was lost", lane: 0, began: began)
+        }
         await session.close()
         return ["keys": Double(bench.settings.keys)]
     }
