@@ -107,7 +107,8 @@ public final class EtcdClient: Sendable {
     ///
     /// - Parameters:
     ///   - path: such as `/etcdserverpb.Watch/Watch`.
-    ///   - others: further headers, such as `hasleader`.
+    ///   - others: further headers, such as `hasleader`. Default: none but the user's token.
+    /// - Throws: ``ClientError`` with code 14 when the connection is lost.
     public func open(_ path: String, metadata others: [(String, String)] = []) async throws -> EtcdCall {
         try await connection.open(path, metadata: metadata + others)
     }

@@ -52,9 +52,9 @@ public final class EtcdConnection: Sendable {
     /// - Parameters:
     ///   - endpoint: where to.
     ///   - tls: how to encrypt; used when the endpoint's scheme says so, or says nothing.
-    ///   - timeout: how long the connection may take; once more as long may pass until the server says its first word,
-    ///     or the connection is closed.
-    /// - Throws: ``ClientError`` with code 14 when nobody answers, 3 when TLS has no usable files.
+    ///   - timeout: how long the connection may take; once more as long may pass until the server says its first word.
+    ///     Default 5 s.
+    /// - Throws: ``ClientError`` with code 14 when nobody answers, or none who speaks HTTP/2 (RFC 9113, 3.4), 3 when TLS has no usable files.
     public static func connect(
         to endpoint: Endpoint,
         tls: ClientTLS?,

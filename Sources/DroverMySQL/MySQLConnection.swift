@@ -175,23 +175,15 @@ final class MySQLConnection: DatabaseConnection {
     private static func setTLS(_ handle: UnsafeMutablePointer<MYSQL>, _ configuration: MySQLConfiguration) {
         let tls = configuration.tls
         let mode = mode(of: configuration)
-        var yes: my_bool = 1
-        var no: my_bool = 0
-        if mode == .disabled {
-            // Connector/C 3.4 would ask for a certificate it can verify otherwise.
-            mysql_options(handle, MYSQL_OPT_SSL_ENFORCE, &no)
-            mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &no)
-            return
-        }
+        // Said in either case: Connector/C 3.4 would ask for a certificate it can verify where nothing is said.
+        var encrypts: my_bool = mode == .disabled ? 0 : 1
+        var verifies: my_bool = mode == .verified ? 1 : 0
+        mysql_options(handle, MYSQL_OPT_SSL_ENFORCE, &encrypts)
+        mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verifies)
+        if mode == .disabled { return }
         if let file = tls.authorityFile { mysql_options(handle, MYSQL_OPT_SSL_CA, file) }
         if let file = tls.certificateFile { mysql_options(handle, MYSQL_OPT_SSL_CERT, file) }
         if let file = tls.keyFile { mysql_options(handle, MYSQL_OPT_SSL_KEY, file) }
-        mysql_options(handle, MYSQL_OPT_SSL_ENFORCE, &yes)
-        if mode == .verified {
-            mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes)
-        } else {
-            mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &no)
-        }
     }
 
     private static func isReadOnly(_ handle: UnsafeMutablePointer<MYSQL>) throws -> Bool {

@@ -17,10 +17,14 @@ final class ReadGate: Sendable {
         try check()
     }
 
+    /// Whether nothing is read or written any more.
+    @inline(__always)
+    var isOver: Bool { isShut.load(ordering: .acquiring) }
+
     /// - Throws: ``DriverFailure`` once the gate was shut.
     @inline(__always)
     func check() throws {
-        if isShut.load(ordering: .acquiring) { throw Self.failure }
+        if isOver { throw Self.failure }
     }
 
     private static var failure: DriverFailure {
@@ -34,7 +38,7 @@ final class ReadGate: Sendable {
     func closed(_ body: () throws -> Void) rethrows {
         try lock.withLock { _ in
             isClosed.store(true, ordering: .sequentiallyConsistent)
-            defer { isClosed.store(isShut.load(ordering: .acquiring), ordering: .sequentiallyConsistent) }
+            defer { isClosed.store(isOver, ordering: .sequentiallyConsistent) }
             try body()
         }
     }

@@ -12,8 +12,6 @@ extension SQLiteWriter {
         /// Slices could not be had: no thread, or no connection for the snapshot. The next log tries again.
         var areWhole = false
         var hasWarned = false
-        /// The disk failed to sync the database file.
-        var areOver = false
     }
 
     /// Bytes by which the log grows before a checkpoint that a snapshot has cut short is tried again.
@@ -30,7 +28,7 @@ extension SQLiteWriter {
     private static let overgrown: Int64 = 4
 
     func upkeep(idle: Bool) {
-        guard let open, !checkpoints.areOver else { return }
+        guard let open, !driver.gate.isOver else { return }
         let sync = drover_sync_state(open.connection.handle)
         if sync == DROVER_SYNC_FAILED { return giveUp(open) }
         if idle {
@@ -74,7 +72,7 @@ extension SQLiteWriter {
         case .copy:
             checkpoint(open, SQLITE_CHECKPOINT_PASSIVE)
             open.pin?.release()
-            if !checkpoints.areOver && drover_sync_begin(open.connection.handle) == 0 {
+            if !driver.gate.isOver && drover_sync_begin(open.connection.handle) == 0 {
                 goWhole("there is no thread for the sync")
             }
         case .finish:
@@ -121,8 +119,7 @@ extension SQLiteWriter {
     }
 
     private func checkpoint(_ open: Open, _ mode: Int32) {
-        if checkpoints.areOver { return }
-        if !hasSynced(open) { return }
+        if driver.gate.isOver || !hasSynced(open) { return }
         var total: Int32 = 0
         var done: Int32 = 0
         let status = sqlite3_wal_checkpoint_v2(open.connection.handle, nil, mode, &total, &done)
@@ -149,8 +146,7 @@ extension SQLiteWriter {
     /// copied, SQLite reads some from the database file already. So nothing is read or written any more, and the log is kept
     /// for the next start, which copies all of it anew.
     private func giveUp(_ open: Open) {
-        if checkpoints.areOver { return }
-        checkpoints.areOver = true
+        if driver.gate.isOver { return }
         driver.gate.shut()
         // The last connection that closes would copy the rest and take the log away.
         _ = drover_set_no_checkpoint_on_close(open.connection.handle)

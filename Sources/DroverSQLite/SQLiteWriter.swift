@@ -183,7 +183,7 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
     func settle(batch: Int64) throws -> Bool {
         inBatch = false
         // What the connection knows of its syncs goes with it.
-        if let open, !hasSynced(open) { try driver.gate.check() }
+        if let open { hasSynced(open) }
         open = nil
         return try current().view.readMeta().batch >= batch
     }

@@ -87,8 +87,10 @@ public struct ServerLimits: Sendable {
     public var requestBytes = 1_572_864
     /// Bytes that a message may be longer than ``requestBytes`` and still be read, to be answered as etcd does.
     public var requestSlackBytes = 512 << 10
-    /// Bytes of a connection's requests that have arrived in part.
+    /// Bytes of a connection's requests that have arrived in part; no less than two of the longest, so that one can arrive,
+    /// in JSON too.
     public var bufferedRequestBytes = 32 << 20
+    var usableBufferedRequestBytes: Int { max(bufferedRequestBytes, 2 * (requestBytes + requestSlackBytes)) }
     /// Bytes of a connection's replies that the client has not taken; above it further calls are refused.
     public var unreadReplyBytes = 64 << 20
     /// Bytes of a stream's replies that the client has not taken; above it the stream's requests are not read on.

@@ -158,11 +158,6 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.tokens.jwt = try security.jwt()
         configuration.limits.requestBytes = maxRequestBytes
         configuration.limits.watchFragmentBytes = maxRequestBytes
-        // One of them at least must be able to arrive, with what encodes it in JSON.
-        configuration.limits.bufferedRequestBytes = max(
-            configuration.limits.bufferedRequestBytes,
-            2 * (maxRequestBytes + configuration.limits.requestSlackBytes)
-        )
         configuration.logger = logger
         let server: Server
         do {

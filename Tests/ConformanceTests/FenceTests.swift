@@ -80,37 +80,42 @@ struct FenceTests {
         }
     }
 
-    @Test("a settlement that is refused for a while is no answer: the batch happens once", arguments: Backend.selected)
-    func refusedSettlement(backend: Backend) async throws {
+    private func withUnsettled(
+        _ backend: Backend,
+        _ change: (inout Limits) -> Void = { _ in },
+        _ body: (Store, UnsettledDriver) async throws -> Void
+    ) async throws {
         try await withTemporaryDirectory { directory in
             let driver = UnsettledDriver(try backend.makeDriver(directory))
             var configuration = StoreConfiguration()
             configuration.logger = quietLogger
+            change(&configuration.limits)
             let store = try Store(driver: driver, configuration: configuration)
+            try await body(store, driver)
+            await store.close()
+        }
+    }
+
+    @Test("a settlement that is refused for a while is no answer: the batch happens once", arguments: Backend.selected)
+    func refusedSettlement(backend: Backend) async throws {
+        try await withUnsettled(backend) { store, driver in
             try await store.put("counter", "1")
-            driver.refusals.store(3, ordering: .sequentiallyConsistent)
-            driver.isArmed.store(true, ordering: .sequentiallyConsistent)
+            driver.arm(refusals: 3)
             try await store.put("counter", "2")
             let kv = try #require(try await store.get("counter"))
             // The first version took the refusal for a no, and put it again.
             #expect(kv.version == 2 && kv.valueString == "2")
             #expect(try await store.revision() == 3)
-            await store.close()
         }
     }
 
     @Test("a lease revoked and granted anew in one batch is one batch's work", arguments: Backend.selected)
     func regranted(backend: Backend) async throws {
-        try await withTemporaryDirectory { directory in
-            let driver = UnsettledDriver(try backend.makeDriver(directory))
-            var configuration = StoreConfiguration()
-            configuration.logger = quietLogger
-            let store = try Store(driver: driver, configuration: configuration)
+        try await withUnsettled(backend) { store, driver in
             _ = try await store.grantLease(ttl: 100, id: 7)
             try await store.put("attached", "1", lease: 7)
             // The committer asks for half a second what has become of this put, while the others queue up.
-            driver.refusals.store(10, ordering: .sequentiallyConsistent)
-            driver.isArmed.store(true, ordering: .sequentiallyConsistent)
+            driver.arm(refusals: 10)
             async let slow = store.put("slow", "1")
             try await Task.sleep(nanoseconds: 100_000_000)
             let before = store.metrics().commits.batches
@@ -123,7 +128,6 @@ struct FenceTests {
             #expect(store.metrics().commits.batches == before + 2)
             #expect(try await store.get("attached") == nil)
             #expect(try await store.timeToLive(7)?.granted == 200)
-            await store.close()
         }
     }
 
@@ -132,18 +136,12 @@ struct FenceTests {
         arguments: Backend.selected.filter { $0 != .sqlite }
     )
     func endsInTurn(backend: Backend) async throws {
-        try await withTemporaryDirectory { directory in
-            let driver = UnsettledDriver(try backend.makeDriver(directory))
-            var configuration = StoreConfiguration()
-            configuration.logger = quietLogger
-            configuration.limits.sharedLeaseEnds = 10
-            let store = try Store(driver: driver, configuration: configuration)
+        try await withUnsettled(backend, { $0.sharedLeaseEnds = 10 }) { store, driver in
             for id in 1...40 as ClosedRange<Int64> {
                 _ = try await store.grantLease(ttl: 100, id: id)
                 try await store.put("attached/\(id)", "1", lease: id)
             }
-            driver.refusals.store(10, ordering: .sequentiallyConsistent)
-            driver.isArmed.store(true, ordering: .sequentiallyConsistent)
+            driver.arm(refusals: 10)
             async let slow = store.put("slow", "1")
             try await Task.sleep(nanoseconds: 100_000_000)
             let before = store.metrics().commits.batches
@@ -154,7 +152,6 @@ struct FenceTests {
             _ = try await slow
             #expect(store.metrics().commits.batches == before + 5)
             #expect(try await store.list(prefix: "attached/").kvs.isEmpty)
-            await store.close()
         }
     }
 

@@ -133,6 +133,12 @@ struct SQLiteIOTests {
         }
     }
 
+    /// A log that is copied after each megabyte.
+    private static func small(_ configuration: inout SQLiteConfiguration) {
+        configuration.checkpointBytes = 1 << 20
+        configuration.reservedWALBytes = 0
+    }
+
     /// Puts of 3 kB, sixteen at a time.
     private func write(_ store: Store, _ name: String, count: Int) async throws {
         let value = String(repeating: "v", count: 3_000)
@@ -150,11 +156,7 @@ struct SQLiteIOTests {
     func slices() async throws {
         try await withFaults { directory in
             let path = "\(directory)/store.db"
-            let small = { (configuration: inout SQLiteConfiguration) in
-                configuration.checkpointBytes = 1 << 20
-                configuration.reservedWALBytes = 0
-            }
-            let store = try open(path, small)
+            let store = try open(path, Self.small)
             DiskFaults.watch(path: path)
             try await write(store, "a", count: 4_000)
             // Some 20 MB of log in pieces of one: each is synced several times before it makes way for the next.
@@ -176,7 +178,7 @@ struct SQLiteIOTests {
             await snapshots.value
             await store.close()
             #expect(DiskFaults.unsyncedRestarts == 0)
-            let again = try open(path, small)
+            let again = try open(path, Self.small)
             #expect(try await again.list(prefix: "").kvs.count == 8_000)
             await again.close()
         }
@@ -186,11 +188,7 @@ struct SQLiteIOTests {
     func failedSync() async throws {
         try await withFaults { directory in
             let path = "\(directory)/store.db"
-            let small = { (configuration: inout SQLiteConfiguration) in
-                configuration.checkpointBytes = 1 << 20
-                configuration.reservedWALBytes = 0
-            }
-            var store = try open(path, small)
+            var store = try open(path, Self.small)
             DiskFaults.watch(path: path)
             try await write(store, "a", count: 2_000)
             DiskFaults.arm(.databaseSync, count: 1, path: path)
@@ -218,14 +216,14 @@ struct SQLiteIOTests {
             let restarts = DiskFaults.restarts
             await store.close()
             #expect(DiskFaults.restarts == restarts)
-            store = try open(path, small)
+            store = try open(path, Self.small)
             let keys = Set(try await store.list(prefix: "").kvs.map(\.keyString))
             #expect(keys.isSuperset(of: acknowledged))
             #expect(keys.filter { $0.hasPrefix("a/") }.count == 2_000)
             try await write(store, "c", count: 2_000)
             #expect(DiskFaults.restarts > restarts && DiskFaults.unsyncedRestarts == 0)
             await store.close()
-            store = try open(path, small)
+            store = try open(path, Self.small)
             #expect(try await store.list(prefix: "").kvs.count == keys.count + 2_000)
             await store.close()
         }

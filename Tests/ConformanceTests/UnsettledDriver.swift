@@ -12,6 +12,12 @@ final class UnsettledDriver: Driver {
 
     init(_ inner: any Driver) { self.inner = inner }
 
+    /// The next commit is reported as unknown, and its settling refused so often.
+    func arm(refusals count: Int) {
+        refusals.store(count, ordering: .sequentiallyConsistent)
+        isArmed.store(true, ordering: .sequentiallyConsistent)
+    }
+
     var name: String { inner.name }
     var maximumKeyBytes: Int { inner.maximumKeyBytes }
     var isShared: Bool { inner.isShared }

@@ -2,6 +2,7 @@ import DroverClient
 import EtcdAPI
 import Foundation
 import TestSupport
+import Testing
 
 /// Puts a key and returns the revision.
 @discardableResult
@@ -43,6 +44,16 @@ func get(_ connection: EtcdConnection, _ key: String) async throws -> PBRangeRes
     var request = PBRangeRequest()
     request.key = Data(key.utf8)
     return try await connection.unary("/etcdserverpb.KV/Range", request)
+}
+
+/// Asks twenty times a second until something is so.
+func wait(_ seconds: Double, _ isTrue: () async throws -> Bool) async throws {
+    let deadline = Date().addingTimeInterval(seconds)
+    while Date() < deadline {
+        if try await isTrue() { return }
+        try await Task.sleep(nanoseconds: 50_000_000)
+    }
+    Issue.record("not within \(seconds) s")
 }
 
 extension Sequence {

@@ -44,15 +44,6 @@ extension SystemTests {
             )
         }
 
-        private func wait(_ seconds: Double, _ isTrue: () async throws -> Bool) async throws {
-            let deadline = Date().addingTimeInterval(seconds)
-            while Date() < deadline {
-                if try await isTrue() { return }
-                try await Task.sleep(nanoseconds: 50_000_000)
-            }
-            Issue.record("not within \(seconds) s")
-        }
-
         private func ends(_ process: ChildProcess, within seconds: Double) async throws -> Int32? {
             let deadline = Date().addingTimeInterval(seconds)
             while process.isRunning && Date() < deadline { try await Task.sleep(nanoseconds: 50_000_000) }

@@ -153,11 +153,7 @@ extension SystemTests {
                     try drover(server, ["get", "l/", "--prefix", "--keys-only"]).output.split(separator: "\n").count
                 }
                 func until(_ count: Int) async throws {
-                    for _ in 0..<200 {
-                        if try keys() == count { return }
-                        try await Task.sleep(nanoseconds: 50_000_000)
-                    }
-                    Issue.record("there are not \(count) waiters")
+                    try await wait(10) { try keys() == count }
                 }
                 let holder = try waiter("holder", ["sleep", "8"])
                 try await until(1)
@@ -206,7 +202,7 @@ extension SystemTests {
                     environment: ["ETCDCTL_ENDPOINTS": "127.0.0.1:\(server.port)"],
                     log: "\(directory)/holder.log"
                 )
-                for _ in 0..<200 where !holder.log.contains("begun") { try await Task.sleep(nanoseconds: 50_000_000) }
+                try await wait(10) { holder.log.contains("begun") }
                 for _ in 0..<3 {
                     holder.signal(SIGINT)
                     try await Task.sleep(nanoseconds: 800_000_000)

@@ -86,7 +86,7 @@ public struct BenchComparison: Sendable {
                     a = Self.relative(old, to: controls.0, value).map { $0 * usual }
                     b = Self.relative(new, to: controls.1, value).map { $0 * usual }
                 }
-                guard !isControl, let before = Self.median(a), let after = Self.median(b) else { return }
+                guard !isControl, let before = BenchReport.median(a), let after = BenchReport.median(b) else { return }
                 line(figure, before, after, Self.verdict(a, b, before, after, isMoreBetter: isMoreBetter))
             }
             for kind in old.kinds + new.kinds.filter({ !old.kinds.contains($0) }) {
@@ -146,12 +146,6 @@ public struct BenchComparison: Sendable {
             guard let own = value(own), let other = value(other), other > 0 else { return nil }
             return own / other
         }
-    }
-
-    private static func median(_ values: [Double]) -> Double? {
-        if values.isEmpty { return nil }
-        let sorted = values.sorted()
-        return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
     }
 
     /// A change is one when it is larger than ``least`` and the rounds of the two lie apart by more than half of the larger

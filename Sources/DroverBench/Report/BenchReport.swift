@@ -168,6 +168,15 @@ extension BenchReport.Round {
     var rate: Double? { seconds > 0 && calls > 0 ? Double(calls) / seconds : nil }
 }
 
+extension BenchReport {
+    /// Of an even number of values, what lies between the two in the middle.
+    static func median(_ values: [Double]) -> Double? {
+        if values.isEmpty { return nil }
+        let sorted = values.sorted()
+        return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
+    }
+}
+
 extension BenchReport.Measurement {
     /// The kinds of calls, those made most first.
     var kinds: [String] {
@@ -178,11 +187,7 @@ extension BenchReport.Measurement {
 
     /// The median over the rounds.
     func median(_ value: (BenchReport.Round) -> Double?) -> Double? {
-        let values = rounds.compactMap(value).sorted()
-        return values.isEmpty
-            ? nil
-            : values.count % 2 == 1
-                ? values[values.count / 2] : (values[values.count / 2 - 1] + values[values.count / 2]) / 2
+        BenchReport.median(rounds.compactMap(value))
     }
 
     /// The largest of the rounds.

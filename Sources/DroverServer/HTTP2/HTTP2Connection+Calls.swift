@@ -146,7 +146,7 @@ extension HTTP2Connection {
             Dispatcher.message(call, message)
         }
         if bytes.readableBytes > 0 && !call.ended {
-            if bufferedRequestBytes + bytes.readableBytes > limits.bufferedRequestBytes {
+            if bufferedRequestBytes + bytes.readableBytes > limits.usableBufferedRequestBytes {
                 return call.fail(DroverError(.tooManyRequests))
             }
             if isPending {

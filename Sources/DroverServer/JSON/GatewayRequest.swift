@@ -21,7 +21,7 @@ enum GatewayRequest {
             stream.inbound = pending
         }
         if case .http2(let connection, _) = stream.transport,
-            connection.bufferedRequestBytes > limits.bufferedRequestBytes
+            connection.bufferedRequestBytes > limits.usableBufferedRequestBytes
         {
             return stream.fail(DroverError(.tooManyRequests))
         }

@@ -9,6 +9,7 @@ struct ClientSession: Sendable {
     let printer: Printer
     /// Kept, since a password that was typed is not asked for again.
     private let configuration: EtcdClient.Configuration
+    private static let pauseNanoseconds: UInt64 = 200_000_000
 
     init(_ configuration: EtcdClient.Configuration, _ options: ClientOptions) async throws {
         client = try await EtcdClient.connect(configuration)
@@ -47,12 +48,7 @@ struct ClientSession: Sendable {
                 return (try await session.wait(path, request), session)
             } catch let error as ClientError where error.code == 14 {
                 await session.close()
-                while true {
-                    try await Task.sleep(nanoseconds: 200_000_000)
-                    guard let other = try? await anew() else { continue }
-                    session = other
-                    break
-                }
+                session = try await reconnected()
             }
         }
     }
@@ -85,6 +81,16 @@ struct ClientSession: Sendable {
     /// A session on another connection, to whichever endpoint answers.
     func anew() async throws -> ClientSession {
         try await ClientSession(configuration, options)
+    }
+
+    /// A session on another connection, as soon as an endpoint answers.
+    ///
+    /// - Throws: `CancellationError` alone.
+    func reconnected() async throws -> ClientSession {
+        while true {
+            try await Task.sleep(nanoseconds: Self.pauseNanoseconds)
+            if let other = try? await anew() { return other }
+        }
     }
 
     func close() async { await client.close() }

@@ -29,7 +29,8 @@ enum GoFlags {
         arguments.first.map { commands.contains($0) && $0 != "serve" } ?? false
     }
 
-    static func normalized(_ arguments: [String]) -> [String] {
+    static func normalized(_ given: [String]) -> [String] {
+        let arguments = apart(given)
         let leading = leadingFlags(arguments)
         let rest = arguments.dropFirst(leading)
         // `serve` may be left out, as in kine.
@@ -45,13 +46,18 @@ enum GoFlags {
         return plain([command] + behind + arguments.prefix(leading), of: command) + words(after: own.count, of: rest)
     }
 
+    /// `-wjson` as two words, before any `--`.
+    private static func apart(_ arguments: [String]) -> [String] {
+        let own = arguments.prefix { $0 != "--" }
+        return own.flatMap { argument -> [String] in
+            guard argument.hasPrefix("-w"), argument.count > 2 else { return [argument] }
+            let value = argument.dropFirst(2)
+            return ["-w", String(value.first == "=" ? value.dropFirst() : value)]
+        } + arguments.dropFirst(own.count)
+    }
+
     private static func plain(_ arguments: some Sequence<String>, of command: String) -> [String] {
-        arguments.flatMap { argument -> [String] in
-            // Of one letter, with the value right behind it.
-            let isJoined = command != "serve" && argument.hasPrefix("-w") && argument.count > 2
-            return isJoined
-                ? ["-w", String(argument.dropFirst(argument.dropFirst(2).first == "=" ? 3 : 2))] : [argument]
-        }.compactMap { argument -> String? in
+        arguments.compactMap { argument -> String? in
             guard argument.hasPrefix("--"), let sign = argument.firstIndex(of: "=") else { return argument }
             let name = argument[argument.index(argument.startIndex, offsetBy: 2)..<sign]
             guard flags.contains(String(name)) else { return argument }
@@ -78,10 +84,6 @@ enum GoFlags {
         var count = 0
         while count < arguments.count, arguments[count].hasPrefix("-") {
             let name = String(arguments[count].prefix { $0 != "=" })
-            if name.hasPrefix("-w") && name.count > 2 {
-                count += 1
-                continue
-            }
             if options.contains(name) {
                 count += name == arguments[count] ? 2 : 1
             } else if flags.contains(String(name.drop { $0 == "-" })) {

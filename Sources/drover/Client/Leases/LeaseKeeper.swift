@@ -4,8 +4,6 @@ import Synchronization
 
 /// Keeps a lease alive, on another connection where one is lost, for as long as it can have time left.
 struct LeaseKeeper: Sendable {
-    private static let pauseNanoseconds: UInt64 = 200_000_000
-
     let id: Int64
     let session: ClientSession
 
@@ -43,11 +41,7 @@ struct LeaseKeeper: Sendable {
             } catch let error as ClientError {
                 if !deadline.isKnown || Task.isCancelled { throw error }
                 await own?.close()
-                own = nil
-                while own == nil {
-                    try await Task.sleep(nanoseconds: Self.pauseNanoseconds)
-                    own = try? await session.anew()
-                }
+                own = try await session.reconnected()
             }
         }
     }

@@ -58,11 +58,7 @@ struct ElectCommand: ClientCommand {
                 throw ClientError.unavailable("the server has ended the stream")
             } catch let error as ClientError where error.code == 14 {
                 await own?.close()
-                own = nil
-                while own == nil {
-                    try await Task.sleep(nanoseconds: 500_000_000)
-                    own = try? await session.anew()
-                }
+                own = try await session.reconnected()
             }
         }
     }

@@ -75,11 +75,7 @@ struct WatchCommand: ClientCommand {
                 // The server goes, or its machine: what it has not told yet is asked for elsewhere, or when it is back.
                 if display.revision > 0 { request.createRequest.startRevision = display.revision + 1 }
                 await own?.close()
-                own = nil
-                while own == nil {
-                    try await Task.sleep(nanoseconds: 500_000_000)
-                    own = try? await session.anew()
-                }
+                own = try await session.reconnected()
             }
         }
     }
