@@ -119,9 +119,14 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .target(
+            name: "DroverTLS",
+            dependencies: [.product(name: "NIOSSL", package: "swift-nio-ssl")],
+            swiftSettings: swiftSettings
+        ),
+        .target(
             name: "DroverServer",
             dependencies: [
-                "Drover", "EtcdAPI", "CZlib",
+                "Drover", "EtcdAPI", "DroverTLS", "CZlib",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -150,7 +155,7 @@ let package = Package(
         .target(
             name: "DroverClient",
             dependencies: [
-                "EtcdAPI",
+                "EtcdAPI", "DroverTLS",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -166,6 +171,7 @@ let package = Package(
                 "Drover", "DroverBackends", "DroverServer", "DroverClient", "DroverBench", "EtcdAPI",
                 .target(name: "DroverSQLite", condition: .when(traits: ["SQLite"])),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),

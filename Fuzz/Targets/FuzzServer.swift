@@ -13,7 +13,7 @@ package enum FuzzServer {
         var configuration = StoreConfiguration()
         configuration.logger = logger
         let path = NSTemporaryDirectory() + "/drover-fuzz-\(getpid()).db"
-        let store = try! Store.open(sqlite: SQLiteConfiguration(path: path), configuration: configuration)
+        let database = configuration
         var server = ServerConfiguration()
         server.address = .tcp(host: "127.0.0.1", port: 0)
         server.logger = logger
@@ -21,6 +21,7 @@ package enum FuzzServer {
         let started = Mutex<UInt16>(0)
         let done = DispatchSemaphore(value: 0)
         Task.detached {
+            let store = try! await Store.open(sqlite: SQLiteConfiguration(path: path), configuration: database)
             let server = try! await Server.start(store, configuration: settings)
             if case .tcp(_, let port) = server.address { started.withLock { $0 = UInt16(port) } }
             done.signal()

@@ -1,3 +1,4 @@
+import DroverTLS
 package import NIOSSL
 
 /// How a client encrypts, whom it believes, and who it says it is.
@@ -21,7 +22,7 @@ public struct ClientTLS: Sendable, Hashable {
         configuration.minimumTLSVersion = .tlsv12
         do {
             if let trustedFile {
-                configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(trustedFile))
+                configuration.trustRoots = .certificates(try TrustAnchors.load(trustedFile, proving: .servers))
             }
             if let certificateFile, let keyFile {
                 configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(certificateFile)

@@ -47,10 +47,12 @@ public struct Endpoint: Sendable, Hashable, CustomStringConvertible {
         message: "an endpoint must be HOST:PORT, http://HOST:PORT, https://HOST:PORT or unix:///PATH"
     )
 
-    /// The host that a certificate must name; nil for an address, which is compared with the connection's own.
+    /// The host that a certificate must name, of a socket in the file system the file's name, as etcd's client has it; nil for
+    /// an address, which is compared with the connection's own.
     package var serverName: String? {
         let isAddress = host.contains(":") || host.allSatisfy { $0.isNumber || $0 == "." }
-        return isUnixSocket || isAddress ? nil : host
+        if isUnixSocket { return host.split(separator: "/").last.map(String.init) }
+        return isAddress ? nil : host
     }
 
     package var authority: String {

@@ -202,9 +202,9 @@ extension Store {
     public static func open(
         mysql configuration: MySQLConfiguration,
         configuration store: StoreConfiguration = .init()
-    ) throws -> Store {
+    ) async throws -> Store {
         var configuration = configuration
         if !configuration.tls.isSet { configuration.tls = store.databaseTLS }
-        return try Store(driver: MySQLDriver(configuration, logger: store.logger), configuration: store)
+        return try await open(driver: MySQLDriver(configuration, logger: store.logger), configuration: store)
     }
 }

@@ -136,6 +136,14 @@ enum PGStatements {
         "d_keys_of_lease",
         "SELECT key FROM (SELECT key FROM drover_current WHERE lease = $1 AND lease <> 0 OFFSET 0) k ORDER BY key"
     )
+    static let keysOfLeases = PGStatement(
+        "d_keys_of_leases",
+        """
+        SELECT u.place, k.key FROM unnest($1::int8[]) WITH ORDINALITY u(lease, place)
+        CROSS JOIN LATERAL (SELECT key FROM drover_current WHERE lease = u.lease AND lease <> 0 OFFSET 0) k
+        ORDER BY u.place LIMIT $2::int8
+        """
+    )
     static let instances = PGStatement(
         "d_instances",
         """
@@ -143,11 +151,14 @@ enum PGStatements {
         WHERE heartbeat > \(clock) - $1::int8 ORDER BY id
         """
     )
+    /// With what lies out of line and the indexes; in use is all but the share of rows that the server counts as dead.
     static let size = PGStatement(
         "d_size",
         """
-        SELECT sum(pg_total_relation_size(c.oid))::int8, sum(pg_relation_size(c.oid))::int8
-        FROM pg_class c WHERE c.oid IN ('drover_log'::regclass, 'drover_current'::regclass,
+        SELECT sum(pg_total_relation_size(c.oid))::int8,
+            sum(pg_total_relation_size(c.oid) * (coalesce(s.n_live_tup, 0) + 1)::numeric
+                / (coalesce(s.n_live_tup, 0) + coalesce(s.n_dead_tup, 0) + 1))::int8
+        FROM pg_class c LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid WHERE c.oid IN ('drover_log'::regclass, 'drover_current'::regclass,
             'drover_tombstone'::regclass, 'drover_lease'::regclass, 'drover_meta'::regclass,
             'drover_instance'::regclass)
         """
@@ -249,10 +260,17 @@ enum PGStatements {
         "d_delete_log_main",
         "DELETE FROM drover_log WHERE main = $1::int8 AND sub = ANY ($2::int8[])"
     )
-    /// A key may have been created and deleted again since: a tombstone that is not compacted stays.
+    /// A key may have been created and deleted again since: the tombstone of that deletion stays.
     static let sweepTombstones = PGStatement(
         "d_sweep_tombstones",
-        "DELETE FROM drover_tombstone WHERE key = ANY ($1::bytea[]) AND main < $2::int8"
+        """
+        DELETE FROM drover_tombstone WHERE ctid = ANY (ARRAY(
+            SELECT t.ctid FROM unnest($1::bytea[], $2::int8[], $3::int8[]) u(key, main, sub)
+            CROSS JOIN LATERAL (
+                SELECT ctid FROM drover_tombstone WHERE key = u.key AND main = u.main AND sub = u.sub OFFSET 0
+            ) t
+        ))
+        """
     )
     static let markPurged = PGStatement(
         "d_mark_purged",

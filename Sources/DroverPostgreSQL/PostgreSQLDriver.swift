@@ -210,9 +210,9 @@ extension Store {
     public static func open(
         postgres configuration: PostgreSQLConfiguration,
         configuration store: StoreConfiguration = .init()
-    ) throws -> Store {
+    ) async throws -> Store {
         var configuration = configuration
         if !configuration.tls.isSet { configuration.tls = store.databaseTLS }
-        return try Store(driver: PostgreSQLDriver(configuration, logger: store.logger), configuration: store)
+        return try await open(driver: PostgreSQLDriver(configuration, logger: store.logger), configuration: store)
     }
 }

@@ -182,4 +182,18 @@ final class PostgreSQLView: ServerView {
         let result = try connection.land()[0]
         return (0..<result.rows).map { Bytes(result.bytes($0, 0)) }
     }
+
+    func keys(attachedTo leases: [Int64], limit: Int) throws -> [[Bytes]] {
+        var parameters = PGParameters()
+        parameters.add(leases)
+        parameters.add(Int64(limit + 1))
+        try connection.send(PGStatements.keysOfLeases, parameters)
+        let result = try connection.land()[0]
+        var row = 0
+        return Self.attached(to: leases.count, limit: limit) {
+            if row == result.rows { return nil }
+            defer { row += 1 }
+            return (Int(result.integer(row, 0)) - 1, Bytes(result.bytes(row, 1)))
+        }
+    }
 }

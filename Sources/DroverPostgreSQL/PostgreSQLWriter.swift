@@ -343,14 +343,16 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
 
     private func remove(_ result: PGResult, _ rule: SweepRule, _ connection: PGConnection) throws {
         var positions: [LogPosition] = []
-        var tombstones: [Bytes] = []
+        var tombstones: (keys: [Bytes], mains: [Int64], subs: [Int64]) = ([], [], [])
         for row in 0..<result.rows {
             let position = LogPosition(main: result.integer(row, 0), sub: result.integer(row, 1))
             let previous = LogPosition(main: result.integer(row, 2), sub: result.integer(row, 3))
             if previous.main != 0 && rule.takesPrevious(of: position.main) { positions.append(previous) }
             if rule.takesDeletion(main: position.main, version: result.integer(row, 4)) {
                 positions.append(position)
-                tombstones.append(Bytes(result.bytes(row, 5)))
+                tombstones.keys.append(Bytes(result.bytes(row, 5)))
+                tombstones.mains.append(position.main)
+                tombstones.subs.append(position.sub)
             }
         }
         if positions.isEmpty { return }
@@ -368,10 +370,11 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
                 try connection.send(PGStatements.deleteLogByMain, parameters)
             }
         }
-        if !tombstones.isEmpty {
+        if !tombstones.keys.isEmpty {
             var parameters = PGParameters()
-            parameters.add(tombstones)
-            parameters.add(rule.compacted)
+            parameters.add(tombstones.keys)
+            parameters.add(tombstones.mains)
+            parameters.add(tombstones.subs)
             try connection.send(PGStatements.sweepTombstones, parameters)
         }
         try connection.send(PGStatements.commit)

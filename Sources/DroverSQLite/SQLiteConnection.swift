@@ -31,6 +31,15 @@ final class SQLiteConnection {
                 engineCode: Int(code)
             )
         }
+        // SQLite opens for reading what it may not write.
+        if writes && sqlite3_db_readonly(handle, "main") == 1 {
+            sqlite3_close_v2(handle)
+            throw DriverFailure(
+                .unavailable,
+                "the SQLite file can only be read; check that this user may write there",
+                engineCode: Int(SQLITE_READONLY)
+            )
+        }
         self.handle = handle
         sqlite3_extended_result_codes(handle, 1)
         // Only this process's checkpoint with a closed gate ever makes one connection wait for another.

@@ -24,6 +24,9 @@ public final class SQLiteDriver: Driver, DriverProvider {
     let logger: Logger
     let revisions = RevisionMap()
     let gate = ReadGate()
+    /// Events before this revision may be gone: the compaction mark of the sweep that began last. Set before a sweep's first
+    /// step commits.
+    let purged = Atomic<Int64>(0)
     private let lock = Mutex<FileLock?>(nil)
 
     /// A driver for the file that `configuration` names; nothing is opened yet.
@@ -52,6 +55,7 @@ public final class SQLiteDriver: Driver, DriverProvider {
             try lock.withLock { lock in
                 if lock == nil { lock = try FileLock(path: configuration.resolvedPath + ".lock") }
             }
+            makeFile()
             let writer = try SQLiteWriter(self)
             warnOfHazards()
             return writer
@@ -79,7 +83,7 @@ public final class SQLiteDriver: Driver, DriverProvider {
         for part in configuration.path[..<slash].split(separator: "/", omittingEmptySubsequences: false) {
             made += made.isEmpty && part.isEmpty ? "/" : (made.hasSuffix("/") || made.isEmpty ? "" : "/") + part
             if made.isEmpty || made == "/" { continue }
-            if mkdir(made, 0o755) != 0 && errno != EEXIST {
+            if mkdir(made, 0o700) != 0 && errno != EEXIST {
                 throw DriverFailure(
                     .unavailable,
                     "the directory of the SQLite file cannot be created (\(String(cString: strerror(errno))))",
@@ -88,6 +92,15 @@ public final class SQLiteDriver: Driver, DriverProvider {
             }
         }
     }
+
+    /// Makes a file that is not there yet, so that nobody else on the machine can read it: it holds every value, and what
+    /// signs tokens. SQLite gives its other files the same mode. Whether it can be made at all SQLite says itself.
+    private func makeFile() {
+        let descriptor = Self.create(configuration.path)
+        if descriptor >= 0 { _ = closeDescriptor(descriptor) }
+    }
+
+    private static func create(_ path: String) -> Int32 { open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600) }
 
     /// What could not be begun leaves nothing behind.
     private func removeEmptyFile() {
@@ -101,6 +114,10 @@ public final class SQLiteDriver: Driver, DriverProvider {
     }
 
     private func warnOfHazards() {
+        var status = stat()
+        if stat(configuration.path, &status) == 0, status.st_mode & 0o077 != 0 {
+            logger.warning("other users of this machine can read the SQLite file; chmod 600 it and what lies beside it")
+        }
         for warning in SQLiteHazards.warnings(path: configuration.path) {
             logger.warning(
                 "\(warning)",
@@ -116,7 +133,7 @@ final class FileLock: Sendable {
     private let descriptor: Int32
 
     init(path: String) throws {
-        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         if descriptor < 0 {
             throw DriverFailure(
                 .unavailable,
@@ -146,8 +163,8 @@ extension Store {
     public static func open(
         sqlite configuration: SQLiteConfiguration,
         configuration store: StoreConfiguration = .init()
-    ) throws -> Store {
-        try Store(driver: SQLiteDriver(configuration, logger: store.logger), configuration: store)
+    ) async throws -> Store {
+        try await open(driver: SQLiteDriver(configuration, logger: store.logger), configuration: store)
     }
 }
 

@@ -68,6 +68,17 @@ final class SQLiteReader: DriverReader, ForwardingView {
         return (page * pages, page * (pages - free))
     }
 
+    func faults(limit: Int) throws -> [String] {
+        try gate.check()
+        let statement = try view.connection.prepare("PRAGMA integrity_check(\(limit))")
+        var faults: [String] = []
+        while try statement.step() {
+            let words = String(decoding: statement.bytes(0), as: UTF8.self)
+            if words != "ok" { faults.append("SQLite says of the file: \(words)") }
+        }
+        return faults
+    }
+
     func readingView() throws -> any DriverView {
         try gate.check()
         return view

@@ -7,6 +7,7 @@ final class SQLiteView: DriverView {
 
     let connection: SQLiteConnection
     let revisions: RevisionMap
+    private let driver: SQLiteDriver
     private let meta: SQLiteStatement
     private let pointWithValue: SQLiteStatement
     private let pointWithoutValue: SQLiteStatement
@@ -27,6 +28,7 @@ final class SQLiteView: DriverView {
 
     init(_ connection: SQLiteConnection, _ driver: SQLiteDriver) throws {
         self.connection = connection
+        self.driver = driver
         revisions = driver.revisions
         meta = try connection.prepare("SELECT \(Self.metaColumns) FROM drover_meta")
         pointWithValue = try connection.prepare(
@@ -62,11 +64,13 @@ final class SQLiteView: DriverView {
     }
 
     private func readMeta(_ statement: SQLiteStatement) -> StoreMeta {
-        StoreMeta(
+        let (compacted, swept) = (statement.integer(2), statement.integer(3))
+        return StoreMeta(
             revision: statement.integer(0),
             batch: statement.integer(1),
-            compacted: statement.integer(2),
-            swept: statement.integer(3),
+            compacted: compacted,
+            swept: swept,
+            purged: min(compacted, max(swept, driver.purged.load(ordering: .acquiring))),
             systemRevision: statement.integer(6),
             clusterID: UInt64(bitPattern: statement.integer(4)),
             memberID: UInt64(bitPattern: statement.integer(5))

@@ -37,6 +37,8 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
     private func connect() throws {
         let opened = try Open(driver)
         revisions.load(try opened.wideRevisions())
+        // A sweep may have begun before.
+        driver.purged.max(try opened.view.readMeta().compacted, ordering: .sequentiallyConsistent)
         open = opened
     }
 
@@ -212,6 +214,7 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
             // Deletions at the mark before were spared, also those that the sweep has passed.
             if sweepBegan > 0 { sweepCursor = min(sweepCursor, revisions.id(sweepBegan, 0)) }
             sweepBegan = meta.compacted
+            driver.purged.max(meta.compacted, ordering: .sequentiallyConsistent)
         }
         // Deletions at exactly the last mark were spared then and go now.
         let first = max(sweepCursor, revisions.id(meta.swept, 0))

@@ -26,7 +26,10 @@ enum Dispatcher {
 
     /// One whole message has arrived.
     static func message(_ stream: ServerStream, _ message: ByteBuffer) {
-        if message.readableBytes > stream.context.configuration.limits.requestBytes && !stream.route.streamsRequests {
+        // What is only read may be as long as can be received. Source: etcd `server/etcdserver/v3_server.go`: proposals are
+        // measured.
+        let limit = stream.context.configuration.limits.requestBytes
+        if message.readableBytes > limit, !stream.route.streamsRequests, !stream.route.mayOnlyRead {
             return stream.fail(DroverError(.requestTooLarge))
         }
         if let session = stream.session { return session.received(message) }

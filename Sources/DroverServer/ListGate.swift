@@ -1,6 +1,20 @@
 import DequeModule
 import NIOCore
 
+/// A connection that lists leave by.
+protocol ListConnection: AnyObject {
+    /// Bytes of replies that the client has not taken.
+    var queuedBytes: Int { get }
+    /// Calls that are on their way.
+    var callCount: Int { get }
+    /// Lists that wait for room.
+    var waitingLists: Deque<RangeStreamer> { get set }
+    /// Lists whose first piece is being read.
+    var listsReading: Int { get set }
+    /// Whether it waits for its turn.
+    var hasListTurn: Bool { get set }
+}
+
 /// Lets lists begin as clients take them: what is read faster than it is taken would only fill memory. One for each event
 /// loop, used on it alone.
 ///
@@ -24,7 +38,7 @@ struct ListGate {
     /// Lists whose first piece is being read.
     private var reading = 0
     /// Connections with lists that wait, in turn.
-    private var turns: Deque<HTTP2Connection> = []
+    private var turns: Deque<any ListConnection> = []
 
     private var waiting = 0
 
@@ -53,13 +67,13 @@ struct ListGate {
         queuedBytes - stuckBytes + reading * Self.expectedBytes < limits.listsPerLoopBytes
     }
 
-    private func admits(_ connection: HTTP2Connection) -> Bool {
+    private func admits(_ connection: any ListConnection) -> Bool {
         let own = connection.queuedBytes + connection.listsReading * Self.expectedBytes
         return own < limits.connectionListBytes && hasRoom
     }
 
     /// Whether the list may begin now; it is kept and begun later if not.
-    mutating func begin(_ list: RangeStreamer, _ connection: HTTP2Connection) -> Bool {
+    mutating func begin(_ list: RangeStreamer, _ connection: any ListConnection) -> Bool {
         if connection.waitingLists.isEmpty && admits(connection) {
             count(connection, 1)
             return true
@@ -67,7 +81,7 @@ struct ListGate {
         connection.waitingLists.append(list)
         waiting += 1
         // Those whose client has gone on without them wait for nothing.
-        if connection.waitingLists.count > 2 * connection.streams.count + 64 {
+        if connection.waitingLists.count > 2 * connection.callCount + 64 {
             let before = connection.waitingLists.count
             connection.waitingLists.removeAll { $0.isOver }
             waiting -= before - connection.waitingLists.count
@@ -77,20 +91,20 @@ struct ListGate {
     }
 
     /// The connection is gone, and with it what waited on it.
-    mutating func forget(_ connection: HTTP2Connection) {
+    mutating func forget(_ connection: any ListConnection) {
         waiting -= connection.waitingLists.count
         connection.waitingLists = []
     }
 
     /// The list's first piece is there, or will never be.
-    mutating func hasRead(_ connection: HTTP2Connection) { count(connection, -1) }
+    mutating func hasRead(_ connection: any ListConnection) { count(connection, -1) }
 
-    private mutating func count(_ connection: HTTP2Connection, _ difference: Int) {
+    private mutating func count(_ connection: any ListConnection, _ difference: Int) {
         reading += difference
         connection.listsReading += difference
     }
 
-    private mutating func takeTurn(_ connection: HTTP2Connection) {
+    private mutating func takeTurn(_ connection: any ListConnection) {
         if connection.hasListTurn { return }
         connection.hasListTurn = true
         turns.append(connection)
@@ -99,7 +113,7 @@ struct ListGate {
     /// The list that may begin now: of the connections that have one waiting, in turn.
     ///
     /// - Parameter connection: one that has sent something or read a piece.
-    mutating func next(_ connection: HTTP2Connection?) -> RangeStreamer? {
+    mutating func next(_ connection: (any ListConnection)?) -> RangeStreamer? {
         if let connection, !connection.waitingLists.isEmpty { takeTurn(connection) }
         while hasRoom, let other = turns.popFirst() {
             other.hasListTurn = false
@@ -112,7 +126,7 @@ struct ListGate {
         return nil
     }
 
-    private mutating func take(_ connection: HTTP2Connection) -> RangeStreamer? {
+    private mutating func take(_ connection: any ListConnection) -> RangeStreamer? {
         guard !connection.waitingLists.isEmpty, admits(connection) else { return nil }
         count(connection, 1)
         waiting -= 1

@@ -32,7 +32,7 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
     /// The store's revision as of what a connection is being handed: whatever came in one read was sent before it. Nil
     /// until something in the read has asked for it.
     var revisionOfRead: Int64?
-    private var connectionsThatSent: Deque<HTTP2Connection> = []
+    private var connectionsThatSent: Deque<any ListConnection> = []
     private var isBeginningLists = false
     private var isLookingAtLists = false
     private var calls: [WriteCall] = []
@@ -155,14 +155,14 @@ final class LoopContext: ReplySink, PointSink, WatchTarget, @unchecked Sendable 
     // MARK: - Lists
 
     /// Begins lists that have waited for what `connection` has sent now.
-    func beginWaitingLists(_ connection: HTTP2Connection) {
+    func beginWaitingLists(_ connection: any ListConnection) {
         if !listGate.hasWaiting { return }
         connectionsThatSent.append(connection)
         beginWaitingLists()
     }
 
     /// Begins a list, or sees to it that it begins in its turn.
-    func begin(_ list: RangeStreamer, _ connection: HTTP2Connection) {
+    func begin(_ list: RangeStreamer, _ connection: any ListConnection) {
         if listGate.begin(list, connection) { list.begin() } else { lookAtLists() }
     }
 

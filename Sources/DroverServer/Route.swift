@@ -127,6 +127,8 @@ package enum Route: String, CaseIterable, Sendable {
 
     /// Whether the client sends any number of messages.
     var streamsRequests: Bool { self == .watch || self == .leaseKeepAlive }
+    /// Whether a call may change nothing, whatever its length.
+    var mayOnlyRead: Bool { [.range, .rangeStream, .txn].contains(self) }
     /// Whether the server sends any number of messages.
     var streamsReplies: Bool {
         streamsRequests || [.healthWatch, .observe, .rangeStream, .snapshot].contains(self)

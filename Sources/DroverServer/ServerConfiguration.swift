@@ -93,6 +93,9 @@ public struct ServerLimits: Sendable {
     var usableBufferedRequestBytes: Int { max(bufferedRequestBytes, 2 * (requestBytes + requestSlackBytes)) }
     /// Bytes of a connection's replies that the client has not taken; above it further calls are refused.
     public var unreadReplyBytes = 64 << 20
+    /// Bytes of a connection's watches that the client has not taken, of all its watch streams together; above it they fall
+    /// behind, and go on from the log.
+    public var connectionWatchBytes = 32 << 20
     /// Bytes of a stream's replies that the client has not taken; above it the stream's requests are not read on.
     public var unreadStreamBytes = 1 << 20
     /// Bytes of the receive window of a connection.

@@ -24,6 +24,18 @@ final class ServerStream {
     let context: LoopContext
     /// The token of auth that came with the call, if any.
     var token: String?
+    /// The connection that the call came by.
+    var connection: ObjectIdentifier {
+        switch transport {
+        case .http2(let connection, _): ObjectIdentifier(connection)
+        case .http1(let connection): ObjectIdentifier(connection)
+        }
+    }
+    /// What the watches of the connection share; a connection of HTTP/1.1 carries one.
+    var watchBudget: WatchBudget? {
+        if case .http2(let connection, _) = transport { return connection.watchBudget }
+        return nil
+    }
     /// On whose behalf the call is made.
     var caller: Caller {
         if token == nil, form == .wire, case .http2(let connection, _) = transport, let name = connection.peerName {
@@ -44,6 +56,8 @@ final class ServerStream {
     }
     /// How far a stream of JSON documents has been looked through.
     var splitter = JSONSplitter()
+    /// Whether a document of a stream of them has been taken.
+    var hasTakenDocument = false
     /// Whether the client has sent all it will send.
     var requestEnded = false
     /// Whether a unary request has been handed to its service.

@@ -65,6 +65,9 @@ public final class SnapshotFile {
         }
     }
 
+    /// Goes back to the beginning.
+    public func goBack() { rewind(stream) }
+
     /// What is in it, from the beginning.
     public func summary() throws -> SnapshotRestore.Result {
         rewind(stream)

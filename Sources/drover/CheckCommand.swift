@@ -32,8 +32,18 @@ struct CheckCommand: AsyncParsableCommand {
             let endpoint = DatabaseEndpoint.named(self.endpoint)
             #if SQLite
                 // Opening would make the file, and find nothing wrong with it.
-                if SQLiteDriver.serves(endpoint), access(SQLiteConfiguration(endpoint: endpoint).path, R_OK) != 0 {
-                    throw DroverError(.database, message: "drover: there is no readable file at the endpoint's path")
+                if SQLiteDriver.serves(endpoint) {
+                    let path = SQLiteConfiguration(endpoint: endpoint).path
+                    var status = stat()
+                    guard access(path, R_OK) == 0, stat(path, &status) == 0 else {
+                        throw DroverError(
+                            .database,
+                            message: "drover: there is no readable file at the endpoint's path"
+                        )
+                    }
+                    if status.st_size == 0 {
+                        throw DroverError(.database, message: "drover: the file at the endpoint's path is empty")
+                    }
                 }
             #endif
             let driver = try OfflineCommand.driver(endpoint)

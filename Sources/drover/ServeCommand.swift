@@ -185,7 +185,7 @@ struct ServeCommand: AsyncParsableCommand {
         var hasWarned = false
         while true {
             do {
-                return try Store.open(
+                return try await Store.open(
                     DatabaseEndpoint.named(endpoint),
                     using: Backends.all,
                     configuration: configuration

@@ -28,6 +28,22 @@ struct SnapshotRestoreCommand: AsyncParsableCommand {
     @Flag(help: "Restore a file whose checksum is missing, such as one copied from a running server's stream.")
     var skipHashCheck = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Raise the revision by this much, and mark all that is restored as compacted: clients that have seen later revisions begin anew.",
+            valueName: "revisions"
+        )
+    )
+    var bumpRevision: Int64 = 0
+
+    @Flag(help: "What --bump-revision does anyway; for etcdutl's users.")
+    var markCompacted = false
+
+    func validate() throws {
+        if bumpRevision < 0 { throw ValidationError("--bump-revision cannot be negative") }
+        if markCompacted && bumpRevision == 0 { throw ValidationError("--mark-compacted needs --bump-revision") }
+    }
+
     func run() async throws {
         try OfflineCommand.reporting {
             let snapshot = try SnapshotFile(path: file)
@@ -35,7 +51,10 @@ struct SnapshotRestoreCommand: AsyncParsableCommand {
             if !skipHashCheck { try snapshot.verify() }
             let driver = try OfflineCommand.driver(DatabaseEndpoint.named(endpoint))
             defer { driver.close() }
-            let result = try SnapshotRestore(into: driver, snapshot.read).run()
+            let restore = SnapshotRestore(into: driver, bumpingBy: bumpRevision, snapshot.read)
+            try restore.check(try snapshot.summary())
+            snapshot.goBack()
+            let result = try restore.run()
             FileHandles.standardOutput(
                 "restored revision \(result.revision), compacted at \(result.compacted): \(result.events) rows of history, \(result.leases) leases\n"
             )

@@ -62,6 +62,61 @@ struct CheckTests {
         }
     }
 
+    /// A read at the mark shows what was replaced behind it.
+    @Test("an event that was replaced after the mark must be there", arguments: Engine.selected)
+    func replacedAfterTheMark(engine: Engine) async throws {
+        try await withTemporaryDirectory { directory in
+            let store = try engine.open(directory)
+            try await store.put("x", "1")
+            let mark = try await store.put("y", "1").revision
+            try await store.compact(to: mark, physical: true)
+            try await store.put("x", "2")
+            await store.close()
+            let sound = try report(engine, directory)
+            #expect(sound.findings.isEmpty)
+            let log = engine == .sqlite ? "id >> 20" : "main"
+            try sql(engine, directory, "DELETE FROM drover_log WHERE \(log) = \(mark - 1)")
+            let found = try report(engine, directory)
+            #expect(
+                found.findings.map(\.description) == [
+                    "the event before revision \(mark + 1), event 0 is missing from the log"
+                ]
+            )
+        }
+    }
+
+    /// A key that was deleted twice keeps the mark of the second deletion until its own turn.
+    @Test("nothing is wrong between any two steps of a sweep", arguments: Engine.selected)
+    func betweenSteps(engine: Engine) async throws {
+        try await withTemporaryDirectory { directory in
+            let store = try engine.open(directory)
+            for key in ["k", "l"] {
+                for _ in 0..<3 {
+                    try await store.put(key, "1")
+                    try await store.put(key, "2")
+                    try await store.delete(key)
+                }
+            }
+            let newest = try await store.put("m", "1").revision
+            await store.close()
+            let driver = try engine.makeDriver(directory)
+            defer { driver.close() }
+            let writer = try driver.openWriter()
+            defer { writer.close() }
+            var changes = ChangeSet(base: try writer.begin(BatchPrefetch()).meta)
+            changes.compacted = newest
+            try writer.commit(changes)
+            var steps = 0
+            repeat {
+                var check = StoreCheck(try driver.openReader())
+                let found = try check.run().findings
+                #expect(found.isEmpty, "after step \(steps): \(found)")
+                steps += 1
+            } while try writer.sweep(rows: 1, position: .max) != .finished
+            #expect(steps > 10)
+        }
+    }
+
     @Test("each kind of damage is found and said", arguments: Engine.selected)
     func damaged(engine: Engine) async throws {
         try await withTemporaryDirectory { directory in

@@ -73,7 +73,7 @@ struct EndpointTests {
         try await withTemporaryDirectory { directory in
             var configuration = PostgreSQLConfiguration(endpoint: try Engine.postgres.endpoint(directory))
             configuration.preparesStatements = false
-            let store = try Store.open(postgres: configuration)
+            let store = try await Store.open(postgres: configuration)
             for i in 0..<20 { try await store.put("k/\(i % 5)", "\(i)") }
             #expect(try await store.list(prefix: "k/").count == 5)
             #expect(try await store.get("k/1", revision: 5)?.valueString == "1")

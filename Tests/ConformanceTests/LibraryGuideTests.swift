@@ -9,7 +9,7 @@ struct LibraryGuideTests {
     @Test("its code runs")
     func code() async throws {
         try await withTemporaryDirectory { directory in
-            let store = try Store.open("sqlite://\(directory)/app.db", using: [SQLiteDriver.self])
+            let store = try await Store.open("sqlite://\(directory)/app.db", using: [SQLiteDriver.self])
 
             try await store.put("config/color", "blue")
             try await store.put("config/size", "12")

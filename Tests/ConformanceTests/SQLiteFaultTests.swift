@@ -6,16 +6,16 @@ import Testing
 
 @Suite("faults of the SQLite backend", .serialized, .timeLimit(.minutes(5)))
 struct SQLiteFaultTests {
-    private func open(_ path: String) throws -> Store {
+    private func open(_ path: String) async throws -> Store {
         var configuration = StoreConfiguration()
         configuration.logger = quietLogger
-        return try Store.open(sqlite: SQLiteConfiguration(path: path), configuration: configuration)
+        return try await Store.open(sqlite: SQLiteConfiguration(path: path), configuration: configuration)
     }
 
-    private func message(_ path: String) -> String {
+    private func message(_ path: String) async -> String {
         do {
-            let store = try open(path)
-            store.closeBlocking()
+            let store = try await open(path)
+            await store.close()
             return ""
         } catch {
             return (error as? DroverError)?.message ?? "\(error)"
@@ -30,7 +30,7 @@ struct SQLiteFaultTests {
                 "this is no database, but somebody's notes, and long enough to have a header of a hundred bytes or more\n"
                 .write(toFile: path, atomically: true, encoding: .utf8)
             let before = try Data(contentsOf: URL(fileURLWithPath: path))
-            #expect(message(path).contains("no database"))
+            #expect(await message(path).contains("no database"))
             #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
 
             let other = "\(directory)/other.db"
@@ -38,7 +38,7 @@ struct SQLiteFaultTests {
             if let sqlite {
                 _ = try run(sqlite, [other, "CREATE TABLE theirs (a); INSERT INTO theirs VALUES (1)"])
                 let theirs = try Data(contentsOf: URL(fileURLWithPath: other))
-                #expect(message(other).contains("another application"))
+                #expect(await message(other).contains("another application"))
                 #expect(try Data(contentsOf: URL(fileURLWithPath: other)) == theirs)
                 #expect(try run(sqlite, [other, "SELECT a FROM theirs"]).output == "1\n")
             }
@@ -49,7 +49,7 @@ struct SQLiteFaultTests {
     func newerSchema() async throws {
         try await withTemporaryDirectory { directory in
             let path = "\(directory)/new.db"
-            let store = try open(path)
+            let store = try await open(path)
             try await store.put("a", "1")
             await store.close()
             // `PRAGMA user_version` lies at offset 60 of the file's header, big-endian.
@@ -57,7 +57,7 @@ struct SQLiteFaultTests {
             try file.seek(toOffset: 60)
             try file.write(contentsOf: Data([0, 0, 0, 99]))
             try file.close()
-            let text = message(path)
+            let text = await message(path)
             #expect(text.contains("schema 99") && text.contains("Upgrade"))
         }
     }
@@ -66,10 +66,10 @@ struct SQLiteFaultTests {
     func unwritable() async throws {
         try await withTemporaryDirectory { directory in
             try "".write(toFile: "\(directory)/file", atomically: true, encoding: .utf8)
-            #expect(!message("\(directory)/file/store.db").isEmpty)
-            #expect(!message("/proc/nowhere/store.db").isEmpty)
+            #expect(await !message("\(directory)/file/store.db").isEmpty)
+            #expect(await !message("/proc/nowhere/store.db").isEmpty)
             // Missing directories on the way are made.
-            #expect(message("\(directory)/a/b/store.db").isEmpty)
+            #expect(await message("\(directory)/a/b/store.db").isEmpty)
         }
     }
 
@@ -77,11 +77,11 @@ struct SQLiteFaultTests {
     func secondProcess() async throws {
         try await withTemporaryDirectory { directory in
             let path = "\(directory)/store.db"
-            let store = try open(path)
-            #expect(message(path).contains("another process"))
+            let store = try await open(path)
+            #expect(await message(path).contains("another process"))
             try await store.put("still", "works")
             await store.close()
-            #expect(message(path).isEmpty)
+            #expect(await message(path).isEmpty)
         }
     }
 
@@ -96,21 +96,21 @@ struct SQLiteFaultTests {
                     withDestinationPath: target
                 )
             }
-            let store = try open("\(directory)/third.db")
+            let store = try await open("\(directory)/third.db")
             for name in ["first.db", "second.db", "far/real.db"] {
-                #expect(message("\(directory)/\(name)").contains("another"), "\(name)")
+                #expect(await message("\(directory)/\(name)").contains("another"), "\(name)")
             }
             #expect(FileManager.default.fileExists(atPath: real + ".lock"))
             try await store.put("a", "1")
             await store.close()
-            #expect(message("\(directory)/second.db") == "")
+            #expect(await message("\(directory)/second.db") == "")
         }
     }
 
     @Test("a closed store refuses calls")
     func closed() async throws {
         try await withTemporaryDirectory { directory in
-            let store = try open("\(directory)/store.db")
+            let store = try await open("\(directory)/store.db")
             await store.close()
             await #expect { try await store.put("a", "1") } throws: { ($0 as? DroverError)?.code == .stopped }
             await #expect { try await store.get("a") } throws: { ($0 as? DroverError)?.code == .stopped }
@@ -118,14 +118,14 @@ struct SQLiteFaultTests {
     }
 
     @Test("endpoints")
-    func endpoints() {
+    func endpoints() async {
         #expect(SQLiteConfiguration(endpoint: "sqlite").path == "./db/state.db")
         #expect(SQLiteConfiguration(endpoint: "sqlite://").path == "./db/state.db")
         #expect(SQLiteConfiguration(endpoint: "sqlite://relative.db").path == "relative.db")
         #expect(
             SQLiteConfiguration(endpoint: "sqlite:///abs/olute.db?_journal=WAL&cache=shared").path == "/abs/olute.db"
         )
-        #expect { try Store.open("nosuch://x", using: [SQLiteDriver.self]) } throws: {
+        await #expect { try await Store.open("nosuch://x", using: [SQLiteDriver.self]) } throws: {
             ($0 as? DroverError)?.code == .badEndpoint
         }
     }

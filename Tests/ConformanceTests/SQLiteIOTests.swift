@@ -9,12 +9,12 @@ import Testing
 /// Errors of the disk, injected beneath SQLite, and the write-ahead log's limit.
 @Suite("the disk beneath the SQLite backend", .serialized, .timeLimit(.minutes(5)))
 struct SQLiteIOTests {
-    private func open(_ path: String, _ change: (inout SQLiteConfiguration) -> Void = { _ in }) throws -> Store {
+    private func open(_ path: String, _ change: (inout SQLiteConfiguration) -> Void = { _ in }) async throws -> Store {
         var configuration = SQLiteConfiguration(path: path)
         change(&configuration)
         var store = StoreConfiguration()
         store.logger = quietLogger
-        return try Store.open(sqlite: configuration, configuration: store)
+        return try await Store.open(sqlite: configuration, configuration: store)
     }
 
     private func withFaults(_ body: (String) async throws -> Void) async throws {
@@ -28,7 +28,7 @@ struct SQLiteIOTests {
     func unknownOutcome(kind: DiskFaults.Kind) async throws {
         try await withFaults { directory in
             let path = "\(directory)/store.db"
-            let store = try open(path)
+            let store = try await open(path)
             for i in 0..<20 { try await store.put("before/\(i)", "\(i)") }
             for round in 0..<10 {
                 DiskFaults.arm(kind, count: 1, path: path)
@@ -40,7 +40,7 @@ struct SQLiteIOTests {
             }
             await store.close()
             DiskFaults.disarm()
-            let again = try open(path)
+            let again = try await open(path)
             #expect(try await again.revision() == 31)
             let list = try await again.list(prefix: "")
             #expect(list.kvs.count == 30)
@@ -53,7 +53,7 @@ struct SQLiteIOTests {
     func longFault() async throws {
         try await withFaults { directory in
             let path = "\(directory)/store.db"
-            let store = try open(path)
+            let store = try await open(path)
             try await store.put("a", "1")
             DiskFaults.arm(.walWrite, path: path)
             await #expect { try await store.put("a", "2") } throws: {
@@ -72,7 +72,7 @@ struct SQLiteIOTests {
     func readFault() async throws {
         try await withFaults { directory in
             let path = "\(directory)/store.db"
-            var store = try open(path)
+            var store = try await open(path)
             for i in 0..<3_000 where i % 100 == 0 {
                 try await store.txn(
                     if: [],
@@ -80,7 +80,7 @@ struct SQLiteIOTests {
                 )
             }
             await store.close()
-            store = try open(path) { $0.readerCacheKiB = 64 }
+            store = try await open(path) { $0.readerCacheKiB = 64 }
             DiskFaults.arm(.read, path: path)
             await #expect(throws: DroverError.self) { _ = try await store.list(prefix: "k/") }
             DiskFaults.disarm()
@@ -94,7 +94,7 @@ struct SQLiteIOTests {
         try await withTemporaryDirectory { directory in
             let path = "\(directory)/store.db"
             let limit: Int64 = 8 << 20
-            let store = try open(path) {
+            let store = try await open(path) {
                 $0.checkpointBytes = 1 << 20
                 $0.walLimitBytes = limit
                 $0.reservedWALBytes = 0
@@ -156,7 +156,7 @@ struct SQLiteIOTests {
     func slices() async throws {
         try await withFaults { directory in
             let path = "\(directory)/store.db"
-            let store = try open(path, Self.small)
+            let store = try await open(path, Self.small)
             DiskFaults.watch(path: path)
             try await write(store, "a", count: 4_000)
             // Some 20 MB of log in pieces of one: each is synced several times before it makes way for the next.
@@ -178,7 +178,7 @@ struct SQLiteIOTests {
             await snapshots.value
             await store.close()
             #expect(DiskFaults.unsyncedRestarts == 0)
-            let again = try open(path, Self.small)
+            let again = try await open(path, Self.small)
             #expect(try await again.list(prefix: "").kvs.count == 8_000)
             await again.close()
         }
@@ -188,7 +188,7 @@ struct SQLiteIOTests {
     func failedSync() async throws {
         try await withFaults { directory in
             let path = "\(directory)/store.db"
-            var store = try open(path, Self.small)
+            var store = try await open(path, Self.small)
             DiskFaults.watch(path: path)
             try await write(store, "a", count: 2_000)
             DiskFaults.arm(.databaseSync, count: 1, path: path)
@@ -216,14 +216,14 @@ struct SQLiteIOTests {
             let restarts = DiskFaults.restarts
             await store.close()
             #expect(DiskFaults.restarts == restarts)
-            store = try open(path, Self.small)
+            store = try await open(path, Self.small)
             let keys = Set(try await store.list(prefix: "").kvs.map(\.keyString))
             #expect(keys.isSuperset(of: acknowledged))
             #expect(keys.filter { $0.hasPrefix("a/") }.count == 2_000)
             try await write(store, "c", count: 2_000)
             #expect(DiskFaults.restarts > restarts && DiskFaults.unsyncedRestarts == 0)
             await store.close()
-            store = try open(path, Self.small)
+            store = try await open(path, Self.small)
             #expect(try await store.list(prefix: "").kvs.count == keys.count + 2_000)
             await store.close()
         }

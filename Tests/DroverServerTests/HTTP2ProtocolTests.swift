@@ -29,7 +29,7 @@ func withServerAndFile<R>(
         quiet.logLevel = .critical
         var storeConfiguration = StoreConfiguration()
         storeConfiguration.logger = quiet
-        let store = try Store.open(
+        let store = try await Store.open(
             sqlite: SQLiteConfiguration(path: "\(directory)/s.db"),
             configuration: storeConfiguration
         )

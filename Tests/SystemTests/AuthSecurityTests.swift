@@ -8,7 +8,7 @@ import Testing
 
 extension SystemTests.Auth {
     /// A server on which auth is enabled: `root` may do everything, `u` may read and write what begins with `k`.
-    private func secured(
+    func secured(
         _ directory: String,
         _ engine: Engine = .sqlite,
         arguments: [String] = [],
@@ -33,7 +33,7 @@ extension SystemTests.Auth {
         return (server, connection)
     }
 
-    private func token(_ connection: EtcdConnection, _ name: String, _ password: String) async throws -> String {
+    func token(_ connection: EtcdConnection, _ name: String, _ password: String) async throws -> String {
         let request = PBAuthenticateRequest.with {
             $0.name = name
             $0.password = password

@@ -10,7 +10,7 @@ extension SystemTests {
     @Suite("faults of the database server")
     struct DatabaseFaults {
         /// A server that keeps what it has acknowledged when it is killed.
-        private func withServer(
+        func withServer(
             _ engine: Engine,
             settings: [String] = [],
             _ body: (any DatabaseServer, String) async throws -> Void

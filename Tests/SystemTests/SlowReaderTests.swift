@@ -8,7 +8,7 @@ extension SystemTests {
     @Suite("clients that stop reading")
     struct SlowReaders {
         /// Keys of 4,000 bytes.
-        private func fill(_ connection: EtcdConnection, _ count: Int) async throws {
+        func fill(_ connection: EtcdConnection, _ count: Int) async throws {
             for i in 0..<count {
                 var put = PBPutRequest()
                 put.key = Data("p/\(i)".utf8)
@@ -161,7 +161,7 @@ extension SystemTests {
             }
         }
 
-        private func resident(_ process: Int32) -> Int {
+        func resident(_ process: Int32) -> Int {
             let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
             let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS") }
             return (line?.split(separator: " ").compactMap { Int($0) }.first ?? 0) << 10

@@ -71,6 +71,45 @@ extension SystemTests {
             return (result.status, result.output, result.error)
         }
 
+        /// As in Go: BoringSSL by itself wants a chain to end in a certificate that is signed by itself.
+        @Test("an authority in the middle is believed by itself, by the server and by the client")
+        func intermediate() async throws {
+            try await withTemporaryDirectory { directory in
+                let certificates = try TestCertificates("\(directory)/certificates")
+                let trust = ["--client-cert-auth", "--trusted-ca-file", certificates.path("middle.pem")]
+                let (port, process) = try await start(directory, certificates, trust, client: "below")
+                #expect(try curl(port, certificates, client: "below").output.contains("true"))
+                #expect(try curl(port, certificates, client: "foreign").status != 0)
+                #expect(try curl(port, certificates).status != 0)
+                process.stop()
+                let other = freePort()
+                let second = try ChildProcess(
+                    droverExecutable(),
+                    [
+                        "serve", "--endpoint", "sqlite://\(directory)/two.db", "--listen-address",
+                        "https://127.0.0.1:\(other)", "--server-cert-file", certificates.path("below-server.pem"),
+                        "--server-key-file", certificates.path("below-server.key"),
+                    ],
+                    log: "\(directory)/two.log"
+                )
+                func get(_ authority: String) throws -> Int32 {
+                    let arguments = [
+                        "get", "a", "--endpoints", "https://127.0.0.1:\(other)", "--cacert",
+                        certificates.path("\(authority).pem"),
+                    ]
+                    return try run(droverExecutable(), arguments).status
+                }
+                var status = try get("middle")
+                for _ in 0..<100 where status != 0 {
+                    try await Task.sleep(nanoseconds: 50_000_000)
+                    status = try get("middle")
+                }
+                #expect(status == 0)
+                #expect(try get("stranger") != 0)
+                second.stop()
+            }
+        }
+
         @Test("both versions of HTTP, and none but the right authority, version and certificate")
         func handshakes() async throws {
             try await withTemporaryDirectory { directory in

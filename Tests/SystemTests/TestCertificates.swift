@@ -20,6 +20,11 @@ struct TestCertificates {
         for name in ["root", "u", "nobody"] { try sign(name, by: "ca", subject: name) }
         try sign("foreign", by: "stranger", subject: "root")
         try sign("expired", by: "ca", subject: "root", longAgo: true)
+        // An authority that "ca" has made, and what it has signed.
+        try sign("middle", by: "ca", subject: "middle", extensions: "basicConstraints=critical,CA:true")
+        for name in ["below", "below-server"] {
+            try sign(name, by: "middle", subject: name == "below" ? "u" : "127.0.0.1")
+        }
     }
 
     func path(_ name: String) -> String { "\(directory)/\(name)" }
@@ -30,11 +35,17 @@ struct TestCertificates {
         if result.status != 0 { throw ServerFailure("openssl: \(result.error)") }
     }
 
-    private func sign(_ name: String, by authority: String, subject: String, longAgo: Bool = false) throws {
+    private func sign(
+        _ name: String,
+        by authority: String,
+        subject: String,
+        longAgo: Bool = false,
+        extensions: String = "subjectAltName=IP:127.0.0.1"
+    ) throws {
         try openssl(
             "req -newkey rsa:2048 -nodes -subj /CN=\(subject) -keyout \(path(name)).key -out \(path(name)).csr"
         )
-        try "subjectAltName=IP:127.0.0.1".write(toFile: path("ext"), atomically: true, encoding: .utf8)
+        try extensions.write(toFile: path("ext"), atomically: true, encoding: .utf8)
         var environment: [String: String] = [:]
         if longAgo {
             environment = try Faketime.environment("-20d")

@@ -3,8 +3,8 @@ public enum AuthOperation: Sendable {
     /// Asks for users from now on. `secret` signs the tokens.
     case enable(secret: Bytes)
     case disable
-    /// `hash` is empty of a user without a password.
-    case addUser(name: String, hash: Bytes)
+    /// `hash` is nil of a user that is to have no password, ever; empty where the password is.
+    case addUser(name: String, hash: Bytes?)
     case deleteUser(name: String)
     case changePassword(name: String, hash: Bytes)
     case grantRole(user: String, role: String)
@@ -13,11 +13,14 @@ public enum AuthOperation: Sendable {
     case deleteRole(name: String)
     case grantPermission(role: String, AuthPermission)
     case revokePermission(role: String, key: Bytes, rangeEnd: Bytes)
+    /// What cannot be carried out whoever asks, and why: who may not ask is told that first.
+    case impossible(DroverError.Code)
 
     var footprint: Int {
         switch self {
-        case .enable, .disable: 64
-        case .addUser(let name, let hash), .changePassword(let name, let hash): name.utf8.count + hash.count
+        case .enable, .disable, .impossible: 64
+        case .addUser(let name, let hash): name.utf8.count + (hash?.count ?? 0)
+        case .changePassword(let name, let hash): name.utf8.count + hash.count
         case .deleteUser(let name), .addRole(let name), .deleteRole(let name): name.utf8.count
         case .grantRole(let user, let role), .revokeRole(let user, let role): user.utf8.count + role.utf8.count
         case .grantPermission(let role, let permission):

@@ -41,6 +41,9 @@ public struct AuthUser: Sendable, Hashable {
     public var roles: [String]
     /// The auth revision at which the user was made or its password changed: older tokens are over.
     var changedAt: Int64
+    /// Made to have no password, ever: it is known by its certificate, or by tokens that another has signed. Source: etcd
+    /// `auth.proto`, `UserAddOptions`.
+    public internal(set) var isWithoutPassword = false
 }
 
 /// A role. Source: etcd `auth.proto`, `Role`.

@@ -2,6 +2,8 @@
 extension AuthState {
     /// The most that users and roles may come to, in bytes: they are one row of the database.
     static let mostBytes = 1 << 20
+    /// The longest name of a user, in bytes: tokens carry it, and headers carry tokens.
+    static let mostNameBytes = 2_048
 
     mutating func apply(_ operation: AuthOperation) throws(DroverError) {
         switch operation {
@@ -13,10 +15,18 @@ extension AuthState {
             revision += 1
         case .addUser(let name, let hash):
             if name.isEmpty { throw DroverError(.userNameEmpty) }
-            if user(name) != nil { throw DroverError(.userExists) }
+            let (place, isThere) = ExactName.place(of: name, in: users, \.name)
+            if isThere { throw DroverError(.userExists) }
+            if name.utf8.count > Self.mostNameBytes {
+                throw DroverError(
+                    .requestTooLarge,
+                    message: "drover: the name of a user is longer than \(Self.mostNameBytes) bytes"
+                )
+            }
             revision += 1
-            users.append(AuthUser(name: name, passwordHash: hash, roles: [], changedAt: revision))
-            users.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+            var user = AuthUser(name: name, passwordHash: hash ?? [], roles: [], changedAt: revision)
+            user.isWithoutPassword = hash == nil
+            users.insert(user, at: place)
         case .deleteUser(let name):
             if isEnabled && name == Self.rootUser { throw DroverError(.invalidAuthManagement) }
             users.remove(at: try place(ofUser: name))
@@ -24,25 +34,29 @@ extension AuthState {
         case .changePassword(let name, let hash):
             let place = try place(ofUser: name)
             revision += 1
-            users[place].passwordHash = hash
+            // Of one that is to have none etcd takes the change and leaves it without.
+            if !users[place].isWithoutPassword { users[place].passwordHash = hash }
             users[place].changedAt = revision
         case .grantRole(let user, let role):
             let place = try place(ofUser: user)
             if role != Self.rootRole { _ = try self.place(ofRole: role) }
-            if users[place].roles.contains(role) { return }
-            users[place].roles.append(role)
-            users[place].roles.sort { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+            let (rank, isGranted) = ExactName.place(of: role, in: users[place].roles, \.self)
+            if isGranted { return }
+            users[place].roles.insert(role, at: rank)
             revision += 1
         case .revokeRole(let user, let role):
             if isEnabled && user == Self.rootUser && role == Self.rootRole {
                 throw DroverError(.invalidAuthManagement)
             }
             let place = try place(ofUser: user)
-            guard let granted = users[place].roles.firstIndex(of: role) else { throw DroverError(.roleNotGranted) }
-            users[place].roles.remove(at: granted)
+            let (rank, isGranted) = ExactName.place(of: role, in: users[place].roles, \.self)
+            if !isGranted { throw DroverError(.roleNotGranted) }
+            users[place].roles.remove(at: rank)
             revision += 1
         case .addRole, .deleteRole, .grantPermission, .revokePermission:
             try changeRoles(operation)
+        case .impossible(let code):
+            throw DroverError(code)
         }
         if size > Self.mostBytes {
             throw DroverError(
@@ -57,13 +71,14 @@ extension AuthState {
         switch operation {
         case .addRole(let name):
             if name.isEmpty { throw DroverError(.roleNameEmpty) }
-            if role(name) != nil { throw DroverError(.roleExists) }
-            roles.append(AuthRole(name: name, permissions: []))
-            roles.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+            let (place, isThere) = ExactName.place(of: name, in: roles, \.name)
+            if isThere { throw DroverError(.roleExists) }
+            roles.insert(AuthRole(name: name, permissions: []), at: place)
         case .deleteRole(let name):
             if isEnabled && name == Self.rootRole { throw DroverError(.invalidAuthManagement) }
             roles.remove(at: try place(ofRole: name))
-            for i in users.indices { users[i].roles.removeAll { $0 == name } }
+            let gone = ExactName(name)
+            for i in users.indices { users[i].roles.removeAll { ExactName($0) == gone } }
         case .grantPermission(let name, let permission):
             if !permission.isValid { throw DroverError(.invalidAuthManagement) }
             let place = try place(ofRole: name)
@@ -98,12 +113,14 @@ extension AuthState {
     }
 
     private func place(ofUser name: String) throws(DroverError) -> Int {
-        guard let place = users.firstIndex(where: { $0.name == name }) else { throw DroverError(.userNotFound) }
+        let (place, isThere) = ExactName.place(of: name, in: users, \.name)
+        if !isThere { throw DroverError(.userNotFound) }
         return place
     }
 
     private func place(ofRole name: String) throws(DroverError) -> Int {
-        guard let place = roles.firstIndex(where: { $0.name == name }) else { throw DroverError(.roleNotFound) }
+        let (place, isThere) = ExactName.place(of: name, in: roles, \.name)
+        if !isThere { throw DroverError(.roleNotFound) }
         return place
     }
 

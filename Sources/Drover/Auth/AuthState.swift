@@ -66,14 +66,22 @@ public struct AuthState: Sendable, Hashable {
         }
     }
 
+    mutating func markWithoutPassword(_ names: [String]) {
+        for name in names {
+            let (place, isThere) = ExactName.place(of: name, in: users, \.name)
+            if isThere { users[place].isWithoutPassword = true }
+        }
+    }
+
     /// The user of this name.
-    public func user(_ name: String) -> AuthUser? { users.first { $0.name == name } }
+    public func user(_ name: String) -> AuthUser? {
+        let (place, isThere) = ExactName.place(of: name, in: users, \.name)
+        return isThere ? users[place] : nil
+    }
 
     /// The role of this name.
-    public func role(_ name: String) -> AuthRole? { roles.first { $0.name == name } }
-
-    func permissions() -> [String: UserPermissions] {
-        let byName = Dictionary(uniqueKeysWithValues: roles.map { ($0.name, $0) })
-        return Dictionary(uniqueKeysWithValues: users.map { ($0.name, UserPermissions($0, byName)) })
+    public func role(_ name: String) -> AuthRole? {
+        let (place, isThere) = ExactName.place(of: name, in: roles, \.name)
+        return isThere ? roles[place] : nil
     }
 }

@@ -8,6 +8,25 @@ public enum Caller: Sendable, Hashable {
     case refused
     /// A client that has shown who it is.
     case user(Identity)
+    /// A client whose token could not be known by what this process had seen of users when it came: the snapshot that
+    /// answers the call decides.
+    case bearer(Bearer)
+
+    /// A token, and how it is known by the state of a snapshot.
+    public struct Bearer: Sendable, Hashable {
+        private let token: String
+        let identity: @Sendable (AuthState) -> Identity?
+
+        /// A token whose bearer `identity` knows; nil is nobody.
+        public init(_ token: String, _ identity: @escaping @Sendable (AuthState) -> Identity?) {
+            self.token = token
+            self.identity = identity
+        }
+
+        public static func == (left: Self, right: Self) -> Bool { left.token == right.token }
+
+        public func hash(into hasher: inout Hasher) { hasher.combine(token) }
+    }
 
     /// A user, and how it was shown.
     public struct Identity: Sendable, Hashable {
@@ -30,6 +49,15 @@ public enum Caller: Sendable, Hashable {
         public init(name: String, proof: Proof) {
             self.name = name
             self.proof = proof
+        }
+
+        public static func == (left: Self, right: Self) -> Bool {
+            left.proof == right.proof && ExactName(left.name) == ExactName(right.name)
+        }
+
+        public func hash(into hasher: inout Hasher) {
+            hasher.combine(ExactName(name))
+            hasher.combine(proof)
         }
     }
 }

@@ -36,6 +36,7 @@ extension DroverError.Code {
         "etcdserver: permission is not granted to the role"
     )
     public static let authNotEnabled = Self(.failedPrecondition, "etcdserver: authentication is not enabled")
+    public static let verifyOnlyKey = Self(.unknown, "token signing attempted with verify-only key")
     public static let permissionDenied = Self(.permissionDenied, "etcdserver: permission denied")
     public static let invalidToken = Self(.unauthenticated, "etcdserver: invalid auth token")
 }

@@ -19,16 +19,19 @@ struct UserPermissions: Sendable {
     }
 
     let isRoot: Bool
-    let roles: Set<String>
+    let roles: Set<ExactName>
     let changedAt: Int64
     private let reads: [Span]
     private let writes: [Span]
 
-    init(_ user: AuthUser, _ roles: [String: AuthRole]) {
-        isRoot = user.roles.contains(AuthState.rootRole)
-        self.roles = Set(user.roles)
+    /// How many ranges it holds.
+    var ranges: Int { reads.count + writes.count }
+
+    init(_ user: AuthUser, _ roles: [AuthRole]) {
+        self.roles = Set(user.roles.map(ExactName.init))
+        isRoot = self.roles.contains(ExactName(AuthState.rootRole))
         changedAt = user.changedAt
-        let permissions = user.roles.compactMap { roles[$0] }.flatMap(\.permissions)
+        let permissions = roles.flatMap(\.permissions)
         reads = Self.joined(permissions.filter { $0.kind != .write })
         writes = Self.joined(permissions.filter { $0.kind != .read })
     }
@@ -61,6 +64,12 @@ struct UserPermissions: Sendable {
         if let end = wanted.upper, !Bytes.precedes(wanted.lower, end) {
             wanted = Span(KeyRange(lower: wanted.lower, upper: .single))
         }
-        return spans.contains { $0.covers(wanted) }
+        // They neither touch nor overlap: only the last that begins at the wanted key or before it can cover it.
+        var (low, high) = (0, spans.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if Bytes.precedes(wanted.lower, spans[middle].lower) { high = middle } else { low = middle + 1 }
+        }
+        return low > 0 && spans[low - 1].covers(wanted)
     }
 }

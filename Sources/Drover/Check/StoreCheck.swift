@@ -31,6 +31,8 @@ public struct StoreCheck {
     private let reader: any DriverReader
     private var report = Report()
     private var leases: Set<Int64> = []
+    /// Live keys of each lease.
+    private var attached: [Int64: Int] = [:]
 
     /// - Parameter reader: of a driver whose writer was opened before, as every reader's.
     public init(_ reader: any DriverReader) { self.reader = reader }
@@ -58,7 +60,9 @@ public struct StoreCheck {
         leases = Set(try reader.leases().map(\.id))
         report.leases = leases.count
         try checkKeys()
+        try checkAttached()
         try checkLog(meta)
+        for words in try reader.faults(limit: Self.mostFindings) { find(words) }
         return report
     }
 
@@ -97,12 +101,26 @@ public struct StoreCheck {
                 return piece.count < Self.pieceRows
             }
             report.keys += piece.count
+            for live in piece where live.lease != 0 { attached[live.lease, default: 0] += 1 }
             try check(piece)
             guard piece.count == Self.pieceRows, let last = piece.last else { break }
             from.lower = last.key.successor
         }
         let counted = try reader.count(KeyRange(lower: [], upper: .unbounded), at: nil)
         if counted != report.keys { find("\(report.keys) live keys were found where \(counted) are counted") }
+    }
+
+    /// What a lease deletes when it ends is found by an index of its own.
+    private mutating func checkAttached() throws {
+        var rest = leases.sorted()[...]
+        while let first = rest.first {
+            var found = try reader.keys(attachedTo: Array(rest.prefix(256)), limit: 8_192)
+            if found.isEmpty { found = [try reader.keys(attachedTo: first)] }
+            for (lease, keys) in zip(rest, found) where keys.count != attached[lease] ?? 0 {
+                find("a lease has \(attached[lease] ?? 0) keys, but \(keys.count) would be deleted with it")
+            }
+            rest = rest.dropFirst(found.count)
+        }
     }
 
     private mutating func check(_ piece: [Live]) throws {
@@ -195,8 +213,12 @@ public struct StoreCheck {
     }
 
     private mutating func checkPrevious(_ piece: [Entry], _ meta: StoreMeta) throws {
-        // What lies at or below the mark may have been swept.
-        let linked = piece.filter { $0.previousMain > meta.compacted }
+        // What was replaced at the mark or before it may have been swept; what was replaced later is read at the mark yet.
+        func mustFollow(_ entry: Entry) -> Bool { entry.main > meta.compacted && entry.version != 1 }
+        let linked = piece.filter { $0.previousMain > meta.compacted || $0.previousMain != 0 && mustFollow($0) }
+        for entry in piece where entry.previousMain == 0 && mustFollow(entry) {
+            find("revision \(entry.main), event \(entry.sub) names none as the one before it")
+        }
         for entry in piece where entry.previousMain > entry.main {
             find("revision \(entry.main), event \(entry.sub) names a later one as the one before it")
         }

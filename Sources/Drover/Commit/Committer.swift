@@ -200,6 +200,7 @@ final class Committer: Sendable {
             leaseIsExpired: { [leases] in try leases.isExpired($0, base, writer) }
         )
         evaluator.preload(prefetch.keys, base.states)
+        if leases.isShared { try preloadAttached(calls, &evaluator, writer) }
 
         var completions: [(call: WriteCall, result: Result<WriteReply, DroverError>)] = []
         completions.reserveCapacity(calls.count)
@@ -257,6 +258,33 @@ final class Committer: Sendable {
             if prefetch.expiring.count > 1 { prefetch.expiring = Array(Set(prefetch.expiring)).sorted() }
         }
         return prefetch
+    }
+
+    /// Fetches the keys of all leases that the batch ends, or that a caller's permission to attach to them depends on: one
+    /// by one they would be two round trips each, under the lock of every instance.
+    private func preloadAttached(
+        _ calls: ArraySlice<WriteCall>,
+        _ evaluator: inout TxnEvaluator,
+        _ writer: any DriverWriter
+    ) throws {
+        var leases: [Int64] = []
+        for call in calls {
+            switch call.operation {
+            case .leaseRevoke(let id), .leaseExpire(let id): leases.append(id)
+            case .put, .txn:
+                guard let system = evaluator.system, system.isAsked(call.caller) else { continue }
+                var named = BatchPrefetch()
+                call.operation.collectLeases(into: &named)
+                leases += named.leases
+            case .deleteRange, .compact, .leaseGrant, .system: break
+            }
+        }
+        // One by itself is fetched when it is asked for, if at all.
+        guard leases.count > 1 else { return }
+        leases = Array(Set(leases).prefix(2 * limits.sharedLeaseEnds))
+        let keys = try writer.keys(attachedTo: leases, limit: limits.sharedBatchRows)
+        for (lease, keys) in zip(leases, keys) { evaluator.preload(attached: keys, to: lease) }
+        try evaluator.preload(Array(keys.joined()))
     }
 
     private func commit(_ changes: ChangeSet, _ writer: any DriverWriter) throws {

@@ -5,10 +5,10 @@ public enum WriteOperation: Sendable {
     case txn(TxnRequest)
     /// Moves the compaction mark; `physical` is answered after the sweep.
     case compact(revision: Int64, physical: Bool)
-    /// Grants a lease; id 0 lets the store choose.
+    /// Grants a lease. The id is chosen already: ``Store/leaseGrantOperation(id:ttl:)``.
     case leaseGrant(id: Int64, ttl: Int64)
     case leaseRevoke(id: Int64)
-    /// Revokes a lease whose time is over; no error when it is gone already.
+    /// Revokes a lease whose time is over: `leaseNotFound` when it is gone already, or was renewed.
     case leaseExpire(id: Int64)
     /// Changes alarms, users or roles.
     case system(SystemOperation)

@@ -20,7 +20,8 @@ public struct WriteCompletion: Sendable {
 
 /// Where answers go. One call per sink and batch, so that a batch costs each event loop one hop.
 public protocol ReplySink: AnyObject, Sendable {
-    /// Takes the answers of one batch, in the order of the calls. Called on the committer's thread; must not block.
+    /// Takes the answers of one batch, in the order of the calls. Called on the committer's thread, or, for what
+    /// cannot be queued, on the caller's before the call returns; must not block.
     func deliver(_ completions: [WriteCompletion])
 }
 

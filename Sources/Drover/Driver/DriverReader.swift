@@ -29,8 +29,12 @@ public protocol DriverReader: DriverView {
     func size() throws -> (total: Int64, inUse: Int64)
     /// Gives space back to the system, where the database is shared; writing goes on meanwhile. Nothing by default.
     func defragment() throws
+    /// What the engine itself finds wrong with the database, in words without keys and values. Nothing by default: servers
+    /// have means of their own.
+    func faults(limit: Int) throws -> [String]
 }
 
 extension DriverReader {
     public func defragment() throws {}
+    public func faults(limit: Int) throws -> [String] { [] }
 }

@@ -52,6 +52,10 @@ public protocol DriverView: AnyObject {
 
     /// The keys attached to a lease, in key order.
     func keys(attachedTo lease: Int64) throws -> [Bytes]
+
+    /// The keys of several leases, each once: of as many of them, from the first on, as have at most `limit` keys together;
+    /// in few round trips. May be none.
+    func keys(attachedTo leases: [Int64], limit: Int) throws -> [[Bytes]]
 }
 
 extension DriverView {
@@ -68,4 +72,34 @@ extension DriverView {
 
 extension DriverView {
     public func stayActive() throws {}
+
+    public func keys(attachedTo leases: [Int64], limit: Int) throws -> [[Bytes]] {
+        var (found, count): ([[Bytes]], Int) = ([], 0)
+        for lease in leases {
+            let keys = try keys(attachedTo: lease)
+            count += keys.count
+            if count > limit { break }
+            found.append(keys)
+        }
+        return found
+    }
+
+    /// Puts rows of leases and keys, in the order of leases and one more than the limit at most, together.
+    ///
+    /// - Parameter row: the place of the next row's lease, and its key; nil at the end.
+    package static func attached(
+        to leases: Int,
+        limit: Int,
+        _ row: () throws -> (place: Int, key: Bytes)?
+    ) rethrows -> [[Bytes]] {
+        var found = [[Bytes]](repeating: [], count: leases)
+        var (count, last) = (0, 0)
+        while let (place, key) = try row() {
+            found[place].append(key)
+            (count, last) = (count + 1, place)
+        }
+        // Where there is more, the last lease may have more as well.
+        if count > limit { found.removeSubrange(last...) }
+        return found
+    }
 }

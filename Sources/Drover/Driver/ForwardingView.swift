@@ -48,4 +48,8 @@ extension ForwardingView {
     public func systemState() throws -> Bytes { try readingView().systemState() }
 
     public func keys(attachedTo lease: Int64) throws -> [Bytes] { try readingView().keys(attachedTo: lease) }
+
+    public func keys(attachedTo leases: [Int64], limit: Int) throws -> [[Bytes]] {
+        try readingView().keys(attachedTo: leases, limit: limit)
+    }
 }

@@ -46,7 +46,8 @@ public struct Compare: Hashable, Sendable {
         return false
     }
 
-    /// Whether the condition holds for `kv`, the zero key-value standing for a key that does not exist.
+    /// Whether the condition holds for `kv`, the zero key-value standing for a key that does not exist; but no
+    /// condition on values holds for such a key, which is for the caller to see.
     public func holds(for kv: KeyValue) -> Bool {
         switch target {
         case .version(let v): return decide(kv.version, v)

@@ -60,7 +60,8 @@ public struct KeyRange: Hashable, Sendable {
     public var rangeEnd: Bytes {
         switch upper {
         case .single: []
-        case .before(let end): end
+        // Written so, an end of nothing or of one zero byte would mean another range.
+        case .before(let end): end.isEmpty || end == [0] ? lower : end
         case .unbounded: [0]
         }
     }

@@ -75,8 +75,8 @@ public struct Limits: Sendable {
     public var leases = 10_000_000
     /// Leases revoked for expiry in one round of 500 ms. etcd: 1,000 revokes a second.
     public var expiriesPerRound = 500
-    /// The most leases that one batch ends in a shared database: each takes two round trips under the lock that others wait
-    /// for.
+    /// The most leases that one batch ends in a shared database: their keys are read and deleted under the lock that others
+    /// wait for.
     public var sharedLeaseEnds = 32
     /// The most log rows that one step of the sweep looks at; fewer where a step would take longer than 15 ms.
     public var sweepRows = 4_000
@@ -101,6 +101,10 @@ public struct Limits: Sendable {
         ]
         for limit in kept { limits[keyPath: limit] = max(0, self[keyPath: limit]) }
         limits.countBlockKeys = max(2, countBlockKeys)
+        // A list's first piece holds a row at least, and some are multiplied.
+        limits.listBufferBytes = min(max(4_096, listBufferBytes), 1 << 40)
+        limits.listChunkBytes = min(max(4_096, listChunkBytes), 1 << 40)
+        limits.countedRanges = min(limits.countedRanges, 1 << 32)
         limits.databaseWaitSeconds = databaseWaitSeconds.isNaN ? 7 : min(max(0, databaseWaitSeconds), 1e9)
         return limits
     }

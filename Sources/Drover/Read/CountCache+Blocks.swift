@@ -14,7 +14,8 @@ extension CountCache {
             return
         }
         let first = Self.firstDelta(after: state.index.revision, state.deltas)
-        if state.deltas.count - first >= 256 || state.deltas.count > limits.countDeltas {
+        let isDropping = state.deltas.count > limits.countDeltas || state.deltaBytes > limits.countDeltaBytes
+        if state.deltas.count - first >= 256 || isDropping {
             moveBlocks(to: state.completeThrough, &state)
         }
     }

@@ -102,7 +102,8 @@ final class CountCache: Sendable {
         // Beyond so many a fresh count over `current` is the cheaper way.
         let most = 10_000
         var changes: [(key: Bytes, main: Int64, version: Int64)]? = []
-        if first < meta.purged || meta.revision - first > most {
+        // Of the mark's own revision, too, what that revision replaced may be gone.
+        if first <= meta.purged || meta.revision - first > most {
             changes = nil
         } else {
             var rows = 0

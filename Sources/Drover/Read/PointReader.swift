@@ -30,7 +30,8 @@ public struct PointAnswer: Sendable {
 
 /// Where answers of point reads go: one call per sink and statement.
 public protocol PointSink: AnyObject, Sendable {
-    /// Takes answers. Called on a reader's thread; must not block.
+    /// Takes answers. Called on a reader's thread, or, for what cannot be queued, on the caller's before the call returns;
+    /// must not block.
     func deliver(_ answers: [PointAnswer])
 }
 

@@ -38,6 +38,11 @@ struct RangeExecution {
             sorts && request.limit > 0 && !stopsEarly && request.sortTarget != .value && !request.keysOnly
         let values = (!request.keysOnly || request.sortTarget == .value) && !defersValues
         let ceiling = stopsEarly && request.limit < Int64.max ? request.limit + 1 : Int64.max
+        // Of what a limit will leave out, no more is held at a time than is shown: its values may be any number of bytes.
+        let keepsFirst = request.limit > 0 && !sorts && !stopsEarly
+        let prunes = request.limit > 0 && sorts && !stopsEarly && request.sortTarget == .value
+        let kept = request.limit > 1 << 40 ? Int.max : Int(request.limit)
+        var admitted: Int64 = 0
         var seen: Int64 = 0
         var cut = false
         var isFull = false
@@ -45,8 +50,15 @@ struct RangeExecution {
         try scan(request.range, at, values, expecting) { row in
             seen += 1
             if request.admits(modRevision: row.main, createRevision: row.createRevision) {
-                response.kvs.append(row.keyValue())
-                try reply.add(row)
+                admitted += 1
+                if !keepsFirst || response.kvs.count < kept {
+                    response.kvs.append(row.keyValue())
+                    if !prunes { try reply.add(row) }
+                }
+                if prunes && response.kvs.count / 2 >= kept {
+                    sort(&response.kvs, request)
+                    response.kvs.removeSubrange(kept...)
+                }
             }
             if seen >= ceiling {
                 cut = true
@@ -61,10 +73,11 @@ struct RangeExecution {
         response.count = cut || isFull ? try count(request.range, at) : seen
         response.more = isFull && response.count > seen
         if sorts { sort(&response.kvs, request) }
-        if request.limit > 0 && response.kvs.count > request.limit {
-            response.kvs.removeLast(response.kvs.count - Int(request.limit))
+        if request.limit > 0 && admitted > request.limit {
+            response.kvs.removeLast(response.kvs.count - kept)
             response.more = true
         }
+        if prunes { for kv in response.kvs { try reply.add(kv) } }
         if defersValues {
             for index in response.kvs.indices {
                 let single = KeyRange(lower: response.kvs[index].key, upper: .single)

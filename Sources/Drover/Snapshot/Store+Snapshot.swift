@@ -9,8 +9,8 @@ extension Store {
 
     /// The state of a store, piece by piece, while writing goes on.
     ///
-    /// The log is read in the order of revisions, a piece in each snapshot of the database; the piece that reaches the
-    /// newest revision of its own snapshot is the last, and the whole shows the store at that revision. Rows that a sweep
+    /// The log is read in the order of revisions, a piece in each snapshot of the database, up to the revision of the first of
+    /// them, whose leases, users and alarms the whole shows too. Rows that a sweep
     /// takes away meanwhile were replaced by later ones, which are still to come; but for deletions, without which a key that
     /// was sent would come to life again. So this instance does not sweep meanwhile, for some minutes at most.
     ///
@@ -23,25 +23,26 @@ extension Store {
         defer { hold.release() }
         try await hold.begin()
         try await body(SnapshotRecord.head)
-        var first: StoreMeta?
+        var first: Beginning?
         var next: Int64 = 1
         var total = SnapshotRecord.head.count
         while true {
             let start = next
             let before = first
-            let (meta, piece) = try await onReader { store, reader in
+            let (beginning, piece) = try await onReader { store, reader in
                 defer { reader.endSnapshot() }
                 let meta = try reader.beginSnapshot()
-                if let before, start < meta.compacted {
+                if let mark = before?.meta, start < meta.compacted {
                     let isSwept =
                         store.driver.isShared
-                        ? meta.compacted != before.compacted || before.swept < before.compacted
+                        ? meta.compacted != mark.compacted || mark.swept < mark.compacted
                         : hold.isBroken
                     if isSwept { throw Self.sweptMeanwhile }
                 }
-                return (meta, try store.piece(from: start, meta, reader))
+                let beginning = try before ?? Beginning(meta, reader)
+                return (beginning, try store.piece(from: start, beginning, reader))
             }
-            if first == nil { first = meta }
+            first = beginning
             total += piece.bytes.count
             if let revision = piece.isLast {
                 let padding = (Self.sectorBytes - total % Self.sectorBytes) % Self.sectorBytes
@@ -53,25 +54,37 @@ extension Store {
         }
     }
 
+    /// What a snapshot shows beside the log, as its first piece found it.
+    private struct Beginning: Sendable {
+        let meta: StoreMeta
+        let leases: [LeaseRecord]
+        let system: Bytes
+
+        init(_ meta: StoreMeta, _ reader: any DriverReader) throws {
+            self.meta = meta
+            leases = try reader.leases().map { LeaseRecord(id: $0.id, grantedTTL: $0.state.grantedTTL) }
+            system = try reader.systemState()
+        }
+    }
+
     private func piece(
         from start: Int64,
-        _ meta: StoreMeta,
+        _ beginning: Beginning,
         _ reader: any DriverReader
     ) throws -> (bytes: Bytes, next: Int64, isLast: Int64?) {
         var writer = StateWriter()
         let next = try reader.logPiece(
             from: start,
-            through: meta.revision,
+            through: beginning.meta.revision,
             values: true,
             isFull: { writer.bytes.count > Self.snapshotPieceBytes }
         ) { row in
             SnapshotRecord.event(row.event()).write(to: &writer)
         }
         if let next { return (writer.bytes, next, nil) }
-        for lease in try reader.leases() {
-            SnapshotRecord.lease(LeaseRecord(id: lease.id, grantedTTL: lease.state.grantedTTL)).write(to: &writer)
-        }
-        SnapshotRecord.system(try reader.systemState()).write(to: &writer)
+        let meta = beginning.meta
+        for lease in beginning.leases { SnapshotRecord.lease(lease).write(to: &writer) }
+        SnapshotRecord.system(beginning.system).write(to: &writer)
         SnapshotRecord.end(revision: meta.revision, compacted: meta.compacted).write(to: &writer)
         return (writer.bytes, meta.revision + 1, meta.revision)
     }

@@ -1,5 +1,5 @@
 extension Compare {
-    /// Holds if the key was last changed at `revision`; 0 means that it must not exist.
+    /// Holds if the revision at which the key was last changed, 0 of one that does not exist, is in this relation to `revision`.
     public static func modRevision(of key: String, _ relation: Relation = .equal, _ revision: Int64) -> Compare {
         Compare(key: Bytes(key.utf8), .modRevision(revision), relation)
     }

@@ -31,9 +31,21 @@ extension Store {
     ///
     /// - Throws: ``DroverError`` when a shared database cannot be reached; an embedded one writes nothing.
     public func keepAlive(_ id: Int64) async throws -> Int64? {
-        try await withCheckedThrowingContinuation { continuation in
+        let caller = Store.caller
+        if caller != .trusted {
+            _ = try await onReader { store, reader in try store.checkRenewal(id, caller, reader) }
+        }
+        return try await withCheckedThrowingContinuation { continuation in
             renewLease(id) { continuation.resume(with: $0) }
         }
+    }
+
+    /// Checks that the caller may renew a lease, and returns the revision. For servers, which renew it then.
+    public func checkRenewal(_ id: Int64, _ caller: Caller, _ reader: any DriverReader) throws -> Int64 {
+        defer { reader.endSnapshot() }
+        let meta = try reader.beginSnapshot()
+        try system(meta, reader)?.checkHolder(caller) { try reader.keys(attachedTo: id) }
+        return meta.revision
     }
 
     /// As ``keepAlive(_:)`` with a completion: called before this returns, or later from another thread when the lease

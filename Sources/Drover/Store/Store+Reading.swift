@@ -123,11 +123,16 @@ extension Store {
     }
 
     /// Carries a read-only transaction out on `reader`. For servers.
+    ///
+    /// - Throws: ``DroverError/Code/internalFault`` when it may write.
     public func readOnlyTxn(
         _ request: TxnRequest,
         _ reader: any DriverReader,
         caller: Caller = .trusted
     ) throws -> TxnResponse {
+        guard request.isReadOnly else {
+            throw DroverError(.internalFault, message: "drover: the transaction may write")
+        }
         defer { reader.endSnapshot() }
         let meta = try reader.beginSnapshot()
         notice(meta)

@@ -31,6 +31,9 @@ extension Store {
         try system.load(meta, view)
     }
 
+    /// Whether other instances may serve the database too.
+    public var isShared: Bool { driver.isShared }
+
     /// The newest alarms, users and roles that this process has seen. Of an embedded database they are the newest there
     /// are; what another instance of a shared one has changed is seen within a poll of the database.
     public var currentSystem: LoadedSystem? { system.current }

@@ -54,7 +54,7 @@ public final class Store: Sendable {
     /// Checks requests as etcd does before they are carried out.
     public let validator: RequestValidator
 
-    /// Opens a store on `driver`, creating or migrating its tables.
+    /// As ``open(driver:configuration:)``, on the calling thread, which it blocks while it connects.
     ///
     /// - Throws: ``DroverError`` with the code ``DroverError/Code/database`` when the database cannot be used; the
     ///   message says why and what to do.
@@ -210,20 +210,38 @@ public final class Store: Sendable {
         }
     }
 
+    /// Opens a store on `driver`, creating or migrating its tables, on a thread of its own. It does not heed cancellation: the
+    /// connection's time limits end it.
+    ///
+    /// - Throws: ``DroverError`` with the code ``DroverError/Code/database`` when the database cannot be used; the
+    ///   message says why and what to do.
+    public static func open(driver: any Driver, configuration: StoreConfiguration = .init()) async throws -> Store {
+        try await withCheckedThrowingContinuation { continuation in
+            let thread = WorkerThread(name: "drover-open") {
+                continuation.resume(with: Result { try Store(driver: driver, configuration: configuration) })
+            }
+            thread.detach()
+        }
+    }
+
     /// Opens the store that `endpoint` names with the driver that serves its scheme.
     ///
     /// - Parameters:
     ///   - endpoint: such as `sqlite:///var/lib/app/state.db`.
     ///   - drivers: the drivers to choose from, such as `[SQLiteDriver.self]`.
-    /// - Throws: ``DroverError`` with ``DroverError/Code/badEndpoint`` when no driver serves it.
+    /// - Throws: ``DroverError`` with ``DroverError/Code/badEndpoint`` when no driver serves it; what
+    ///   ``open(driver:configuration:)`` throws.
     public static func open(
         _ endpoint: String,
         using drivers: [any DriverProvider.Type],
         configuration: StoreConfiguration = .init()
-    ) throws -> Store {
+    ) async throws -> Store {
         var options = DriverOptions(logger: configuration.logger)
         options.tls = configuration.databaseTLS
-        return try Store(driver: driver(endpoint, using: drivers, options: options), configuration: configuration)
+        return try await open(
+            driver: driver(endpoint, using: drivers, options: options),
+            configuration: configuration
+        )
     }
 
     /// The driver of an endpoint, without a store: for restoring a snapshot, or ``StoreCheck``.
@@ -349,11 +367,14 @@ public final class Store: Sendable {
     }
 
     /// A new watch stream whose deliveries go to `target`.
+    ///
+    /// - Parameter budget: what it shares with others, where it does.
     public func makeWatchConsumer(
         token: UInt64,
         target: any WatchTarget,
-        wantsLateProgress: Bool = false
+        wantsLateProgress: Bool = false,
+        budget: WatchBudget? = nil
     ) -> WatchConsumer {
-        feed.makeConsumer(token: token, target: target, wantsLateProgress: wantsLateProgress)
+        feed.makeConsumer(token: token, target: target, wantsLateProgress: wantsLateProgress, budget: budget)
     }
 }

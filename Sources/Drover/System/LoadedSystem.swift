@@ -4,12 +4,13 @@ public final class LoadedSystem: Sendable {
     public let revision: Int64
     /// The state itself.
     public let state: SystemState
-    private let users: [String: UserPermissions]
+    private let users: PermissionTable
 
-    init(revision: Int64, state: SystemState) {
+    /// - Parameter before: the state before it, whose permissions are kept where users and roles are the same.
+    init(revision: Int64, state: SystemState, after before: LoadedSystem? = nil) {
         self.revision = revision
         self.state = state
-        users = state.auth.isEnabled ? state.auth.permissions() : [:]
+        users = before.flatMap { $0.state.auth == state.auth ? $0.users : nil } ?? PermissionTable(state.auth)
     }
 
     /// Refuses what changes while the data is not to be trusted. Source: etcd `apply/corrupt.go`.
@@ -27,15 +28,15 @@ public final class LoadedSystem: Sendable {
     /// - Throws: ``DroverError`` with `userEmpty`, `invalidToken` or `permissionDenied`.
     private func permissions(of caller: Caller) throws(DroverError) -> UserPermissions? {
         if !state.auth.isEnabled { return nil }
-        switch caller {
+        switch settled(caller) {
         case .trusted:
             return nil
         case .anonymous:
             throw DroverError(.userEmpty)
-        case .refused:
+        case .refused, .bearer:
             throw DroverError(.invalidToken)
         case .user(let identity):
-            let user = users[identity.name]
+            let user = users.permissions(of: identity.name)
             switch identity.proof {
             case .token(let issuedAt):
                 guard let user, issuedAt >= state.auth.enabledAt, issuedAt >= user.changedAt else {
@@ -49,11 +50,18 @@ public final class LoadedSystem: Sendable {
         }
     }
 
+    /// Who the caller is by this state.
+    private func settled(_ caller: Caller) -> Caller {
+        guard case .bearer(let bearer) = caller else { return caller }
+        return bearer.identity(state.auth).map { .user($0) } ?? .refused
+    }
+
     /// As ``permissions(of:)``, for keys: there claims of before the last change of auth count no longer. What
     /// administrators ask for goes by the user alone. Source: etcd `server/auth/store.go`, `isOpPermitted` and
     /// `IsAdminPermitted`.
     private func keyPermissions(of caller: Caller) throws(DroverError) -> UserPermissions? {
-        if state.auth.isEnabled, case .user(let identity) = caller, case .claims(let revision) = identity.proof,
+        if state.auth.isEnabled, case .user(let identity) = settled(caller),
+            case .claims(let revision) = identity.proof,
             revision < state.auth.revision
         {
             throw DroverError(.oldAuthRevision)
@@ -63,7 +71,7 @@ public final class LoadedSystem: Sendable {
 
     /// Whether the keys of a call decide what the caller may do. The bearer of a false token is refused at once; who shows
     /// none is refused by the first key that is asked for.
-    private func isAsked(_ caller: Caller) throws(DroverError) -> Bool {
+    private func keysDecide(_ caller: Caller) throws(DroverError) -> Bool {
         do {
             return try keyPermissions(of: caller) != nil
         } catch let error where error.code == .invalidToken {
@@ -73,13 +81,27 @@ public final class LoadedSystem: Sendable {
         }
     }
 
+    /// Whether the caller is one whose permission depends on keys, for what is fetched ahead.
+    func isAsked(_ caller: Caller) -> Bool {
+        if !state.auth.isEnabled { return false }
+        if case .trusted = caller { return false }
+        return (try? permissions(of: caller))??.isRoot == false
+    }
+
     /// Whether the caller is anyone at all.
     public func checkUser(_ caller: Caller) throws(DroverError) {
         _ = try permissions(of: caller)
     }
 
-    /// Whether the caller has the role `root`.
+    /// Whether the caller has the role `root`. Source: etcd `server/auth/store.go`, `IsAdminPermitted`: a user that does not
+    /// exist is told so.
     public func checkAdministrator(_ caller: Caller) throws(DroverError) {
+        if state.auth.isEnabled, case .user(let identity) = settled(caller), state.auth.user(identity.name) == nil {
+            switch identity.proof {
+            case .token: break
+            case .claims, .certificate: throw DroverError(.userNotFound)
+            }
+        }
         guard let user = try permissions(of: caller) else { return }
         if !user.isRoot { throw DroverError(.permissionDenied) }
     }
@@ -94,10 +116,10 @@ public final class LoadedSystem: Sendable {
     /// meanwhile does not end it.
     func mayStillRead(_ range: KeyRange, _ caller: Caller) -> Bool {
         if !state.auth.isEnabled { return true }
-        switch caller {
+        switch settled(caller) {
         case .trusted: return true
-        case .anonymous, .refused: return false
-        case .user(let identity): return users[identity.name]?.mayRead(range) ?? false
+        case .anonymous, .refused, .bearer: return false
+        case .user(let identity): return users.permissions(of: identity.name)?.mayRead(range) ?? false
         }
     }
 
@@ -110,14 +132,14 @@ public final class LoadedSystem: Sendable {
     /// Whether the caller is the user, or has the role `root`. Source: etcd lets users look at themselves.
     public func checkSelf(_ name: String, _ caller: Caller) throws(DroverError) {
         guard let user = try permissions(of: caller) else { return }
-        if case .user(let identity) = caller, identity.name == name { return }
+        if case .user(let identity) = settled(caller), ExactName(identity.name) == ExactName(name) { return }
         if !user.isRoot { throw DroverError(.permissionDenied) }
     }
 
     /// Whether the caller has the role, or that of `root`.
     public func checkOwnRole(_ role: String, _ caller: Caller) throws(DroverError) {
         guard let user = try permissions(of: caller) else { return }
-        if !user.isRoot && !user.roles.contains(role) { throw DroverError(.permissionDenied) }
+        if !user.isRoot && !user.roles.contains(ExactName(role)) { throw DroverError(.permissionDenied) }
     }
 
     /// Whether the caller may carry the transaction out, whichever branch is taken.
@@ -129,7 +151,7 @@ public final class LoadedSystem: Sendable {
         attached: (Int64) throws -> [Bytes]
     ) throws {
         // Nothing is asked for where there is nothing to be done: etcd answers an empty transaction to anybody.
-        if try !isAsked(caller) { return }
+        if try !keysDecide(caller) { return }
         for compare in txn.compares { try checkRead(compare.range, caller) }
         for branch in [txn.success, txn.failure] {
             for operation in branch {
@@ -157,12 +179,42 @@ public final class LoadedSystem: Sendable {
         if delete.wantsPrevious { try checkRead(delete.range, caller) }
     }
 
-    /// Whether the caller may end the lease, or attach to it: whoever may write each of its keys, so that one without keys,
-    /// and one that is not there, is anybody's but the bearer's of a false token. Source: etcd `apply/auth.go`,
-    /// `checkLeasePuts`.
-    func checkLease(_ id: Int64, _ caller: Caller, attached: (Int64) throws -> [Bytes]) throws {
-        if try !isAsked(caller) { return }
+    /// Whether the caller may attach to the lease: whoever may write each of its keys, so that one without keys, and one that
+    /// is not there, is anybody's but the bearer's of a false token. Source: etcd `apply/auth.go`, `checkLeasePuts`.
+    private func checkLease(_ id: Int64, _ caller: Caller, attached: (Int64) throws -> [Bytes]) throws {
+        if try !keysDecide(caller) { return }
         if let user = try? permissions(of: caller), user.isRoot { return }
         for key in try attached(id) { try checkWrite(KeyRange(lower: key, upper: .single), caller) }
+    }
+
+    /// Whether only its keys tell if the caller may renew or revoke a lease; false where it may whatever they are.
+    ///
+    /// - Throws: ``DroverError`` when the caller is nobody.
+    public func mustWriteKeysOfLeases(_ caller: Caller) throws(DroverError) -> Bool {
+        guard let user = try permissions(of: caller) else { return false }
+        return !user.isRoot
+    }
+
+    /// Whether the caller may renew or revoke a lease: anyone who may write each of its keys. Source: etcd
+    /// `server/etcdserver/v3_server.go`, `LeaseRevoke` and `checkLeaseRenew` (3.6.9 and later; before, whoever was nobody
+    /// might do both).
+    ///
+    /// - Parameter attached: its keys.
+    public func checkHolder(_ caller: Caller, attached: () throws -> [Bytes]) throws {
+        if try !mustWriteKeysOfLeases(caller) { return }
+        for key in try attached() { try checkWrite(KeyRange(lower: key, upper: .single), caller) }
+    }
+
+    /// Whether the caller may see which leases there are: anyone who may read all their keys. Source: etcd
+    /// `server/etcdserver/v3_server.go`, `checkLeaseLeases`.
+    public func checkLeases(_ leases: [Int64], _ caller: Caller, _ view: any DriverView) throws {
+        if try !mustWriteKeysOfLeases(caller) { return }
+        var rest = leases[...]
+        while let first = rest.first {
+            var found = try view.keys(attachedTo: Array(rest.prefix(256)), limit: 8_192)
+            if found.isEmpty { found = [try view.keys(attachedTo: first)] }
+            rest = rest.dropFirst(found.count)
+            for key in found.joined() { try checkRead(KeyRange(lower: key, upper: .single), caller) }
+        }
     }
 }

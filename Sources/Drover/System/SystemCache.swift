@@ -5,7 +5,7 @@ final class SystemCache: Sendable {
     private let loaded = Mutex<LoadedSystem?>(nil)
     private let observer = Mutex<(@Sendable () -> Void)?>(nil)
 
-    /// Has `body` called after every change that is seen.
+    /// Has `body` called after every change of users and roles that is seen.
     func observe(_ body: @escaping @Sendable () -> Void) { observer.withLock { $0 = body } }
 
     /// What was loaded last; nil when nothing was ever written.
@@ -18,7 +18,7 @@ final class SystemCache: Sendable {
         if let current, current.revision >= meta.systemRevision { return current }
         // Outside a snapshot it may be newer than `meta` says, which is taken for the older one and read once more later.
         let state = try SystemState(decoding: try view.systemState())
-        return keep(LoadedSystem(revision: meta.systemRevision, state: state))
+        return keep(LoadedSystem(revision: meta.systemRevision, state: state, after: current))
     }
 
     /// Another instance has changed the state: it is read before a request asks for it, for the sake of open watches.
@@ -36,8 +36,9 @@ final class SystemCache: Sendable {
     func keep(_ system: LoadedSystem) -> LoadedSystem {
         let (kept, isNews) = loaded.withLock { loaded in
             if let loaded, loaded.revision >= system.revision { return (loaded, false) }
+            let isNews = loaded?.state.auth != system.state.auth
             loaded = system
-            return (system, true)
+            return (system, isNews)
         }
         if isNews { observer.withLock { $0 }?() }
         return kept

@@ -6,6 +6,9 @@ public enum SystemOperation: Sendable {
     case deactivate(Alarm)
     case auth(AuthOperation)
 
+    /// The most alarms that may be raised at a time.
+    static let mostAlarms = 1_024
+
     /// Bytes it holds while it waits.
     var footprint: Int {
         if case .auth(let operation) = self { return 128 + operation.footprint }
@@ -18,6 +21,13 @@ public enum SystemOperation: Sendable {
         case .activate(let alarm):
             // It is returned all the same, as by etcd.
             if state.alarms.contains(alarm) { return [alarm] }
+            // Those that clients raise for members that do not exist.
+            if state.alarms.count >= Self.mostAlarms {
+                throw DroverError(
+                    .tooManyRequests,
+                    message: "drover: \(Self.mostAlarms) alarms are raised; disarm some"
+                )
+            }
             state.alarms.append(alarm)
             return [alarm]
         case .deactivate(let alarm):

@@ -47,6 +47,12 @@ struct TxnEvaluator {
     /// Whether the batch has changed them.
     private(set) var hasSystemChanged = false
     let quota: Quota?
+    /// Keys of leases as they were before the batch, fetched with it.
+    private var attached: [Int64: [Bytes]] = [:]
+    /// Leases whose keys a caller was found to be allowed to write, each with the last such caller.
+    var holders: [Int64: Caller] = [:]
+    /// Who makes the present call.
+    private var caller = Caller.trusted
 
     /// Whether calls were evaluated before the present one.
     var isShared = false
@@ -82,12 +88,19 @@ struct TxnEvaluator {
 
     /// Takes over the states that were fetched with the batch.
     mutating func preload(_ keys: [Bytes], _ states: [KeyState?]) {
-        entries.reserveCapacity(keys.count)
-        index.reserveCapacity(keys.count)
-        for (key, state) in zip(keys, states) {
-            index[key] = entries.count
-            entries.append(Entry(key: key, base: state, now: state))
-        }
+        entries.reserveCapacity(entries.count + keys.count)
+        index.reserveCapacity(index.count + keys.count)
+        for (key, state) in zip(keys, states) { add(key, state) }
+    }
+
+    /// Takes over the keys of leases that were fetched with the batch.
+    mutating func preload(attached keys: [Bytes], to lease: Int64) { attached[lease] = keys }
+
+    /// Fetches the states of keys that calls will look at, those that are known left out.
+    mutating func preload(_ keys: [Bytes]) throws {
+        let unknown = keys.filter { index[$0] == nil }
+        if unknown.isEmpty { return }
+        preload(unknown, try view.states(of: unknown))
     }
 
     /// What the batch has come to.
@@ -112,6 +125,7 @@ struct TxnEvaluator {
     /// - Throws: ``DroverError`` when the call fails alone, ``DriverFailure`` when the batch does, ``NeedsOwnBatch``.
     mutating func evaluate(_ operation: WriteOperation, _ caller: Caller = .trusted) throws -> WriteReply {
         try admit(operation, caller)
+        self.caller = caller
         undo.removeAll(keepingCapacity: true)
         subs = 0
         rowsTouched = 0
@@ -175,8 +189,9 @@ struct TxnEvaluator {
         var state = before
         let alarms = try change.apply(to: &state)
         if state != before {
-            system = LoadedSystem(revision: meta.systemRevision + 1, state: state)
+            system = LoadedSystem(revision: meta.systemRevision + 1, state: state, after: system)
             hasSystemChanged = true
+            holders = [:]
         }
         return alarms
     }
@@ -378,7 +393,11 @@ extension TxnEvaluator {
     }
 
     mutating func put(_ request: PutRequest) throws -> PutResponse {
-        if request.lease != 0, try !hasLease(request.lease) { throw DroverError(.leaseNotFound) }
+        if request.lease != 0 {
+            if try !hasLease(request.lease) { throw DroverError(.leaseNotFound) }
+            // Another's key: who was allowed before may not be any more.
+            if let holder = holders[request.lease], holder != caller { holders[request.lease] = nil }
+        }
         let i = try entryIndex(request.key)
         let old = entries[i].live
         var value = request.value
@@ -458,7 +477,7 @@ extension TxnEvaluator {
     func keys(attachedTo lease: Int64) throws -> [Bytes] {
         // No lease, which most keys have.
         if lease == 0 { return [] }
-        var keys = try view.keys(attachedTo: lease)
+        var keys = try attached[lease] ?? view.keys(attachedTo: lease)
         if !dirty.isEmpty {
             keys.removeAll { key in index[key].map { entries[$0].isDirty } ?? false }
             for i in dirty where entries[i].live?.lease == lease { keys.append(entries[i].key) }
@@ -472,11 +491,7 @@ extension TxnEvaluator {
         if isShared && keys.count > sharedRows { throw NeedsOwnBatch() }
         rowsTouched += keys.count
         // Together: a round trip for each of a hundred thousand keys would take minutes.
-        let unknown = keys.filter { index[$0] == nil }
-        for (place, (key, state)) in zip(unknown, try view.states(of: unknown)).enumerated() {
-            add(key, state)
-            try stayActive(place)
-        }
+        try preload(keys)
         for (place, key) in keys.enumerated() {
             erase(try entryIndex(key))
             try stayActive(place)

@@ -38,6 +38,8 @@ final class Feed: Sendable {
         var ring: FeedRing
         /// The compaction mark, as this instance has moved it.
         var compacted: Int64 = 0
+        /// What was seen of others while a batch was being committed here, which was to come with its events.
+        var skipped: Int64 = 0
         var threadWaits = false
         var hasWatchers = false
         var stopping = false
@@ -77,7 +79,27 @@ final class Feed: Sendable {
     func expect(_ changes: ChangeSet) { expected.store(changes.revision, ordering: .sequentiallyConsistent) }
 
     /// It was not.
-    func expectNothing() { expected.store(0, ordering: .sequentiallyConsistent) }
+    func expectNothing() { settle(0) }
+
+    /// Nothing more is expected: what was left to it is read from the log, as what others have committed by `revision` is.
+    private func settle(_ revision: Int64) {
+        expected.store(0, ordering: .sequentiallyConsistent)
+        let wakes = inbox.withLock { inbox -> Bool in
+            let seen = max(inbox.skipped, revision)
+            inbox.skipped = 0
+            if seen <= inbox.ring.position { return false }
+            inbox.ring.advance(to: seen)
+            advanceKnown(seen, 0)
+            return Self.wakes(&inbox)
+        }
+        if wakes { inbox.signal() }
+    }
+
+    private static func wakes(_ inbox: inout Inbox) -> Bool {
+        guard inbox.hasWatchers && inbox.threadWaits else { return false }
+        inbox.threadWaits = false
+        return true
+    }
 
     /// How far the watches of this instance are: as far as is known here while there are none.
     var position: Int64 {
@@ -92,15 +114,17 @@ final class Feed: Sendable {
         let revision = meta.revision
         let isNews = revision > known.load(ordering: .acquiring)
         if !isNews && meta.compacted <= knownCompacted.load(ordering: .acquiring) { return false }
-        // What is being committed here is about to come with its events.
-        if isNews && revision <= expected.load(ordering: .sequentiallyConsistent) { return true }
         let wakes = inbox.withLock { inbox -> Bool in
             inbox.compacted = max(inbox.compacted, meta.compacted)
+            // What is being committed here is about to come with its events.
+            if isNews && revision <= expected.load(ordering: .sequentiallyConsistent) {
+                inbox.skipped = max(inbox.skipped, revision)
+                advanceKnown(0, meta.compacted)
+                return false
+            }
             inbox.ring.advance(to: revision)
             advanceKnown(revision, meta.compacted)
-            guard inbox.hasWatchers && inbox.threadWaits else { return false }
-            inbox.threadWaits = false
-            return true
+            return Self.wakes(&inbox)
         }
         if wakes { inbox.signal() }
         return isNews
@@ -113,12 +137,11 @@ final class Feed: Sendable {
 
     /// A batch was committed.
     func publish(_ changes: ChangeSet) {
-        defer { expectNothing() }
         if changes.compacted != changes.base.compacted {
             inbox.withLock { $0.compacted = max($0.compacted, changes.compacted) }
             advanceKnown(0, changes.compacted)
         }
-        guard !changes.events.isEmpty else { return }
+        guard !changes.events.isEmpty else { return settle(changes.base.revision) }
         let batch = FeedBatch(
             firstRevision: changes.base.revision + 1,
             lastRevision: changes.revision,
@@ -127,9 +150,9 @@ final class Feed: Sendable {
         let wakes = inbox.withLock { inbox -> Bool in
             inbox.ring.append(batch, limits: limits)
             advanceKnown(batch.lastRevision, 0)
-            guard inbox.hasWatchers && inbox.threadWaits else { return false }
-            inbox.threadWaits = false
-            return true
+            inbox.skipped = 0
+            expected.store(0, ordering: .sequentiallyConsistent)
+            return Self.wakes(&inbox)
         }
         if wakes { inbox.signal() }
     }
@@ -171,13 +194,19 @@ final class Feed: Sendable {
         inbox.broadcast()
     }
 
-    func makeConsumer(token: UInt64, target: any WatchTarget, wantsLateProgress: Bool) -> WatchConsumer {
+    func makeConsumer(
+        token: UInt64,
+        target: any WatchTarget,
+        wantsLateProgress: Bool,
+        budget: WatchBudget? = nil
+    ) -> WatchConsumer {
         WatchConsumer(
             token: token,
             target: target,
             feed: self,
             backlogLimit: limits.watchBacklogBytes,
-            wantsLateProgress: wantsLateProgress
+            wantsLateProgress: wantsLateProgress,
+            budget: budget
         )
     }
 

@@ -5,7 +5,8 @@
 struct IntervalTree<Value> {
     private struct Node {
         var range: KeyRange
-        var value: Value
+        /// None of a node that is free.
+        var value: Value?
         var priority: UInt32
         var left = -1
         var right = -1
@@ -88,6 +89,8 @@ struct IntervalTree<Value> {
         if i < 0 { return -1 }
         if nodes[i].range == range {
             let merged = merge(nodes[i].left, nodes[i].right)
+            // What is free holds nothing: ranges may be long, and stay away.
+            nodes[i] = Node(range: KeyRange(lower: [], upper: .single), value: nil, priority: 0)
             free.append(i)
             return merged
         }
@@ -127,7 +130,7 @@ struct IntervalTree<Value> {
         if let reach = nodes[i].reach, !Bytes.precedes(key, reach) { return }
         visit(nodes[i].left, key, body)
         if Bytes.precedes(key, nodes[i].range.lower) { return }
-        if nodes[i].range.contains(key) { body(nodes[i].value) }
+        if nodes[i].range.contains(key), let value = nodes[i].value { body(value) }
         visit(nodes[i].right, key, body)
     }
 }

@@ -11,6 +11,8 @@ public final class WatchConsumer: Sendable {
     /// Whether progress that was asked for while watches are behind is told when they have caught up; etcd tells none.
     let wantsLateProgress: Bool
     private let feed: Feed
+    /// What all watch streams of one connection share; nil is none.
+    private let budget: WatchBudget?
     /// Bytes delivered and not yet consumed.
     private let outstanding = Atomic<Int>(0)
     /// Requests of progress that the feed's thread has not seen yet: one command is for all of them.
@@ -23,12 +25,20 @@ public final class WatchConsumer: Sendable {
     nonisolated(unsafe) var nextID: Int64 = 0
     nonisolated(unsafe) var isClosed = false
 
-    init(token: UInt64, target: any WatchTarget, feed: Feed, backlogLimit: Int, wantsLateProgress: Bool) {
+    init(
+        token: UInt64,
+        target: any WatchTarget,
+        feed: Feed,
+        backlogLimit: Int,
+        wantsLateProgress: Bool,
+        budget: WatchBudget?
+    ) {
         self.token = token
         self.target = target
         self.feed = feed
         self.backlogLimit = backlogLimit
         self.wantsLateProgress = wantsLateProgress
+        self.budget = budget
     }
 
     /// Starts a watch; the answer is a delivery.
@@ -45,19 +55,31 @@ public final class WatchConsumer: Sendable {
         if progressAsked.add(1, ordering: .acquiringAndReleasing).oldValue == 0 { feed.post(.progress(self)) }
     }
     /// Ends all watches without an answer.
-    public func close() { feed.post(.close(self)) }
+    public func close() {
+        budget?.forget(self)
+        feed.post(.close(self))
+    }
 
     /// Bytes of deliveries have left the process.
     public func consumed(_ bytes: Int) {
         let left = outstanding.subtract(bytes, ordering: .sequentiallyConsistent).newValue
-        if left <= backlogLimit / 2 && blocked.load(ordering: .sequentiallyConsistent) {
-            if blocked.exchange(false, ordering: .sequentiallyConsistent) { feed.post(.drained(self)) }
-        }
+        if left <= backlogLimit / 2 { unblock() }
+        budget?.give(back: bytes)
+    }
+
+    /// Tells the feed, if it waits, that there may be room again.
+    func unblock() {
+        guard blocked.load(ordering: .sequentiallyConsistent) else { return }
+        if blocked.exchange(false, ordering: .sequentiallyConsistent) { feed.post(.drained(self)) }
     }
 
     /// Whether there is room for more. When not, the feed is told once there is.
     func hasRoom() -> Bool {
-        if outstanding.load(ordering: .sequentiallyConsistent) < backlogLimit { return true }
+        if outstanding.load(ordering: .sequentiallyConsistent) < backlogLimit {
+            guard let budget, !budget.hasRoom else { return true }
+            blocked.store(true, ordering: .sequentiallyConsistent)
+            return budget.wait(self) ? false : blocked.exchange(false, ordering: .sequentiallyConsistent)
+        }
         blocked.store(true, ordering: .sequentiallyConsistent)
         // It may have drained between the two.
         if outstanding.load(ordering: .sequentiallyConsistent) <= backlogLimit / 2,
@@ -71,7 +93,10 @@ public final class WatchConsumer: Sendable {
     /// The requests of progress that have come since the last call.
     func takeProgressRequests() -> Int { progressAsked.exchange(0, ordering: .acquiringAndReleasing) }
 
-    func delivered(_ bytes: Int) { outstanding.add(bytes, ordering: .sequentiallyConsistent) }
+    func delivered(_ bytes: Int) {
+        outstanding.add(bytes, ordering: .sequentiallyConsistent)
+        budget?.take(bytes)
+    }
 }
 
 /// A watch, as the feed's thread knows it.
@@ -82,6 +107,8 @@ final class Watcher {
     /// The first revision that was not delivered yet. Of a watch that is in step with the feed it is a lower bound.
     var next: Int64
     var place = Place.synced
+    /// The pass that it takes part in.
+    var pass: CatchUpPass?
     /// Events found for it in the present dispatch, where they are not those of all watches of its range.
     var pending: [SharedEvent] = []
     /// Whether it was told anything since the last round of progress notifications.
@@ -90,7 +117,7 @@ final class Watcher {
     enum Place {
         /// In step with the feed.
         case synced
-        /// Behind, taking part in the present pass over the log.
+        /// Behind, taking part in a pass over the log.
         case inPass
         /// Behind, waiting for the next pass.
         case ready

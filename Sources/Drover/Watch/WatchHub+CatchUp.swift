@@ -1,3 +1,5 @@
+import Logging
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -6,11 +8,32 @@
     import Darwin
 #endif
 
-/// One pass over the log, shared by all watches that were behind when it began.
-struct CatchUpPass {
-    var index = WatchIndex()
+/// One pass over the log, shared by watches that are behind.
+final class CatchUpPass {
+    let index = WatchIndex()
     /// The next revision to read.
     var next: Int64
+    private var hasLost = false
+
+    init(next: Int64) { self.next = next }
+
+    func insert(_ watcher: Watcher) {
+        watcher.place = .inPass
+        watcher.pass = self
+        index.insert(watcher)
+    }
+
+    func remove(_ watcher: Watcher) {
+        index.remove(watcher)
+        hasLost = true
+    }
+
+    /// Leaves out what nobody wants any more since those that did have gone.
+    func skipUnwanted() {
+        if !hasLost { return }
+        hasLost = false
+        next = max(next, index.all.lazy.map(\.next).min() ?? next)
+    }
 }
 
 /// Whole revisions of the log.
@@ -25,75 +48,82 @@ struct LogChunk {
 }
 
 extension WatchHub {
-    /// Brings the watches that are behind a step further.
-    func stepPass() {
-        if pass == nil {
-            let waiting = ready.filter { $0.place == .ready }
-            ready.removeAll()
-            if waiting.isEmpty { return }
-            var begun = CatchUpPass(next: waiting[0].next)
-            for watcher in waiting {
-                begun.next = min(begun.next, watcher.next)
-                watcher.place = .inPass
-                begun.index.insert(watcher)
-            }
-            pass = begun
-            feed.counters.passes.add(1, ordering: .relaxed)
+    /// Brings the watches that are behind a step further: those that are near, and those that are far, in passes of their own.
+    func stepPasses() {
+        admit()
+        if let pass = nearPass, !step(pass) { nearPass = nil }
+        if let pass = farPass, !step(pass) { farPass = nil }
+    }
+
+    /// Lets watches that are ready join the pass that has not passed them yet, or begin one.
+    private func admit() {
+        if ready.isEmpty { return }
+        let inRing = feed.inbox.withLock { $0.ring.firstRevision }
+        let isNear = min(inRing, dispatched - Int64(feed.limits.catchUpRows))
+        let (near, far) = (ready.values.filter { $0.next >= isNear }, ready.values.filter { $0.next < isNear })
+        admit(near, to: &nearPass)
+        admit(far, to: &farPass)
+    }
+
+    private func admit(_ watchers: [Watcher], to pass: inout CatchUpPass?) {
+        guard let first = watchers.lazy.map(\.next).min() else { return }
+        if pass == nil { feed.counters.passes.add(1, ordering: .relaxed) }
+        let joined = pass ?? CatchUpPass(next: first)
+        pass = joined
+        for watcher in watchers where watcher.next >= joined.next {
+            leave(watcher)
+            joined.insert(watcher)
         }
-        guard let current = pass else { return }
-        if current.index.isEmpty {
-            pass = nil
-            return
-        }
-        if current.next > dispatched {
-            finishPass()
-            return
+    }
+
+    /// One step of a pass; false when it is over.
+    private func step(_ pass: CatchUpPass) -> Bool {
+        if pass.index.isEmpty { return false }
+        pass.skipUnwanted()
+        if pass.next > dispatched {
+            finish(pass)
+            return false
         }
         feed.counters.passChunks.add(1, ordering: .relaxed)
         // What compaction has passed is refused even where the ring still has it, as the log would.
         let batches = feed.inbox.withLock { inbox in
-            current.next < inbox.compacted ? [] : inbox.ring.read(from: current.next, bytes: feed.limits.catchUpBytes)
+            pass.next < inbox.compacted ? [] : inbox.ring.read(from: pass.next, bytes: feed.limits.catchUpBytes)
         }
         if !batches.isEmpty {
-            for batch in batches {
-                guard let index = pass?.index, batch.lastRevision <= dispatched else { break }
-                dispatch(batch.events[...], to: index, inStep: false, from: pass!.next, through: batch.lastRevision)
-                pass!.next = batch.lastRevision + 1
-            }
             // Batches beyond `dispatched` are for the next round of live events.
-            return
-        }
-        guard let chunk = readLog(from: current.next) else { return }
-        if current.next < chunk.compacted {
-            cancelCompacted(chunk.compacted)
-            guard let remaining = pass?.index, !remaining.isEmpty else {
-                pass = nil
-                return
+            for batch in batches where batch.lastRevision <= dispatched {
+                dispatch(batch.events[...], to: pass.index, inStep: false, from: pass.next, through: batch.lastRevision)
+                pass.next = batch.lastRevision + 1
             }
-            pass!.next = max(current.next, remaining.all.map(\.next).min() ?? chunk.compacted)
-            return
+            return true
+        }
+        guard let chunk = readLog(from: pass.next) else { return true }
+        if pass.next < chunk.compacted {
+            cancelCompacted(chunk.compacted, pass)
+            if pass.index.isEmpty { return false }
+            pass.skipUnwanted()
+            return true
         }
         let through = min(chunk.through, dispatched)
         let end = chunk.events.firstIndex { $0.main > through } ?? chunk.events.count
-        dispatch(chunk.events[..<end], to: current.index, inStep: false, from: current.next, through: through)
-        pass?.next = through + 1
+        dispatch(chunk.events[..<end], to: pass.index, inStep: false, from: pass.next, through: through)
+        pass.next = through + 1
+        return true
     }
 
     /// The pass has reached the feed: its watches go on in step.
-    private func finishPass() {
-        guard let done = pass else { return }
-        pass = nil
-        for watcher in done.index.all {
-            watcher.next = max(watcher.next, done.next)
+    private func finish(_ pass: CatchUpPass) {
+        for watcher in pass.index.all {
+            leave(watcher)
+            watcher.next = max(watcher.next, pass.next)
             watcher.place = .synced
             synced.insert(watcher)
             feed.counters.slowWatchers.subtract(1, ordering: .relaxed)
         }
     }
 
-    private func cancelCompacted(_ compacted: Int64) {
-        guard let current = pass else { return }
-        for watcher in current.index.all where max(watcher.next, current.next) < compacted {
+    private func cancelCompacted(_ compacted: Int64, _ pass: CatchUpPass) {
+        for watcher in pass.index.all where max(watcher.next, pass.next) < compacted {
             remove(watcher)
             watcher.consumer.watchers[watcher.id] = nil
             tell(
@@ -103,6 +133,14 @@ extension WatchHub {
                 .cancelled(compactRevision: compacted, reason: "")
             )
         }
+    }
+
+    /// Says that the database could not be read: aloud the first time, since an outage may last for hours.
+    func couldNotRead(_ what: Logger.Message, _ error: any Error) {
+        readFailures += 1
+        feed.logger.log(level: readFailures == 1 ? .error : .debug, what, metadata: ["reason": "\(error)"])
+        // The watches keep their places; a database that is away must not be asked in a tight loop.
+        usleep(50_000)
     }
 
     /// Reads whole revisions from the log, at least one; nil when the database could not be read.
@@ -128,12 +166,11 @@ extension WatchHub {
                 chunk.events.append(row.event())
                 return true
             }
+            readFailures = 0
             return chunk
         } catch {
             reader.endSnapshot()
-            feed.logger.error("the log could not be read for watches", metadata: ["reason": "\(error)"])
-            // The watches keep their places; a database that is away must not be asked in a tight loop.
-            usleep(50_000)
+            couldNotRead("the log could not be read for watches", error)
             return nil
         }
     }

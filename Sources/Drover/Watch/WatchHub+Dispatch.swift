@@ -57,7 +57,7 @@ extension WatchHub {
         let isIncomplete =
             lacksPrevious && watcher.request.wantsPrevious && list.events.contains { $0.event.kv.version != 1 }
         guard !isIncomplete && watcher.consumer.hasRoom() else {
-            if watcher.place == .synced { synced.remove(watcher) } else { pass?.index.remove(watcher) }
+            leave(watcher)
             fallBehind(watcher, at: list.events[0].event.kv.modRevision)
             return
         }
@@ -101,12 +101,11 @@ extension WatchHub {
     ) -> [LogPosition: KeyValue]? {
         if index.previousCount == 0 { return [:] }
         var wanted: [ChangeSet.LogEvent] = []
-        for event in events where event.main >= first && event.previousMain != 0 {
+        // Of a creation etcd tells no value before it, though the same revision may have deleted one.
+        for event in events where event.main >= first && event.previousMain != 0 && event.version != 1 {
             var isWanted = false
             index.forEachGroup(watching: event.key) { group in
-                isWanted =
-                    isWanted
-                    || group.watchers.values.contains { $0.request.wantsPrevious && event.main >= $0.next }
+                isWanted = isWanted || group.wantsPrevious(at: event.main)
             }
             if isWanted { wanted.append(event) }
         }
@@ -143,11 +142,10 @@ extension WatchHub {
             }
         } catch {
             reader.endSnapshot()
-            feed.logger.error("previous values could not be read", metadata: ["reason": "\(error)"])
-            // A database that is away must not be asked in a tight loop.
-            usleep(50_000)
+            couldNotRead("previous values could not be read", error)
             return nil
         }
+        readFailures = 0
         return found
     }
 
@@ -163,7 +161,7 @@ extension WatchHub {
             if dispatched + 1 < chunk.purged {
                 // The sweep has passed what the watches in step still wanted.
                 for watcher in synced.all {
-                    synced.remove(watcher)
+                    leave(watcher)
                     fallBehind(watcher, at: max(watcher.next, dispatched + 1))
                 }
                 dispatched = position

@@ -6,9 +6,13 @@ final class WatchHub {
     var synced = WatchIndex()
     /// Every event up to this revision was handed to the watches in `synced`.
     var dispatched: Int64
-    /// Watches behind that wait for the next pass over the log.
-    var ready: [Watcher] = []
-    var pass: CatchUpPass?
+    /// Watches behind that wait for a pass over the log.
+    var ready: [ObjectIdentifier: Watcher] = [:]
+    /// The pass of watches that a few steps bring up to date, which must not wait for those that take many.
+    var nearPass: CatchUpPass?
+    var farPass: CatchUpPass?
+    /// Reads of the database that have failed since the last one that did not.
+    var readFailures = 0
     /// Deliveries of the present round, by target.
     private var outbox: [(target: any WatchTarget, deliveries: [WatchDelivery])] = []
     /// Where in it each target is: of watches through the library each has one of its own.
@@ -41,7 +45,7 @@ final class WatchHub {
 
     func run() {
         while true {
-            let busy = pass != nil || !ready.isEmpty
+            let busy = nearPass != nil || farPass != nil || !ready.isEmpty
             let round = takeRound(waits: !busy)
             switch round {
             case .stop:
@@ -62,7 +66,7 @@ final class WatchHub {
                 }
                 if !isDispatched { dispatch(batches, upTo: position, missed: missed) }
                 flush()
-                stepPass()
+                stepPasses()
                 answerOwedProgress()
                 flush()
                 feed.position = watcherCount == 0 ? .max : dispatched
@@ -135,8 +139,7 @@ final class WatchHub {
             answerProgress(consumer)
         case .drained(let consumer):
             for watcher in consumer.watchers.values where watcher.place == .blocked {
-                watcher.place = .ready
-                ready.append(watcher)
+                becomeReady(watcher)
             }
         case .close(let consumer):
             consumer.isClosed = true
@@ -185,7 +188,7 @@ final class WatchHub {
 
     /// Nothing was dispatched while nobody watched: what was committed meanwhile need not be read.
     private func skipUnwatched(to position: Int64) {
-        if watcherCount == 0 && pass == nil { dispatched = max(dispatched, position) }
+        if watcherCount == 0 && nearPass == nil && farPass == nil { dispatched = max(dispatched, position) }
     }
 
     private func create(_ consumer: WatchConsumer, _ request: WatchRequest) {
@@ -204,6 +207,7 @@ final class WatchHub {
             roundFailed = true
             return refuse(dispatched, .timeout)
         }
+        if request.startRevision < 0 { return refuse(meta.revision, .compacted) }
         do {
             try feed.system.load(meta, reader)?.checkRead(request.range, request.caller)
         } catch let error as DroverError {
@@ -212,7 +216,6 @@ final class WatchHub {
             return refuse(meta.revision, .timeout)
         }
         if request.range.isEmpty { return refuse(meta.revision, .emptyWatchRange) }
-        if request.startRevision < 0 { return refuse(meta.revision, .compacted) }
         if watcherCount >= feed.limits.watchers
             || watchKeyBytes + request.range.byteCount > feed.limits.watchKeyBytes
         {
@@ -244,12 +247,8 @@ final class WatchHub {
     }
 
     func remove(_ watcher: Watcher) {
-        switch watcher.place {
-        case .synced: synced.remove(watcher)
-        case .inPass: pass?.index.remove(watcher)
-        case .ready, .blocked: break
-        case .ended: return
-        }
+        if watcher.place == .ended { return }
+        leave(watcher)
         if watcher.place != .synced { feed.counters.slowWatchers.subtract(1, ordering: .relaxed) }
         watcher.place = .ended
         watcherCount -= 1
@@ -257,13 +256,29 @@ final class WatchHub {
         feed.counters.watchers.store(watcherCount, ordering: .relaxed)
     }
 
+    /// Takes a watch out of where it is; its place is for the caller to set.
+    func leave(_ watcher: Watcher) {
+        switch watcher.place {
+        case .synced: synced.remove(watcher)
+        case .inPass:
+            watcher.pass?.remove(watcher)
+            watcher.pass = nil
+        case .ready: ready[ObjectIdentifier(watcher)] = nil
+        case .blocked, .ended: break
+        }
+    }
+
+    private func becomeReady(_ watcher: Watcher) {
+        watcher.place = .ready
+        ready[ObjectIdentifier(watcher)] = watcher
+    }
+
     /// The watch goes on from the log once its consumer has room.
     func fallBehind(_ watcher: Watcher, at revision: Int64) {
         if watcher.place == .synced { feed.counters.slowWatchers.add(1, ordering: .relaxed) }
         watcher.next = revision
         if watcher.consumer.hasRoom() {
-            watcher.place = .ready
-            ready.append(watcher)
+            becomeReady(watcher)
         } else {
             watcher.place = .blocked
         }
@@ -284,6 +299,8 @@ final class WatchHub {
             return
         }
         let watchers = consumer.watchers.values
+        // etcd sends it by the first of the watches.
+        if watchers.isEmpty { return }
         if watchers.allSatisfy(isCaughtUp) {
             for _ in 0..<min(asked, feed.limits.progressAnswers) { tell(consumer, -1, dispatched, .progress) }
             return

@@ -1,10 +1,15 @@
 /// Finds the watches of a key: by hash for watches on one key, by interval tree for watches on ranges.
 ///
 /// Watches on the same range share one node, so that a thousand watches of one prefix cost one lookup.
-struct WatchIndex {
+///
+/// A class, since watches leave it while it is looked through for the events of a dispatch: a copy of a million ranges would be
+/// made each time.
+final class WatchIndex {
     /// The watches of one range.
     final class Group {
-        var watchers: [ObjectIdentifier: Watcher] = [:]
+        private(set) var watchers: [ObjectIdentifier: Watcher] = [:]
+        /// How many of them want events with previous values.
+        private(set) var previousCount = 0
         /// Events found in the present dispatch, for all of `alike`.
         var pending: [SharedEvent] = []
         /// The watches that want every event of the present dispatch.
@@ -12,6 +17,25 @@ struct WatchIndex {
         /// Those that want some of them.
         private(set) var others: [Watcher] = []
         private(set) var isInDispatch = false
+
+        /// Whether it is news.
+        func insert(_ watcher: Watcher) -> Bool {
+            guard watchers.updateValue(watcher, forKey: ObjectIdentifier(watcher)) == nil else { return false }
+            if watcher.request.wantsPrevious { previousCount += 1 }
+            return true
+        }
+
+        /// Whether it was there.
+        func remove(_ watcher: Watcher) -> Bool {
+            guard watchers.removeValue(forKey: ObjectIdentifier(watcher)) != nil else { return false }
+            if watcher.request.wantsPrevious { previousCount -= 1 }
+            return true
+        }
+
+        /// Whether a watch of the group wants the value before an event of the revision.
+        func wantsPrevious(at revision: Int64) -> Bool {
+            previousCount > 0 && watchers.values.contains { $0.request.wantsPrevious && revision >= $0.next }
+        }
 
         /// A dispatch of what there is from revision `first` on has come to one of the keys.
         func begin(from first: Int64) {
@@ -40,7 +64,7 @@ struct WatchIndex {
 
     var isEmpty: Bool { count == 0 }
 
-    mutating func insert(_ watcher: Watcher) {
+    func insert(_ watcher: Watcher) {
         let range = watcher.request.range
         let group: Group
         if range.isSingle {
@@ -57,16 +81,16 @@ struct WatchIndex {
             groups[range] = group
             ranges.insert(range, group)
         }
-        if group.watchers.updateValue(watcher, forKey: ObjectIdentifier(watcher)) == nil {
+        if group.insert(watcher) {
             count += 1
             if watcher.request.wantsPrevious { previousCount += 1 }
         }
     }
 
-    mutating func remove(_ watcher: Watcher) {
+    func remove(_ watcher: Watcher) {
         let range = watcher.request.range
         guard let group = range.isSingle ? exact[range.lower] : groups[range] else { return }
-        if group.watchers.removeValue(forKey: ObjectIdentifier(watcher)) != nil {
+        if group.remove(watcher) {
             count -= 1
             if watcher.request.wantsPrevious { previousCount -= 1 }
         }

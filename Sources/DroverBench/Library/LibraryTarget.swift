@@ -21,6 +21,6 @@ struct LibraryTarget: BenchTarget {
         // Opened anew for every round: what a driver warns of is told by `drover serve`.
         var configuration = StoreConfiguration()
         configuration.logger.logLevel = .error
-        return LibrarySession(try Store.open(endpoint, using: drivers, configuration: configuration))
+        return LibrarySession(try await Store.open(endpoint, using: drivers, configuration: configuration))
     }
 }

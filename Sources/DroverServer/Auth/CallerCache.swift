@@ -31,10 +31,8 @@ final class CallerCache {
 
     /// The caller who sent this token. Whether it is still good is decided with the snapshot that answers the call.
     func caller(_ token: String?) -> Caller {
-        guard let auth = store.currentSystem?.state.auth, auth.isEnabled else {
-            return token == nil ? .anonymous : .refused
-        }
-        guard let token, !token.isEmpty else { return .anonymous }
+        guard let token else { return .anonymous }
+        guard let auth = store.currentSystem?.state.auth, auth.isEnabled else { return refused(token) }
         if auth.secret != secret {
             entries = [:]
             secret = auth.secret
@@ -56,7 +54,7 @@ final class CallerCache {
             keep(token, Entry(identity: identity, end: now + expires - wall))
             return .user(identity)
         }
-        guard let (identity, issued) = tokens.verify(token, auth) else { return .refused }
+        guard let (identity, issued) = tokens.verify(token, auth) else { return refused(token) }
         // Etcd's tokens live on with every use; one that was used at another instance alone is good for as long as a new
         // one.
         let end = now + tokens.secondsToLive + every
@@ -68,6 +66,23 @@ final class CallerCache {
         }
         keep(token, Entry(identity: identity, dueAt: now + every))
         return .user(identity)
+    }
+
+    /// One whose token is not known by what this instance has seen last. Where others serve the database too, users may have
+    /// been asked for since, or asked for anew, which makes a new secret: the snapshot decides.
+    private func refused(_ token: String) -> Caller {
+        if !store.isShared { return .refused }
+        let tokens = tokens
+        return .bearer(
+            .init(token) { auth in
+                let now = WallClock.seconds()
+                if let jwt = tokens.jwt { return jwt.verify(token, now: now)?.identity }
+                guard let (identity, issued) = tokens.verify(token, auth), now - issued <= tokens.secondsToLive else {
+                    return nil
+                }
+                return identity
+            }
+        )
     }
 
     private func keep(_ token: String, _ entry: Entry) {

@@ -178,7 +178,7 @@ public struct JWTAuthority: Sendable {
     ///
     /// - Throws: ``DroverError`` when there is no private key.
     func issue(_ name: String, revision: Int64, now: Int64) throws -> String {
-        guard let sign else { throw DroverError(.authenticationFailed) }
+        guard let sign else { throw DroverError(.verifyOnlyKey) }
         var claims = Google_Protobuf_Struct()
         claims.fields["username"] = Google_Protobuf_Value(stringValue: name)
         let text = try claims.jsonString().dropLast()
@@ -200,9 +200,17 @@ public struct JWTAuthority: Sendable {
             header.fields["alg"]?.stringValue == method.rawValue,
             let claims = try? Google_Protobuf_Struct(jsonUTF8Bytes: body),
             let name = claims.fields["username"]?.stringValue, !name.isEmpty,
-            let revision = claims.fields["revision"]?.numberValue, let expires = claims.fields["exp"]?.numberValue,
-            expires > Double(now), expires < 1e15, revision >= 0, revision < 9e15
+            let revision = claims.fields["revision"]?.numberValue, revision >= 0, revision < 9e15
         else { return nil }
-        return (.init(name: name, proof: .claims(revision: Int64(revision))), Int64(expires))
+        // Of the times that RFC 7519 (4.1) knows none need be there, and each that is there counts.
+        let times = ["exp", "nbf"].map { claims.fields[$0] }
+        let areNumbers = times.allSatisfy {
+            guard let kind = $0?.kind else { return true }
+            if case .numberValue(let value) = kind { return value.isFinite }
+            return false
+        }
+        let end = min(times[0]?.numberValue ?? 1e15, 1e15)
+        guard areNumbers, end > Double(now), times[1]?.numberValue ?? 0 <= Double(now) else { return nil }
+        return (.init(name: name, proof: .claims(revision: Int64(revision))), Int64(end))
     }
 }

@@ -15,7 +15,12 @@ struct PasswordHash: Sendable {
     private static let blockSize: UInt8 = 8
     private static let parallelism: UInt8 = 1
 
-    init(logRounds: UInt8 = 14) { self.logRounds = logRounds }
+    private let memory: PasswordMemory?
+
+    init(logRounds: UInt8 = 14, remembering memory: PasswordMemory? = nil) {
+        self.logRounds = logRounds
+        self.memory = memory
+    }
 
     /// The hash of a new password.
     func make(_ password: String) throws -> Bytes {
@@ -33,11 +38,13 @@ struct PasswordHash: Sendable {
             _ = try Self.derive(password, Bytes(repeating: 0, count: Self.saltBytes), head[...])
             return false
         }
+        if memory?.contains(password, hash) == true { return true }
         let salt = Bytes(hash[Self.headBytes..<Self.headBytes + Self.saltBytes])
         let key = try Self.derive(password, salt, hash[..<Self.headBytes])
         // In constant time.
         var difference: UInt8 = 0
         for (a, b) in zip(key, hash[(Self.headBytes + Self.saltBytes)...]) { difference |= a ^ b }
+        if difference == 0 { memory?.insert(password, hash) }
         return difference == 0
     }
 

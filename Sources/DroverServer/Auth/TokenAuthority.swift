@@ -68,7 +68,7 @@ public struct TokenAuthority: Sendable {
             }
         }
         let text = Array(token.utf8)
-        guard text.count % 2 == 0, text.count <= 4_096 else { return nil }
+        guard text.count % 2 == 0, text.count <= 8_192 else { return nil }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count / 2)
         for i in stride(from: 0, to: text.count, by: 2) {

@@ -1,10 +1,11 @@
+import DequeModule
 import Drover
 import EtcdAPI
 import NIOCore
 import NIOHTTP1
 
 /// A connection of HTTP/1.1: the gateway's JSON form and the plain paths. One request at a time, in order.
-final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
+final class HTTP1Connection: ChannelInboundHandler, ServerConnection, ListConnection {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
@@ -13,6 +14,16 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
     private var context: ChannelHandlerContext?
     private(set) var allocator = ByteBufferAllocator()
     private var stream: ServerStream?
+    /// Bytes of a reply that the socket has not taken yet.
+    private(set) var queuedBytes = 0 {
+        didSet { loopContext.listGate.queuedBytesChanged(by: queuedBytes - oldValue) }
+    }
+    var waitingLists: Deque<RangeStreamer> = []
+    var listsReading = 0
+    var hasListTurn = false
+    let callCount = 1
+    /// When a client that takes nothing of its reply is given up.
+    private var unwritableDeadline = NIODeadline.distantFuture
     private var plain: PlainRequest?
     private var keepsAlive = true
     /// Whether the client takes a body of unknown length in chunks; else it ends with the connection.
@@ -58,6 +69,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
 
     private func tearDown() {
         loopContext.remove(self)
+        loopContext.listGate.forget(self)
         stream?.cancelled()
         stream = nil
     }
@@ -92,13 +104,16 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
                 plain = PlainRequest.misdirected(head.method.rawValue)
             } else if head.method == .POST, !listener.servesMetricsOnly, let route = Route.gateway(String(path)) {
                 let stream = ServerStream(route, .json, .http1(self), loopContext)
-                stream.token = head.headers["authorization"].first.map(RequestHead.token)
+                // The gateway hands on what begins with its own name, and this one header.
+                let tokens = ["grpc-metadata-token", "authorization", "grpc-metadata-authorization"]
+                stream.token = tokens.lazy.compactMap { head.headers[$0].first }.first.map(RequestHead.token)
                 self.stream = stream
                 if let text = head.headers["grpc-timeout"].first {
-                    guard let timeout = RequestHead.timeout(text) else {
+                    guard let timeout = RequestHead.timeout(text, mostDigits: 19) else {
                         return stream.fail(GatewayRequest.malformedTimeout)
                     }
-                    stream.deadline = .now() + timeout
+                    // The gateway takes none for no limit.
+                    if timeout.nanoseconds > 0 { stream.deadline = .now() + timeout }
                 }
                 if route.streamsRequests { deadline = .distantFuture }
                 Dispatcher.begin(stream)
@@ -132,6 +147,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
     /// A client that does not take what it is sent is not read from: each of its messages may bring more.
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         try? context.channel.syncOptions?.setOption(.autoRead, value: context.channel.isWritable)
+        unwritableDeadline = context.channel.isWritable ? .distantFuture : .now() + .seconds(limits.idleSeconds)
         if context.channel.isWritable && endWaits { finishReply() }
         context.fireChannelWritabilityChanged()
     }
@@ -191,7 +207,14 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
             promise?.succeed()
             return
         }
-        context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(bytes))), promise: promise)
+        let count = bytes.readableBytes
+        queuedBytes += count
+        let written = promise ?? context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.assumeIsolated().whenComplete { _ in
+            self.queuedBytes -= count
+            self.loopContext.beginWaitingLists(self)
+        }
+        context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(bytes))), promise: written)
     }
 
     func sendDataEnd() {
@@ -230,6 +253,11 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection {
     func expire(_ now: NIODeadline) {
         if let stream, !stream.ended, stream.deadline <= now {
             stream.fail(CallStatus(code: 4, message: "context deadline exceeded"))
+        }
+        // Who watches may look away for long; a reply that ends is to be taken.
+        if unwritableDeadline <= now, stream?.route.streamsReplies != true {
+            context?.close(promise: nil)
+            return
         }
         guard deadline <= now else { return }
         deadline = .distantFuture

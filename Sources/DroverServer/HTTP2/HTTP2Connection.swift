@@ -9,7 +9,7 @@ import NIOCore
 /// The protocol is spoken here rather than by a general library because it is the larger part of what a call costs:
 /// see docs/performance.md. No child channel, task or future is made per call; frames are read where they lie in the
 /// socket's buffer, replies are written into one buffer and flushed once a round. Source: RFC 9113.
-final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
+final class HTTP2Connection: ChannelInboundHandler, ServerConnection, ListConnection {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
@@ -41,6 +41,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
     var lingering: Deque<(UInt32, NIODeadline)> = []
 
     // Outbound; see HTTP2Connection+Sending.
+    private(set) lazy var watchBudget = WatchBudget(bytes: limits.connectionWatchBytes)
     var out = ByteBuffer()
     var sendWindow = 65_535
     var initialSendWindow = 65_535
@@ -61,6 +62,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection {
 
     // Lists; see ListGate.
     var waitingLists: Deque<RangeStreamer> = []
+    var callCount: Int { streams.count }
     var listsReading = 0
     var hasListTurn = false
 

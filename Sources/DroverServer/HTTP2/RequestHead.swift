@@ -10,6 +10,7 @@ enum HeaderField: Sendable {
     case encoding(MessageEncoding)
     /// A token of auth.
     case token(String)
+    case authorization(String)
     case authority(String)
     case origin(String)
     /// `grpc-status` and `grpc-message`, of replies.
@@ -21,7 +22,8 @@ enum HeaderField: Sendable {
 
     /// The names that mean something here.
     enum Name: Sendable {
-        case path, method, contentType, timeout, encoding, token, authority, origin, status, message, otherPseudo
+        case path, method, contentType, timeout, encoding, token, authorization, authority, origin, status, message,
+            otherPseudo
         case other
 
         init(_ name: UnsafeRawBufferPointer) {
@@ -30,7 +32,8 @@ enum HeaderField: Sendable {
 
         private static let known: [String: Name] = [
             ":path": .path, ":method": .method, "content-type": .contentType, "grpc-timeout": .timeout,
-            "grpc-encoding": .encoding, "token": .token, "authorization": .token, ":authority": .authority,
+            "grpc-encoding": .encoding, "token": .token, "grpc-metadata-token": .token,
+            "grpc-metadata-authorization": .authorization, "authorization": .authorization, ":authority": .authority,
             "origin": .origin, "grpc-status": .status, "grpc-message": .message,
         ]
     }
@@ -44,6 +47,7 @@ enum HeaderField: Sendable {
         case .timeout: self = .timeout(RequestHead.timeout(text()))
         case .encoding: self = .encoding(MessageEncoding(text()))
         case .token: self = .token(RequestHead.token(text()))
+        case .authorization: self = .authorization(RequestHead.token(text()))
         case .authority: self = .authority(text())
         case .origin: self = .origin(text())
         case .status: self = .status(Int(text()))
@@ -65,8 +69,11 @@ package struct RequestHead {
     var timeout: TimeAmount?
     /// Whether it is the wire form.
     var isWire = false
-    /// A token of auth.
-    var token: String?
+    /// A token of auth. Source: etcd `server/auth/store.go`, `AuthInfoFromCtx`: that of the header `token`, else
+    /// `authorization`, and of several of one name the first.
+    var token: String? { tokenField ?? authorizationField }
+    private var tokenField: String?
+    private var authorizationField: String?
     /// The host that the request is made to.
     var authority: String?
     /// The page that asks.
@@ -105,7 +112,10 @@ package struct RequestHead {
             encoding = value
         case .token(let value):
             sawOther = true
-            token = value
+            tokenField = tokenField ?? value
+        case .authorization(let value):
+            sawOther = true
+            authorizationField = authorizationField ?? value
         case .status(let value): status = value
         case .message(let value): message = value
         case .other:
@@ -131,9 +141,11 @@ package struct RequestHead {
     var hasMalformedTimeout: Bool { timeout.map { $0.nanoseconds < 0 } ?? false }
 
     /// Source: the protocol's "Timeout": at most eight digits and a unit.
-    static func timeout(_ value: String) -> TimeAmount? {
+    ///
+    /// - Parameter mostDigits: the gateway takes any number.
+    static func timeout(_ value: String, mostDigits: Int = 8) -> TimeAmount? {
         let digits = value.utf8.dropLast()
-        guard let unit = value.utf8.last, digits.count <= 8, digits.allSatisfy({ (0x30...0x39).contains($0) }),
+        guard let unit = value.utf8.last, digits.count <= mostDigits, digits.allSatisfy({ (0x30...0x39).contains($0) }),
             let amount = Int64(value.dropLast())
         else { return nil }
         switch unit {

@@ -48,13 +48,63 @@ package enum GatewayJSON {
     ) throws -> ByteBuffer {
         let isEmpty = !json.readableBytesView.contains { $0 > 0x20 }
         let text = isEmpty ? Array("{}".utf8) : plain(Array(json.readableBytesView))
-        let message = try route.messages.request.init(jsonUTF8Bytes: text, options: decoding)
+        if route == .txn { try checkObjects(text, most: maximumOperations) }
+        let message: any Message
+        do {
+            message = try route.messages.request.init(jsonUTF8Bytes: text, options: decoding)
+        } catch {
+            guard let text = withoutLineBreaks(text) else { throw error }
+            message = try route.messages.request.init(jsonUTF8Bytes: text, options: decoding)
+        }
         if let txn = message as? PBTxnRequest {
             var left = maximumOperations
             try count(txn, &left)
         }
         let bytes: [UInt8] = try message.serializedBytes()
         return ByteBuffer(bytes: bytes)
+    }
+
+    /// Refuses what has more objects than any transaction that is taken: made into messages, a million of them would keep the
+    /// event loop for half a second.
+    private static func checkObjects(_ text: [UInt8], most: Int) throws(DroverError) {
+        // Three for each operation.
+        let limit = most > 1 << 40 ? Int.max : 3 * most + 1_000
+        if text.count < limit { return }
+        var (objects, inString, isEscaped) = (0, false, false)
+        for byte in text {
+            if isEscaped {
+                isEscaped = false
+            } else if inString {
+                if byte == UInt8(ascii: "\\") {
+                    isEscaped = true
+                } else if byte == UInt8(ascii: "\"") {
+                    inString = false
+                }
+            } else if byte == UInt8(ascii: "\"") {
+                inString = true
+            } else if byte == UInt8(ascii: "{") {
+                objects += 1
+            }
+        }
+        if objects > limit { throw DroverError(.tooManyOperations) }
+    }
+
+    /// The same JSON without the escapes of line breaks, which encoders of base64 put in and etcd's passes over; nil when it
+    /// has none.
+    private static func withoutLineBreaks(_ text: [UInt8]) -> [UInt8]? {
+        var result: [UInt8] = []
+        var place = 0
+        while place < text.count {
+            if text[place] == UInt8(ascii: "\\"), place + 1 < text.count {
+                let isBreak = text[place + 1] == UInt8(ascii: "n") || text[place + 1] == UInt8(ascii: "r")
+                if !isBreak { result += text[place...place + 1] }
+                place += 2
+            } else {
+                result.append(text[place])
+                place += 1
+            }
+        }
+        return result.count == text.count ? nil : result
     }
 
     private static func count(_ txn: PBTxnRequest, _ left: inout Int) throws(DroverError) {

@@ -36,13 +36,19 @@ enum GatewayRequest {
     static func end(_ stream: ServerStream) {
         if stream.route.streamsRequests {
             takeDocuments(stream)
-            if let rest = stream.inbound, rest.readableBytesView.contains(where: { $0 > 0x20 }), !stream.ended {
+            if let rest = stream.inbound, rest.readableBytesView.contains(where: { $0 > 0x20 }), !stream.ended,
+                !stream.hasTakenDocument
+            {
                 return stream.fail(CallStatus(code: 3, message: "unexpected EOF"))
             }
             stream.session?.requestEnded()
             return
         }
-        if !stream.dispatched { dispatch(stream, stream.inbound ?? ByteBuffer()) }
+        if stream.dispatched { return }
+        var body = stream.inbound ?? ByteBuffer()
+        // What comes behind the first document is not looked at, as by etcd.
+        if let length = JSONSplitter.firstDocument(body.readableBytesView) { body = body.readSlice(length: length)! }
+        dispatch(stream, body)
     }
 
     private static func dispatch(_ stream: ServerStream, _ json: ByteBuffer) {
@@ -64,7 +70,14 @@ enum GatewayRequest {
             // A line's end alone is not kept.
             let isOver = inbound.readableBytes < 16 && !inbound.readableBytesView.contains { $0 > 0x20 }
             stream.inbound = isOver ? nil : inbound
+            // A stream goes on without what cannot be understood behind its beginning: etcd stops to read there.
+            if stream.hasTakenDocument, (try? GatewayJSON.request(stream.route, document)) == nil {
+                stream.inbound = nil
+                stream.session?.requestEnded()
+                return
+            }
             dispatch(stream, document)
+            stream.hasTakenDocument = true
         }
     }
 }

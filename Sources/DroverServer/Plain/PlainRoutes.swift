@@ -1,4 +1,5 @@
 import Drover
+import EtcdAPI
 import NIOCore
 
 /// A request of a plain path.
@@ -72,16 +73,21 @@ enum PlainRoutes {
             path == "/health" || path == "/metrics" || path == "/version" && !listener.servesMetricsOnly
             || isCheck(path)
         guard known else {
-            let isGateway = !listener.servesMetricsOnly && Route.gateway(String(path)) != nil
-            let status = isGateway ? 405 : 404
+            let isOfGateway = path.hasPrefix("/v3/") || path.hasPrefix("/v3beta/")
+            guard isOfGateway, !listener.servesMetricsOnly else {
+                return completion(PlainReply(404, "404 page not found\n"))
+            }
+            // Source: grpc-gateway v2, `DefaultRoutingErrorHandler`.
+            let status =
+                Route.gateway(String(path)) != nil
+                ? CallStatus(code: 12, message: "Method Not Allowed") : CallStatus(code: 5, message: "Not Found")
             return completion(
-                PlainReply(
-                    status,
-                    isGateway ? "Method Not Allowed\n" : path.hasPrefix("/v3/") ? "Not Found\n" : "404 page not found\n"
-                )
+                PlainReply(status.httpStatus, String(buffer: GatewayJSON.error(status)), json: true)
             )
         }
-        guard request.method == "GET" else { return completion(PlainReply(405, "Method Not Allowed\n")) }
+        guard request.method == "GET" || request.isHead && path == "/metrics" else {
+            return completion(PlainReply(405, "Method Not Allowed\n"))
+        }
         switch path {
         case "/version":
             let information = context.information
@@ -143,8 +149,8 @@ enum PlainRoutes {
         var checks = isAlive ? liveChecks : readyChecks
         if parts.count > 1 { checks = [String(parts[1])] }
         let excluded = request.values("exclude")
-        checks.removeAll { excluded.contains($0) }
-        let verbose = !request.values("verbose").isEmpty || parts.count > 1
+        if parts.count == 1 { checks.removeAll { excluded.contains($0) } }
+        let verbose = !request.values("verbose").isEmpty
         let shown = checks
         let store = context.store
         read(context, completion) { reader in

@@ -43,9 +43,9 @@ enum AuthService {
 
     static func grantPermission(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBAuthRoleGrantPermissionRequest(wire: message)
-        guard request.hasPerm else { throw DroverError(.permissionNotGiven) }
+        guard request.hasPerm else { return change(stream, .impossible(.permissionNotGiven)) }
         guard let kind = AuthPermission.Kind(rawValue: Int64(request.perm.permType.rawValue)) else {
-            throw DroverError(.invalidAuthManagement)
+            return change(stream, .impossible(.invalidAuthManagement))
         }
         let permission = AuthPermission(
             kind: kind,
@@ -68,7 +68,7 @@ enum AuthService {
     static func addUser(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBAuthUserAddRequest(wire: message)
         let name = request.name
-        if request.hasOptions && request.options.noPassword { return change(stream, .addUser(name: name, hash: [])) }
+        if request.hasOptions && request.options.noPassword { return change(stream, .addUser(name: name, hash: nil)) }
         try withHash(stream, request.password) { .addUser(name: name, hash: $0) }
     }
 
@@ -89,7 +89,9 @@ enum AuthService {
         // Whoever may not change users must not keep the password thread busy either.
         try context.store.currentSystem?.checkAdministrator(stream.caller)
         let bound = NIOLoopBound(stream, eventLoop: context.loop)
-        let refused = context.passwords.submit { hasher in
+        let end = CallEnd()
+        stream.end = end
+        let refused = context.passwords.submit(of: stream.connection, end, isAdministrator: true) { hasher in
             let hash = Result { try hasher.make(password) }
             context.loop.execute {
                 if bound.value.ended { return }
@@ -109,6 +111,8 @@ enum AuthService {
         let context = stream.context
         let (store, tokens) = (context.store, context.configuration.tokens)
         let (name, password, header, allocator) = (request.name, request.password, context.header, stream.allocator)
+        let (end, connection) = (CallEnd(), stream.connection)
+        stream.end = end
         let bound = NIOLoopBound(stream, eventLoop: context.loop)
         @Sendable func answer(_ result: Result<ByteBuffer, any Error>) {
             context.loop.execute {
@@ -127,12 +131,15 @@ enum AuthService {
                     throw DroverError(.authNotEnabled)
                 }
                 let user = auth.user(name)
-                let refused = context.passwords.submit { hasher in
+                let refused = context.passwords.submit(of: connection, end) { hasher in
                     answer(
                         Result {
                             // A user that does not exist takes as long to be refused.
                             let matches = try hasher.matches(password, user?.passwordHash ?? [])
-                            guard matches, user != nil else { throw DroverError(.authenticationFailed) }
+                            guard matches, user != nil else {
+                                context.passwords.refused(name, context.configuration.logger)
+                                throw DroverError(.authenticationFailed)
+                            }
                             var response = PBAuthenticateResponse()
                             response.header = header.message(meta.revision)
                             let now = WallClock.seconds()
@@ -210,7 +217,10 @@ enum AuthService {
             guard let role = system?.state.auth.role(name) else { throw DroverError(.roleNotFound) }
             var response = PBAuthRoleGetResponse()
             response.header = header
-            response.perm = role.permissions.map { permission in
+            // It may do everything, whatever was granted to it. Source: etcd `server/auth/store.go`, `RoleGet`, of 3.6.
+            let all = AuthPermission(kind: .readWrite, key: [], rangeEnd: [0])
+            let permissions = role.name == AuthState.rootRole ? [all] : role.permissions
+            response.perm = permissions.map { permission in
                 var perm = PBPermission()
                 perm.permType = .init(rawValue: Int(permission.kind.rawValue)) ?? .read
                 perm.key = .init(permission.key)

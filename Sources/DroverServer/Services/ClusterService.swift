@@ -43,8 +43,10 @@ enum ClusterService {
     /// Instances join by themselves: there is nobody to add.
     static func add(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBMemberAddRequest(wire: message)
-        try stream.context.store.currentSystem?.checkAdministrator(stream.caller)
-        throw DroverError(areURLs(request.peerUrls) ? .notEnoughStartedMembers : .memberURLsInvalid)
+        let areURLs = areURLs(request.peerUrls)
+        asAdministrator(stream) { _, _ -> PBMemberAddResponse in
+            throw DroverError(areURLs ? .notEnoughStartedMembers : .memberURLsInvalid)
+        }
     }
 
     /// Whether they are URLs of peers. Source: etcd `client/pkg/types.NewURLs`.
@@ -60,24 +62,38 @@ enum ClusterService {
             }
     }
 
-    /// Answers a call about the member `id`, or with an error where it does not live.
+    /// Answers a call that only administrators may make, by the state of its own snapshot: another instance may have begun
+    /// to ask for users a moment ago.
+    static func asAdministrator<Response: Message>(
+        _ stream: ServerStream,
+        _ answer: @escaping @Sendable (StoreMeta, any DriverReader) throws -> Response
+    ) {
+        let (store, caller, allocator) = (stream.context.store, stream.caller, stream.allocator)
+        KVService.onReader(stream) { reader in
+            defer { reader.endSnapshot() }
+            let meta = try reader.beginSnapshot()
+            try store.system(meta, reader)?.checkAdministrator(caller)
+            return try MessageBuffer.make(allocator, try answer(meta, reader))
+        }
+    }
+
+    /// Answers an administrator's call about the member `id`, or with an error where it does not live.
     static func known<Response: Message>(
         _ stream: ServerStream,
         _ id: UInt64,
         otherwise: DroverError.Code = .memberNotFound,
         _ answer: @escaping @Sendable (PBResponseHeader, [PBMember]) throws -> Response
     ) {
-        let (header, allocator, members) = (stream.context.header, stream.allocator, members(stream))
-        KVService.onReader(stream) { reader in
+        let (header, members) = (stream.context.header, members(stream))
+        asAdministrator(stream) { _, reader in
             let living = try members(reader)
             guard living.contains(where: { $0.id == id }) else { throw DroverError(otherwise) }
-            return try MessageBuffer.make(allocator, try answer(header.message(0), living))
+            return try answer(header.message(0), living)
         }
     }
 
     static func remove(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBMemberRemoveRequest(wire: message)
-        try stream.context.store.currentSystem?.checkAdministrator(stream.caller)
         known(stream, request.id) { _, _ -> PBMemberRemoveResponse in
             throw DroverError(.notEnoughStartedMembers)
         }
@@ -85,7 +101,6 @@ enum ClusterService {
 
     static func update(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBMemberUpdateRequest(wire: message)
-        try stream.context.store.currentSystem?.checkAdministrator(stream.caller)
         known(stream, request.id) { header, members in
             var response = PBMemberUpdateResponse()
             response.header = header
@@ -96,7 +111,6 @@ enum ClusterService {
 
     static func promote(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBMemberPromoteRequest(wire: message)
-        try stream.context.store.currentSystem?.checkAdministrator(stream.caller)
         known(stream, request.id) { _, _ -> PBMemberPromoteResponse in
             throw DroverError(.memberNotLearner)
         }

@@ -102,7 +102,12 @@ enum KVService {
         let request = try message.withUnsafeReadableBytes { try RequestDecoder.txn($0) }
         let context = stream.context
         try context.store.validator.check(request)
-        if !request.isReadOnly { return context.enqueue(.txn(request), for: stream) }
+        if !request.isReadOnly {
+            if message.readableBytes > context.configuration.limits.requestBytes {
+                throw DroverError(.requestTooLarge)
+            }
+            return context.enqueue(.txn(request), for: stream)
+        }
         let (header, allocator, caller) = (context.header, stream.allocator, stream.caller)
         onReader(stream, bytes: message.readableBytes) { reader in
             let response = try context.store.readOnlyTxn(request, reader, caller: caller)

@@ -51,9 +51,10 @@ enum LeaseService {
             defer { reader.endSnapshot() }
             var response = PBLeaseLeasesResponse()
             let meta = try reader.beginSnapshot()
-            try store.system(meta, reader)?.checkUser(caller)
+            let leases = try store.leases(reader)
+            try store.system(meta, reader)?.checkLeases(leases, caller, reader)
             response.header = header.message(meta.revision)
-            response.leases = try store.leases(reader).map { id in
+            response.leases = leases.map { id in
                 var status = PBLeaseStatus()
                 status.id = id
                 return status
@@ -68,6 +69,11 @@ final class LeaseKeepAliveStream: StreamSession {
     private unowned let stream: ServerStream
     private let context: LoopContext
     private var waiting = 0
+    /// Renewals whose leases' keys are looked at first, one after the other, as etcd does all.
+    private var unchecked: [Int64] = []
+    private var isChecking = false
+    /// Whether the answer to one that was looked at is due, before the next is looked at.
+    private var isRenewing = false
     private var clientIsDone = false
 
     init(_ stream: ServerStream) {
@@ -83,9 +89,12 @@ final class LeaseKeepAliveStream: StreamSession {
             return stream.fail(error)
         }
         waiting += 1
+        if isChecking { return check(id) }
         if let reader = context.reader {
             // etcd fills the header before it renews.
             do {
+                // Nobody else changes an embedded database.
+                if try mustCheck(context.store.currentSystem) { return check(id) }
                 // Clients send the renewals of many leases together.
                 if context.revisionOfRead == nil {
                     defer { reader.endSnapshot() }
@@ -98,11 +107,51 @@ final class LeaseKeepAliveStream: StreamSession {
             return
         }
         context.revisions.read { revision in
-            switch revision {
-            case .success(let revision): self.renew(id, revision)
-            case .failure(let error): self.fail(error)
+            do {
+                let (revision, system) = try revision.get()
+                if try self.isChecking || self.mustCheck(system) { return self.check(id) }
+                self.renew(id, revision)
+            } catch {
+                self.fail(error)
             }
         }
+    }
+
+    private func mustCheck(_ system: LoadedSystem?) throws -> Bool {
+        try system?.mustWriteKeysOfLeases(stream.caller) ?? false
+    }
+
+    private func check(_ id: Int64) {
+        if isOver { return }
+        // The client waits for none of them.
+        if unchecked.count >= context.store.limits.queuedReads { return fail(DroverError(.tooManyRequests)) }
+        unchecked.append(id)
+        if !isChecking { checkNext() }
+    }
+
+    private func checkNext() {
+        isChecking = !unchecked.isEmpty
+        if isOver || !isChecking { return }
+        let id = unchecked.removeFirst()
+        let bound = NIOLoopBound(self, eventLoop: context.loop)
+        let (loop, store, caller) = (context.loop, context.store, stream.caller)
+        let refused = store.read { reader in
+            let result = Result { try store.checkRenewal(id, caller, reader) }
+            loop.execute { bound.value.checked(id, result) }
+        }
+        if let refused { fail(refused) }
+    }
+
+    private func checked(_ id: Int64, _ result: Result<Int64, any Error>) {
+        if isOver { return }
+        do {
+            let revision = try result.get()
+            isRenewing = true
+            renew(id, revision)
+        } catch {
+            fail(error)
+        }
+        context.flush()
     }
 
     private func fail(_ error: any Error) {
@@ -140,6 +189,10 @@ final class LeaseKeepAliveStream: StreamSession {
         stream.send(buffer)
         waiting -= 1
         if isOver { return }
+        if isRenewing {
+            isRenewing = false
+            checkNext()
+        }
         if clientIsDone && waiting == 0 { stream.finish() }
     }
 

@@ -143,7 +143,6 @@ enum MaintenanceService {
     /// Every instance leads: a member that lives is a leader already.
     static func moveLeader(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBMoveLeaderRequest(wire: message)
-        try stream.context.store.currentSystem?.checkAdministrator(stream.caller)
         ClusterService.known(stream, request.targetID, otherwise: .badLeaderTransferee) { _, _ in
             PBMoveLeaderResponse()
         }
@@ -152,31 +151,30 @@ enum MaintenanceService {
     /// Source: etcd `server/etcdserver/v3_server.go`, Downgrade.
     static func downgrade(_ stream: ServerStream, _ message: ByteBuffer) throws {
         let request = try PBDowngradeRequest(wire: message)
-        try stream.context.store.currentSystem?.checkAdministrator(stream.caller)
-        let job = stream.context.downgrade
-        let version = stream.context.information.clusterVersion
-        switch request.action {
-        case .validate, .enable:
-            try check(request.version, present: version)
-            try job.withLock { target in
-                if target != nil { throw DroverError(.downgradeInProcess) }
-                if request.action == .enable { target = request.version }
-            }
-        case .cancel:
-            try job.withLock { target in
-                if target == nil { throw DroverError(.noInflightDowngrade) }
-                target = nil
-            }
-        case .UNRECOGNIZED:
+        if case .UNRECOGNIZED = request.action {
             return stream.fail(CallStatus(code: 2, message: "etcdserver: unknown method"))
         }
-        let (header, allocator) = (stream.context.header, stream.allocator)
-        KVService.onReader(stream) { reader in
-            defer { reader.endSnapshot() }
+        let job = stream.context.downgrade
+        let (header, version) = (stream.context.header, stream.context.information.clusterVersion)
+        ClusterService.asAdministrator(stream) { meta, _ in
+            switch request.action {
+            case .validate, .enable:
+                try check(request.version, present: version)
+                try job.withLock { target in
+                    if target != nil { throw DroverError(.downgradeInProcess) }
+                    if request.action == .enable { target = request.version }
+                }
+            case .cancel:
+                try job.withLock { target in
+                    if target == nil { throw DroverError(.noInflightDowngrade) }
+                    target = nil
+                }
+            case .UNRECOGNIZED: break
+            }
             var response = PBDowngradeResponse()
-            response.header = header.message(try reader.beginSnapshot().revision)
+            response.header = header.message(meta.revision)
             response.version = version
-            return try MessageBuffer.make(allocator, response)
+            return response
         }
     }
 

@@ -57,7 +57,6 @@ final class RangeStreamer: @unchecked Sendable {
     }
 
     func start() {
-        guard case .http2(let connection, _) = stream.value.transport else { return begin() }
         context.begin(self, connection)
     }
 
@@ -70,9 +69,14 @@ final class RangeStreamer: @unchecked Sendable {
     private func leaveGate() {
         if hasLeftGate { return }
         hasLeftGate = true
-        if case .http2(let connection, _) = stream.value.transport {
-            context.listGate.hasRead(connection)
-            connection.beginWaitingLists()
+        context.listGate.hasRead(connection)
+        context.beginWaitingLists(connection)
+    }
+
+    private var connection: any ListConnection {
+        switch stream.value.transport {
+        case .http2(let connection, _): connection
+        case .http1(let connection): connection
         }
     }
 

@@ -22,7 +22,11 @@ final class WatchStream: StreamSession {
     init(_ stream: ServerStream) {
         self.stream = stream
         context = stream.context
-        consumer = context.store.makeWatchConsumer(token: context.register(self), target: context)
+        consumer = context.store.makeWatchConsumer(
+            token: context.register(self),
+            target: context,
+            budget: stream.watchBudget
+        )
     }
 
     func received(_ message: ByteBuffer) {
@@ -72,6 +76,11 @@ final class WatchStream: StreamSession {
                 created: true,
                 to: &buffer
             )
+        case .refused(_, .timeout):
+            // Etcd always makes a watch, and its clients take one that was refused for ended. A stream that ends so they
+            // make anew, with all its watches, once the database is back.
+            consumer.consumed(delivery.footprint)
+            return stream.fail(DroverError(.timeout))
         case .refused(let reason, _):
             if !creating.isEmpty { creating.removeFirst() }
             ResponseEncoder.appendWatch(

@@ -1,4 +1,5 @@
 import Drover
+import DroverTLS
 import Logging
 import NIOSSL
 import Synchronization
@@ -80,6 +81,14 @@ final class TLSContexts: Sendable {
         "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": .TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
         "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": .TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
         "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": .TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        // As they were called before.
+        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305": .TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305": .TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    ]
+
+    /// Those of TLS 1.3, which are always on, as in Go: to name them changes nothing.
+    private static let alwaysOn: Set<String> = [
+        "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256",
     ]
 
     private static func cipher(_ name: String) throws -> NIOTLSCipher {
@@ -115,9 +124,12 @@ final class TLSContexts: Sendable {
         )
         configuration.applicationProtocols = ["h2", "http/1.1"]
         configuration.minimumTLSVersion = tls.minimumVersion == .tls13 ? .tlsv13 : .tlsv12
-        if !tls.cipherSuites.isEmpty { configuration.cipherSuiteValues = try tls.cipherSuites.map(cipher) }
+        let suites = tls.cipherSuites.filter { !alwaysOn.contains($0) }
+        if !suites.isEmpty { configuration.cipherSuiteValues = try suites.map(cipher) }
         if let trusted = tls.trustedFile {
-            let roots = try loading("the file of trusted certificates") { try NIOSSLCertificate.fromPEMFile(trusted) }
+            let roots = try loading("the file of trusted certificates") {
+                try TrustAnchors.load(trusted, proving: .clients)
+            }
             configuration.trustRoots = .certificates(roots)
             configuration.certificateVerification = .noHostnameVerification
         }

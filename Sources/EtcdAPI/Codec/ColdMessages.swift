@@ -14,7 +14,13 @@ extension MessageBuffer {
 
 extension Message {
     /// Decodes a message that is not hot.
+    ///
+    /// - Throws: ``WireError/malformed``.
     public init(wire buffer: ByteBuffer) throws {
-        try self.init(serializedBytes: Array(buffer.readableBytesView))
+        do {
+            try self.init(serializedBytes: Array(buffer.readableBytesView))
+        } catch {
+            throw WireError.malformed
+        }
     }
 }

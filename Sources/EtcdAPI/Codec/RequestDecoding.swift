@@ -10,6 +10,8 @@ public enum RequestDecoder {
         var key: Bytes = []
         var end: Bytes = []
         var request = RangeRequest(key: [])
+        // Of a field that comes twice the last counts.
+        var (isOrderKnown, isTargetKnown) = (true, true)
         while !reader.isAtEnd {
             let (field, type) = try reader.tag()
             switch (field, type) {
@@ -19,18 +21,14 @@ public enum RequestDecoder {
             case (4, 0): request.revision = try reader.int64()
             case (5, 0):
                 let raw = Int(Int32(truncatingIfNeeded: try reader.int64()))
-                if let order = RangeRequest.SortOrder(rawValue: raw) {
-                    request.sortOrder = order
-                } else {
-                    request.hasInvalidSort = true
-                }
+                let order = RangeRequest.SortOrder(rawValue: raw)
+                isOrderKnown = order != nil
+                request.sortOrder = order ?? .none
             case (6, 0):
                 let raw = Int(Int32(truncatingIfNeeded: try reader.int64()))
-                if let target = RangeRequest.SortTarget(rawValue: raw) {
-                    request.sortTarget = target
-                } else {
-                    request.hasInvalidSort = true
-                }
+                let target = RangeRequest.SortTarget(rawValue: raw)
+                isTargetKnown = target != nil
+                request.sortTarget = target ?? .key
             case (7, 0): request.serializable = try reader.bool()
             case (8, 0): request.keysOnly = try reader.bool()
             case (9, 0): request.countOnly = try reader.bool()
@@ -41,6 +39,7 @@ public enum RequestDecoder {
             default: try reader.skip(type, field: field)
             }
         }
+        request.hasInvalidSort = !isOrderKnown || !isTargetKnown
         request.range = KeyRange(key: key, rangeEnd: end)
         return request
     }

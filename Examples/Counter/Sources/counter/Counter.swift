@@ -5,7 +5,7 @@ import DroverSQLite
 @main
 struct Counter {
     static func main() async throws {
-        let store = try Store.open("sqlite://counter.db", using: [SQLiteDriver.self])
+        let store = try await Store.open("sqlite://counter.db", using: [SQLiteDriver.self])
 
         // Whoever else counts at the same time, no run is lost: the write happens only if nobody came between.
         var runs = 0

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Crypto
 import DroverClient
 import EtcdAPI
 
@@ -25,8 +26,9 @@ struct SnapshotSaveCommand: ClientCommand {
     func run(_ session: ClientSession) async throws {
         guard arguments.count == 1 else { throw CommandFailure.badArguments("snapshot save expects one argument") }
         let path = arguments[0]
-        let part = path + ".part"
-        let descriptor = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        // Of its own, since another may be taken to the same name at the same time.
+        let part = "\(path).\(getpid()).part"
+        let descriptor = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw CommandFailure.file("\(part) cannot be made: \(Self.reason)") }
         do {
             defer { close(descriptor) }
@@ -39,7 +41,17 @@ struct SnapshotSaveCommand: ClientCommand {
             throw error
         }
         guard rename(part, path) == 0 else { throw CommandFailure.file("\(path) cannot be made: \(Self.reason)") }
+        Self.syncDirectory(of: path)
         FileHandles.standardOutput("Snapshot saved at \(path)\n")
+    }
+
+    /// The name must survive a loss of power as the bytes do. File systems that cannot sync a directory need not.
+    private static func syncDirectory(of path: String) {
+        let directory = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if descriptor < 0 { return }
+        fsync(descriptor)
+        close(descriptor)
     }
 
     private static var reason: String { String(cString: strerror(errno)) }
@@ -48,11 +60,18 @@ struct SnapshotSaveCommand: ClientCommand {
         let call = try await session.client.open("/etcdserverpb.Maintenance/Snapshot")
         try await call.send(PBSnapshotRequest())
         try await call.finishSending()
+        // The snapshot ends with its own checksum: what is without it was cut short, whatever the status says.
+        var digest = SHA256()
+        var end: [UInt8] = []
         var remaining: UInt64?
         for try await bytes in call.messages {
             let reply = try PBSnapshotResponse(serializedBytes: Array(bytes.readableBytesView))
             remaining = reply.remainingBytes
             var rest = Array(reply.blob)[...]
+            end += rest
+            let sure = max(0, end.count - SHA256Digest.byteCount)
+            digest.update(data: end[..<sure])
+            end.removeFirst(sure)
             while !rest.isEmpty {
                 let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
                 if count < 0 && errno == EINTR { continue }
@@ -61,5 +80,8 @@ struct SnapshotSaveCommand: ClientCommand {
             }
         }
         guard remaining != nil else { throw CommandFailure.failed("the server sent no snapshot") }
+        guard remaining == 0, end == Array(digest.finalize()) else {
+            throw CommandFailure.failed("the snapshot was cut short or damaged on its way; take it again")
+        }
     }
 }
