@@ -294,19 +294,14 @@ final class MySQLView: ServerView {
 
     func keys(attachedTo leases: [Int64], limit: Int) throws -> [[Bytes]] {
         if leases.isEmpty { return [] }
-        // In the order of the index; the limit cuts the leases of the highest numbers off.
-        let sorted = leases.enumerated().sorted { $0.element < $1.element }
-        let list = sorted.map { "\($0.element)" }.joined(separator: ",")
+        let list = leases.map(String.init).joined(separator: ",")
         let text = "SELECT lease, k FROM drover_lease_key WHERE lease IN (\(list)) ORDER BY lease, k LIMIT \(limit + 1)"
         let result = try connection.query(text)[0]!
         var place = 0
-        let found = Self.attached(to: leases.count, limit: limit) {
+        return Self.attached(to: leases.count, limit: limit) {
             guard result.next() else { return nil }
-            while sorted[place].element != result.integer(0) { place += 1 }
+            while leases[place] != result.integer(0) { place += 1 }
             return (place, Bytes(result.bytes(1)))
         }
-        var keys = [[Bytes]?](repeating: nil, count: leases.count)
-        for (rank, keysOfLease) in found.enumerated() { keys[sorted[rank].offset] = keysOfLease }
-        return keys.prefix { $0 != nil }.map { $0! }
     }
 }

@@ -141,7 +141,7 @@ enum PGStatements {
         """
         SELECT u.place, k.key FROM unnest($1::int8[]) WITH ORDINALITY u(lease, place)
         CROSS JOIN LATERAL (SELECT key FROM drover_current WHERE lease = u.lease AND lease <> 0 OFFSET 0) k
-        ORDER BY u.place LIMIT $2::int8
+        ORDER BY u.place, k.key LIMIT $2::int8
         """
     )
     static let instances = PGStatement(
@@ -156,8 +156,8 @@ enum PGStatements {
         "d_size",
         """
         SELECT sum(pg_total_relation_size(c.oid))::int8,
-            sum(pg_total_relation_size(c.oid) * (coalesce(s.n_live_tup, 0) + 1)::numeric
-                / (coalesce(s.n_live_tup, 0) + coalesce(s.n_dead_tup, 0) + 1))::int8
+            sum(pg_total_relation_size(c.oid) * (greatest(s.n_live_tup, c.reltuples, 0) + 1)::numeric
+                / (greatest(s.n_live_tup, c.reltuples, 0) + coalesce(s.n_dead_tup, 0) + 1)::numeric)::int8
         FROM pg_class c LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid WHERE c.oid IN ('drover_log'::regclass, 'drover_current'::regclass,
             'drover_tombstone'::regclass, 'drover_lease'::regclass, 'drover_meta'::regclass,
             'drover_instance'::regclass)
@@ -260,16 +260,13 @@ enum PGStatements {
         "d_delete_log_main",
         "DELETE FROM drover_log WHERE main = $1::int8 AND sub = ANY ($2::int8[])"
     )
-    /// A key may have been created and deleted again since: the tombstone of that deletion stays.
+    /// A key may have been created and deleted again since: the tombstone of that deletion stays. Where the places of one
+    /// fit another's key, the same sweep takes both.
     static let sweepTombstones = PGStatement(
         "d_sweep_tombstones",
         """
-        DELETE FROM drover_tombstone WHERE ctid = ANY (ARRAY(
-            SELECT t.ctid FROM unnest($1::bytea[], $2::int8[], $3::int8[]) u(key, main, sub)
-            CROSS JOIN LATERAL (
-                SELECT ctid FROM drover_tombstone WHERE key = u.key AND main = u.main AND sub = u.sub OFFSET 0
-            ) t
-        ))
+        DELETE FROM drover_tombstone
+        WHERE key = ANY ($1::bytea[]) AND main = ANY ($2::int8[]) AND sub = ANY ($3::int8[])
         """
     )
     static let markPurged = PGStatement(

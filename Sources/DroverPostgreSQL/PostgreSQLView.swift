@@ -186,7 +186,7 @@ final class PostgreSQLView: ServerView {
     func keys(attachedTo leases: [Int64], limit: Int) throws -> [[Bytes]] {
         var parameters = PGParameters()
         parameters.add(leases)
-        parameters.add(Int64(limit + 1))
+        parameters.add(Int64(limit) + 1)
         try connection.send(PGStatements.keysOfLeases, parameters)
         let result = try connection.land()[0]
         var row = 0

@@ -17,7 +17,7 @@ final class SQLiteConnection {
     /// - Throws: ``DriverFailure`` of kind `unavailable` or `corrupt` that says what to do.
     ///
     /// - Parameter writes: this is the connection that writes.
-    init(path: String, writes: Bool) throws {
+    init(path: String, writes: Bool, acceptsReadOnly: Bool = false) throws {
         var handle: OpaquePointer?
         let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writes ? SQLITE_OPEN_CREATE : 0)
         let status = sqlite3_open_v2(path, &handle, flags, writes ? drover_write_ahead_vfs() : nil)
@@ -32,7 +32,7 @@ final class SQLiteConnection {
             )
         }
         // SQLite opens for reading what it may not write.
-        if writes && sqlite3_db_readonly(handle, "main") == 1 {
+        if writes && !acceptsReadOnly && sqlite3_db_readonly(handle, "main") == 1 {
             sqlite3_close_v2(handle)
             throw DriverFailure(
                 .unavailable,

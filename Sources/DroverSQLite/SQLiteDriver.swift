@@ -27,6 +27,8 @@ public final class SQLiteDriver: Driver, DriverProvider {
     /// Events before this revision may be gone: the compaction mark of the sweep that began last. Set before a sweep's first
     /// step commits.
     let purged = Atomic<Int64>(0)
+    /// Whether a file that cannot be written will do.
+    let onlyLooks = Atomic<Bool>(false)
     private let lock = Mutex<FileLock?>(nil)
 
     /// A driver for the file that `configuration` names; nothing is opened yet.
@@ -45,7 +47,9 @@ public final class SQLiteDriver: Driver, DriverProvider {
     }
 
     public static func makeDriver(endpoint: String, options: DriverOptions) throws -> any Driver {
-        SQLiteDriver(SQLiteConfiguration(endpoint: endpoint), logger: options.logger)
+        let driver = SQLiteDriver(SQLiteConfiguration(endpoint: endpoint), logger: options.logger)
+        driver.onlyLooks.store(options.onlyLooks, ordering: .relaxed)
+        return driver
     }
 
     public func openWriter() throws -> any DriverWriter {
@@ -80,10 +84,12 @@ public final class SQLiteDriver: Driver, DriverProvider {
     private func makeDirectory() throws {
         guard let slash = configuration.path.lastIndex(of: "/"), slash != configuration.path.startIndex else { return }
         var made = ""
-        for part in configuration.path[..<slash].split(separator: "/", omittingEmptySubsequences: false) {
+        let directory = configuration.path[..<slash]
+        for part in directory.split(separator: "/", omittingEmptySubsequences: false) {
             made += made.isEmpty && part.isEmpty ? "/" : (made.hasSuffix("/") || made.isEmpty ? "" : "/") + part
             if made.isEmpty || made == "/" { continue }
-            if mkdir(made, 0o700) != 0 && errno != EEXIST {
+            // What lies above may be others' too.
+            if mkdir(made, made == directory ? 0o700 : 0o755) != 0 && errno != EEXIST {
                 throw DriverFailure(
                     .unavailable,
                     "the directory of the SQLite file cannot be created (\(String(cString: strerror(errno))))",
@@ -96,7 +102,7 @@ public final class SQLiteDriver: Driver, DriverProvider {
     /// Makes a file that is not there yet, so that nobody else on the machine can read it: it holds every value, and what
     /// signs tokens. SQLite gives its other files the same mode. Whether it can be made at all SQLite says itself.
     private func makeFile() {
-        let descriptor = Self.create(configuration.path)
+        let descriptor = Self.create(configuration.resolvedPath)
         if descriptor >= 0 { _ = closeDescriptor(descriptor) }
     }
 

@@ -58,6 +58,8 @@ final class ServerStream {
     var splitter = JSONSplitter()
     /// Whether a document of a stream of them has been taken.
     var hasTakenDocument = false
+    /// Whether what comes is passed over, since something before it could not be understood.
+    var readsNoMore = false
     /// Whether the client has sent all it will send.
     var requestEnded = false
     /// Whether a unary request has been handed to its service.

@@ -6,9 +6,13 @@ import Logging
 /// What the commands share that work on a database while no server does.
 enum OfflineCommand {
     /// The driver of an endpoint, which logs nothing: the command's own words are enough.
-    static func driver(_ endpoint: String) throws -> any Driver {
+    ///
+    /// - Parameter onlyLooks: whether it need not be writable.
+    static func driver(_ endpoint: String, onlyLooks: Bool = false) throws -> any Driver {
         let logger = Logger(label: "drover") { _ in SwiftLogNoOpLogHandler() }
-        return try Store.driver(endpoint, using: Backends.all, options: DriverOptions(logger: logger))
+        var options = DriverOptions(logger: logger)
+        options.onlyLooks = onlyLooks
+        return try Store.driver(endpoint, using: Backends.all, options: options)
     }
 
     /// Runs `body`; what it throws is printed in words, and ends the command with `status`.

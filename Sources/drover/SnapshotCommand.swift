@@ -40,7 +40,9 @@ struct SnapshotRestoreCommand: AsyncParsableCommand {
     var markCompacted = false
 
     func validate() throws {
-        if bumpRevision < 0 { throw ValidationError("--bump-revision cannot be negative") }
+        guard (0...SnapshotRestore.mostRevision).contains(bumpRevision) else {
+            throw ValidationError("--bump-revision must be from 0 to \(SnapshotRestore.mostRevision)")
+        }
         if markCompacted && bumpRevision == 0 { throw ValidationError("--mark-compacted needs --bump-revision") }
     }
 

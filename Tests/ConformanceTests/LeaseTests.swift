@@ -5,6 +5,34 @@ import Testing
 
 @Suite("leases", .timeLimit(.minutes(5)))
 struct LeaseTests {
+    @Test("keys of leases that end together go in their order", arguments: Backend.selected)
+    func endsTogether(backend: Backend) async throws {
+        try await backend.withStore { store in
+            for round in 0..<10 {
+                let watch = try await store.watch(prefix: "e/")
+                let leases = (1...4 as ClosedRange<Int64>).map { Int64(round) * 10 + $0 }
+                for lease in leases {
+                    _ = try await store.grantLease(ttl: 600, id: lease)
+                    // In another order than that of the keys.
+                    for key in ["c", "a", "d", "b"] { try await store.put("e/\(lease)/\(key)", "v", lease: lease) }
+                }
+                await withTaskGroup(of: Void.self) { group in
+                    for lease in leases { group.addTask { try? await store.revokeLease(lease) } }
+                }
+                var gone: [Int64: [String]] = [:]
+                var count = 0
+                for try await batch in watch {
+                    for event in batch.events where event.kind == .delete {
+                        gone[event.kv.modRevision, default: []].append(event.kv.keyString)
+                        count += 1
+                    }
+                    if count == 16 { break }
+                }
+                #expect(gone.count == 4 && gone.values.allSatisfy { $0 == $0.sorted() && $0.count == 4 }, "\(gone)")
+            }
+        }
+    }
+
     @Test("grant, attach, revoke in one revision", arguments: Backend.selected)
     func revoking(backend: Backend) async throws {
         try await backend.withStore { store in

@@ -66,7 +66,7 @@ struct RestoreTests {
             #expect {
                 try backend.open(directory)
             } throws: {
-                "\($0)".contains("not to its end")
+                ($0 as? DroverError)?.message.contains("not to its end") == true
             }
             let found = try findings(backend, directory)
             #expect(found.contains { $0.contains("not to its end") })

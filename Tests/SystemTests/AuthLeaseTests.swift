@@ -86,6 +86,15 @@ extension SystemTests.Auth {
                 }
             }
             #expect(answered == [7, 9, 999])
+            // One that nobody may make ends the stream, whatever comes behind it or has left meanwhile.
+            for _ in 0..<20 {
+                let call = try await connection.open("/etcdserverpb.Lease/LeaseKeepAlive", metadata: header("none"))
+                for _ in 0..<5 { try await call.send(PBLeaseKeepAliveRequest.with { $0.id = 7 }) }
+                await #expect(throws: forged) { for try await _ in call.messages {} }
+                let left = try await connection.open("/etcdserverpb.Lease/LeaseKeepAlive", metadata: header(user))
+                for _ in 0..<5 { try await left.send(PBLeaseKeepAliveRequest.with { $0.id = 7 }) }
+                await left.cancel()
+            }
             #expect(try await leases(connection, root) == 3)
             await #expect(throws: denied) { _ = try await leases(connection, user) }
             await #expect(throws: nobody) { _ = try await leases(connection, nil) }

@@ -48,8 +48,8 @@ final class Committer: Sendable {
     private nonisolated(unsafe) var lastBatchNanoseconds: Int64 = 0
     private nonisolated(unsafe) var lastBatchEnd = Int64.min / 2
     let counters = CommitCounters()
-    private let limits: Limits
-    private let leases: LeaseSource
+    let limits: Limits
+    let leases: LeaseSource
     private let waitsForDatabase: Bool
     private let quota: Quota
     private let effects: Effects
@@ -246,47 +246,6 @@ final class Committer: Sendable {
         deliver(completions, changes)
     }
 
-    private func prefetch(_ calls: ArraySlice<WriteCall>) -> BatchPrefetch {
-        var keys: [Bytes] = []
-        keys.reserveCapacity(calls.count)
-        for call in calls { call.operation.collectKeys(into: &keys) }
-        if keys.count > 1 { keys = Self.unique(keys) }
-        var prefetch = BatchPrefetch(keys: keys)
-        if leases.isShared {
-            for call in calls { call.operation.collectLeases(into: &prefetch) }
-            if prefetch.leases.count > 1 { prefetch.leases = Array(Set(prefetch.leases)) }
-            if prefetch.expiring.count > 1 { prefetch.expiring = Array(Set(prefetch.expiring)).sorted() }
-        }
-        return prefetch
-    }
-
-    /// Fetches the keys of all leases that the batch ends, or that a caller's permission to attach to them depends on: one
-    /// by one they would be two round trips each, under the lock of every instance.
-    private func preloadAttached(
-        _ calls: ArraySlice<WriteCall>,
-        _ evaluator: inout TxnEvaluator,
-        _ writer: any DriverWriter
-    ) throws {
-        var leases: [Int64] = []
-        for call in calls {
-            switch call.operation {
-            case .leaseRevoke(let id), .leaseExpire(let id): leases.append(id)
-            case .put, .txn:
-                guard let system = evaluator.system, system.isAsked(call.caller) else { continue }
-                var named = BatchPrefetch()
-                call.operation.collectLeases(into: &named)
-                leases += named.leases
-            case .deleteRange, .compact, .leaseGrant, .system: break
-            }
-        }
-        // One by itself is fetched when it is asked for, if at all.
-        guard leases.count > 1 else { return }
-        leases = Array(Set(leases).prefix(2 * limits.sharedLeaseEnds))
-        let keys = try writer.keys(attachedTo: leases, limit: limits.sharedBatchRows)
-        for (lease, keys) in zip(leases, keys) { evaluator.preload(attached: keys, to: lease) }
-        try evaluator.preload(Array(keys.joined()))
-    }
-
     private func commit(_ changes: ChangeSet, _ writer: any DriverWriter) throws {
         do {
             try writer.commit(changes)
@@ -307,14 +266,6 @@ final class Committer: Sendable {
                 throw DriverFailure(.conflict, "the batch was not committed")
             }
         }
-    }
-
-    private static func unique(_ keys: [Bytes]) -> [Bytes] {
-        var seen = Set<Bytes>(minimumCapacity: keys.count)
-        var result: [Bytes] = []
-        result.reserveCapacity(keys.count)
-        for key in keys where seen.insert(key).inserted { result.append(key) }
-        return result
     }
 
     // MARK: - Answers

@@ -53,7 +53,7 @@ public protocol DriverView: AnyObject {
     /// The keys attached to a lease, in key order.
     func keys(attachedTo lease: Int64) throws -> [Bytes]
 
-    /// The keys of several leases, each once: of as many of them, from the first on, as have at most `limit` keys together;
+    /// The keys of several leases, each named once and in the order of their numbers, in key order: of as many of them, from the first on, as have at most `limit` keys together;
     /// in few round trips. May be none.
     func keys(attachedTo leases: [Int64], limit: Int) throws -> [[Bytes]]
 }

@@ -105,6 +105,7 @@ public struct Limits: Sendable {
         limits.listBufferBytes = min(max(4_096, listBufferBytes), 1 << 40)
         limits.listChunkBytes = min(max(4_096, listChunkBytes), 1 << 40)
         limits.countedRanges = min(limits.countedRanges, 1 << 32)
+        limits.sharedBatchRows = min(max(0, sharedBatchRows), 1 << 40)
         limits.databaseWaitSeconds = databaseWaitSeconds.isNaN ? 7 : min(max(0, databaseWaitSeconds), 1e9)
         return limits
     }

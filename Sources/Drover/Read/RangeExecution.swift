@@ -16,6 +16,9 @@ struct RangeExecution {
     /// Bytes of rows after which a list in the order of keys is cut, as by a limit.
     var mostBytes = Int.max
 
+    /// Bytes of rows above which those that a limit will leave out are let go of.
+    private static let mostHeldBytes = 256 << 20
+
     /// Refuses revisions that lie ahead or behind the compaction mark. Reading exactly at the mark is allowed.
     static func check(revision: Int64, current: Int64, compacted: Int64) throws(DroverError) {
         if revision > current { throw DroverError(.futureRevision) }
@@ -43,6 +46,7 @@ struct RangeExecution {
         let prunes = request.limit > 0 && sorts && !stopsEarly && request.sortTarget == .value
         let kept = request.limit > 1 << 40 ? Int.max : Int(request.limit)
         var admitted: Int64 = 0
+        var heldBytes = 0
         var seen: Int64 = 0
         var cut = false
         var isFull = false
@@ -53,11 +57,16 @@ struct RangeExecution {
                 admitted += 1
                 if !keepsFirst || response.kvs.count < kept {
                     response.kvs.append(row.keyValue())
+                    heldBytes += row.key.count + row.value.count
                     if !prunes { try reply.add(row) }
                 }
-                if prunes && response.kvs.count / 2 >= kept {
+                if prunes && (response.kvs.count / 2 >= kept || heldBytes > Self.mostHeldBytes) {
                     sort(&response.kvs, request)
-                    response.kvs.removeSubrange(kept...)
+                    if response.kvs.count > kept { response.kvs.removeSubrange(kept...) }
+                    heldBytes = response.kvs.reduce(0) { $0 + $1.key.count + $1.value.count }
+                    // Where what will be shown is that much, it is refused as any other reply.
+                    var shown = reply
+                    if heldBytes > Self.mostHeldBytes / 2 { for kv in response.kvs { try shown.add(kv) } }
                 }
             }
             if seen >= ceiling {

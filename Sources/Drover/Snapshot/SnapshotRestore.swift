@@ -18,6 +18,9 @@ public struct SnapshotRestore {
     private static let batchEvents = 4_096
     private static let batchBytes = 4 << 20
 
+    /// The highest revision of a snapshot, and the most that it is raised by: SQLite numbers the events of 2^43 revisions.
+    public static let mostRevision: Int64 = 1 << 41
+
     private let driver: any Driver
     private let bump: Int64
     private let read: (Int) throws -> Bytes
@@ -28,11 +31,11 @@ public struct SnapshotRestore {
     ///   - driver: of the database to fill; it must hold nothing of Drover's yet.
     ///   - bump: what the revision is raised by, all that is restored being compacted then. Clients that have seen revisions
     ///     of after the snapshot are so told that they must begin anew, and never take another history's changes for those
-    ///     they know. Source: etcdutl's `--bump-revision` and `--mark-compacted`.
+    ///     they know; ``mostRevision`` at most. Source: etcdutl's `--bump-revision` and `--mark-compacted`.
     ///   - read: the next bytes of the snapshot, as many as asked for; throws at its end.
     public init(into driver: any Driver, bumpingBy bump: Int64 = 0, _ read: @escaping (Int) throws -> Bytes) {
         self.driver = driver
-        self.bump = max(0, bump)
+        self.bump = min(max(0, bump), Self.mostRevision)
         self.read = read
     }
 
@@ -125,7 +128,7 @@ public struct SnapshotRestore {
                 _ = try SystemState(decoding: state)
                 system = state
             case .end(let revision, let compacted):
-                guard revision >= events.last?.main ?? 1, compacted <= revision, revision <= Int64.max - bump else {
+                guard revision >= events.last?.main ?? 1, compacted <= revision, revision <= Self.mostRevision else {
                     throw SnapshotRecord.damaged
                 }
                 let raised = revision + bump

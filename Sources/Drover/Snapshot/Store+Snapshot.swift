@@ -10,9 +10,9 @@ extension Store {
     /// The state of a store, piece by piece, while writing goes on.
     ///
     /// The log is read in the order of revisions, a piece in each snapshot of the database, up to the revision of the first of
-    /// them, whose leases, users and alarms the whole shows too. Rows that a sweep
-    /// takes away meanwhile were replaced by later ones, which are still to come; but for deletions, without which a key that
-    /// was sent would come to life again. So this instance does not sweep meanwhile, for some minutes at most.
+    /// them, whose leases, users and alarms the whole shows too. What a
+    /// sweep takes away was replaced at the compaction mark or before it, so that it is missed only where the mark passes what is
+    /// yet to be read. So this instance does not sweep meanwhile, for some minutes at most.
     ///
     /// - Parameter body: is given pieces in order, which together are what ``SnapshotRestore`` reads.
     /// - Returns: the revision it shows.

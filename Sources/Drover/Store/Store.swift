@@ -77,7 +77,7 @@ public final class Store: Sendable {
 
         let system = SystemCache()
         self.system = system
-        let meta = try Self.describing {
+        let meta = try Self.toOpen {
             defer { feedReader.endSnapshot() }
             let meta = try feedReader.beginSnapshot()
             _ = try system.load(meta, feedReader)
@@ -91,7 +91,7 @@ public final class Store: Sendable {
         )
 
         let lessor = driver.isShared ? nil : Lessor(limits: limits)
-        try Self.describing {
+        try Self.toOpen {
             lessor?.arm(try feedReader.leases().map { LeaseRecord(id: $0.id, grantedTTL: $0.state.grantedTTL) })
         }
         let clock = ClockGuard()
@@ -134,7 +134,7 @@ public final class Store: Sendable {
         self.counts = counts
         self.feed = feed
         self.committer = committer
-        sizeWatch = try Self.describing {
+        sizeWatch = try Self.toOpen {
             try quota.bytes > 0 ? SizeWatch(quota, try driver.openReader()) : nil
         }
         if let lessor {
@@ -166,7 +166,7 @@ public final class Store: Sendable {
             )
             self.link = link
             nonisolated(unsafe) let connection = try driver.openLink()
-            try Self.describing { try Self.retrying { try link.start(connection) } }
+            try Self.toOpen { try Self.retrying { try link.start(connection) } }
             points?.start()
             keeperThread = WorkerThread(name: "drover-link") { link.run(connection) }
         }
@@ -192,6 +192,19 @@ public final class Store: Sendable {
                 }
                 throw error
             }
+        }
+    }
+
+    /// What keeps a store from being opened is said in the driver's words.
+    private static func toOpen<R>(_ body: () throws -> R) throws(DroverError) -> R {
+        do {
+            return try body()
+        } catch let error as DroverError {
+            throw error
+        } catch let failure as DriverFailure {
+            throw DroverError(.database, message: "drover: \(failure.message)", cause: failure)
+        } catch {
+            throw DroverError(.internalFault, cause: error)
         }
     }
 

@@ -50,9 +50,9 @@ public final class LoadedSystem: Sendable {
         }
     }
 
-    /// Who the caller is by this state.
-    private func settled(_ caller: Caller) -> Caller {
-        guard case .bearer(let bearer) = caller else { return caller }
+    /// Who the caller is by this state: known once for all that a call asks for.
+    func settled(_ caller: Caller) -> Caller {
+        guard case .bearer(let bearer) = caller, state.auth.isEnabled else { return caller }
         return bearer.identity(state.auth).map { .user($0) } ?? .refused
     }
 
@@ -201,6 +201,7 @@ public final class LoadedSystem: Sendable {
     ///
     /// - Parameter attached: its keys.
     public func checkHolder(_ caller: Caller, attached: () throws -> [Bytes]) throws {
+        let caller = settled(caller)
         if try !mustWriteKeysOfLeases(caller) { return }
         for key in try attached() { try checkWrite(KeyRange(lower: key, upper: .single), caller) }
     }
@@ -208,8 +209,9 @@ public final class LoadedSystem: Sendable {
     /// Whether the caller may see which leases there are: anyone who may read all their keys. Source: etcd
     /// `server/etcdserver/v3_server.go`, `checkLeaseLeases`.
     public func checkLeases(_ leases: [Int64], _ caller: Caller, _ view: any DriverView) throws {
+        let caller = settled(caller)
         if try !mustWriteKeysOfLeases(caller) { return }
-        var rest = leases[...]
+        var rest = leases.sorted()[...]
         while let first = rest.first {
             var found = try view.keys(attachedTo: Array(rest.prefix(256)), limit: 8_192)
             if found.isEmpty { found = [try view.keys(attachedTo: first)] }

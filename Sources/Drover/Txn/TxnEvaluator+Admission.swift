@@ -10,7 +10,8 @@ extension TxnEvaluator {
             if system.isOutOfSpace && operation.cost > 0 { throw DroverError(.noSpace) }
         }
         if let quota, quota.isExceeded(by: operation.cost) {
-            _ = try apply(.activate(Alarm(kind: .noSpace, member: meta.memberID)))
+            // Where clients have raised more alarms than are kept, it is refused all the same.
+            _ = try? apply(.activate(Alarm(kind: .noSpace, member: meta.memberID)))
             throw DroverError(.noSpace)
         }
     }

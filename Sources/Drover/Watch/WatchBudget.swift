@@ -1,41 +1,67 @@
+import DequeModule
 import Synchronization
 
 /// Bytes that the watch streams of one connection may have on their way together: of a client that reads none of them, each
 /// stream would hold its own backlog.
+///
+/// A stream that has nothing on its way is not kept waiting by others: it may have what is small at any time, and more up to
+/// four times the limit.
 public final class WatchBudget: Sendable {
+    private static let small = 64 << 10
+
+    private struct Waiting {
+        var order: Deque<WatchConsumer> = []
+        var members: Set<ObjectIdentifier> = []
+    }
+
     private let limit: Int
     private let outstanding = Atomic<Int>(0)
-    /// Those that wait until half of it is free.
-    private let waiting = Mutex<[ObjectIdentifier: WatchConsumer]>([:])
+    /// Consumers that have nothing of their own on its way, whose end would bring them back, in turn.
+    private let waiting = Mutex(Waiting())
+    private let waitingCount = Atomic<Int>(0)
 
     /// - Parameter bytes: the limit.
-    public init(bytes: Int) { limit = bytes }
+    public init(bytes: Int) { limit = min(max(0, bytes), 1 << 40) }
 
-    /// Whether there is room for more.
-    var hasRoom: Bool { outstanding.load(ordering: .sequentiallyConsistent) < limit }
+    /// Whether a consumer with so much of its own on its way may have more.
+    func admits(_ bytes: Int, own: Int) -> Bool {
+        let total = outstanding.load(ordering: .sequentiallyConsistent)
+        return total < limit || own == 0 && (bytes <= Self.small || total < 4 * limit)
+    }
 
     func take(_ bytes: Int) { outstanding.add(bytes, ordering: .sequentiallyConsistent) }
 
     func give(back bytes: Int) {
         let left = outstanding.subtract(bytes, ordering: .sequentiallyConsistent).newValue
-        // Looked at by the one who crosses the half alone, or every delivery would take the lock.
-        guard left <= limit / 2, left + bytes > limit / 2 else { return }
-        let consumers = waiting.withLock { waiting in
-            defer { waiting = [:] }
-            return waiting.values
-        }
-        for consumer in consumers { consumer.unblock() }
+        guard left < 4 * limit, waitingCount.load(ordering: .sequentiallyConsistent) > 0 else { return }
+        next()?.unblock()
     }
 
-    /// Has the consumer told once there is room; false when there is already.
-    func wait(_ consumer: WatchConsumer) -> Bool {
-        waiting.withLock { $0[ObjectIdentifier(consumer)] = consumer }
-        // It may have been given back between the two.
-        if outstanding.load(ordering: .sequentiallyConsistent) > limit / 2 { return true }
-        waiting.withLock { $0[ObjectIdentifier(consumer)] = nil }
-        return false
+    private func next() -> WatchConsumer? {
+        waiting.withLock { waiting in
+            guard let consumer = waiting.order.popFirst() else { return nil }
+            waiting.members.remove(ObjectIdentifier(consumer))
+            waitingCount.store(waiting.order.count, ordering: .sequentiallyConsistent)
+            return consumer
+        }
+    }
+
+    /// Has the consumer told once there may be room.
+    func wait(_ consumer: WatchConsumer) {
+        waiting.withLock { waiting in
+            guard waiting.members.insert(ObjectIdentifier(consumer)).inserted else { return }
+            waiting.order.append(consumer)
+            waitingCount.store(waiting.order.count, ordering: .sequentiallyConsistent)
+        }
     }
 
     /// The consumer has gone.
-    func forget(_ consumer: WatchConsumer) { waiting.withLock { $0[ObjectIdentifier(consumer)] = nil } }
+    func forget(_ consumer: WatchConsumer) {
+        if waitingCount.load(ordering: .sequentiallyConsistent) == 0 { return }
+        waiting.withLock { waiting in
+            guard waiting.members.remove(ObjectIdentifier(consumer)) != nil else { return }
+            waiting.order.removeAll { $0 === consumer }
+            waitingCount.store(waiting.order.count, ordering: .sequentiallyConsistent)
+        }
+    }
 }

@@ -55,10 +55,7 @@ public final class WatchConsumer: Sendable {
         if progressAsked.add(1, ordering: .acquiringAndReleasing).oldValue == 0 { feed.post(.progress(self)) }
     }
     /// Ends all watches without an answer.
-    public func close() {
-        budget?.forget(self)
-        feed.post(.close(self))
-    }
+    public func close() { feed.post(.close(self)) }
 
     /// Bytes of deliveries have left the process.
     public func consumed(_ bytes: Int) {
@@ -73,22 +70,27 @@ public final class WatchConsumer: Sendable {
         if blocked.exchange(false, ordering: .sequentiallyConsistent) { feed.post(.drained(self)) }
     }
 
-    /// Whether there is room for more. When not, the feed is told once there is.
-    func hasRoom() -> Bool {
-        if outstanding.load(ordering: .sequentiallyConsistent) < backlogLimit {
-            guard let budget, !budget.hasRoom else { return true }
-            blocked.store(true, ordering: .sequentiallyConsistent)
-            return budget.wait(self) ? false : blocked.exchange(false, ordering: .sequentiallyConsistent)
-        }
+    /// Whether there is room for so many bytes more. When not, the feed is told once there is.
+    func hasRoom(for bytes: Int = 0) -> Bool {
+        if isRoom(for: bytes) { return true }
         blocked.store(true, ordering: .sequentiallyConsistent)
+        // What it has on its way brings it back; where that is nothing, what others have.
+        if outstanding.load(ordering: .sequentiallyConsistent) == 0 { budget?.wait(self) }
         // It may have drained between the two.
-        if outstanding.load(ordering: .sequentiallyConsistent) <= backlogLimit / 2,
-            blocked.exchange(false, ordering: .sequentiallyConsistent)
-        {
-            return true
-        }
-        return false
+        guard isRoom(for: bytes) else { return false }
+        // Other watches of it may wait as well.
+        unblock()
+        return true
     }
+
+    private func isRoom(for bytes: Int) -> Bool {
+        let own = outstanding.load(ordering: .sequentiallyConsistent)
+        if own >= backlogLimit { return false }
+        return budget?.admits(bytes, own: own) ?? true
+    }
+
+    /// Its watches have ended: nothing of it waits for room any more. By the feed's thread, which alone makes it wait.
+    func forget() { budget?.forget(self) }
 
     /// The requests of progress that have come since the last call.
     func takeProgressRequests() -> Int { progressAsked.exchange(0, ordering: .acquiringAndReleasing) }
@@ -103,7 +105,7 @@ public final class WatchConsumer: Sendable {
 final class Watcher {
     let id: Int64
     let consumer: WatchConsumer
-    let request: WatchRequest
+    var request: WatchRequest
     /// The first revision that was not delivered yet. Of a watch that is in step with the feed it is a lower bound.
     var next: Int64
     var place = Place.synced

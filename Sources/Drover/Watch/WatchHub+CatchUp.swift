@@ -80,10 +80,7 @@ extension WatchHub {
     private func step(_ pass: CatchUpPass) -> Bool {
         if pass.index.isEmpty { return false }
         pass.skipUnwanted()
-        if pass.next > dispatched {
-            finish(pass)
-            return false
-        }
+        if finishIfDone(pass) { return false }
         feed.counters.passChunks.add(1, ordering: .relaxed)
         // What compaction has passed is refused even where the ring still has it, as the log would.
         let batches = feed.inbox.withLock { inbox in
@@ -95,7 +92,7 @@ extension WatchHub {
                 dispatch(batch.events[...], to: pass.index, inStep: false, from: pass.next, through: batch.lastRevision)
                 pass.next = batch.lastRevision + 1
             }
-            return true
+            return !finishIfDone(pass)
         }
         guard let chunk = readLog(from: pass.next) else { return true }
         if pass.next < chunk.compacted {
@@ -108,11 +105,12 @@ extension WatchHub {
         let end = chunk.events.firstIndex { $0.main > through } ?? chunk.events.count
         dispatch(chunk.events[..<end], to: pass.index, inStep: false, from: pass.next, through: through)
         pass.next = through + 1
-        return true
+        return !finishIfDone(pass)
     }
 
-    /// The pass has reached the feed: its watches go on in step.
-    private func finish(_ pass: CatchUpPass) {
+    /// Whether the pass has reached the feed: its watches go on in step then.
+    private func finishIfDone(_ pass: CatchUpPass) -> Bool {
+        if pass.next <= dispatched { return false }
         for watcher in pass.index.all {
             leave(watcher)
             watcher.next = max(watcher.next, pass.next)
@@ -120,6 +118,7 @@ extension WatchHub {
             synced.insert(watcher)
             feed.counters.slowWatchers.subtract(1, ordering: .relaxed)
         }
+        return true
     }
 
     private func cancelCompacted(_ compacted: Int64, _ pass: CatchUpPass) {

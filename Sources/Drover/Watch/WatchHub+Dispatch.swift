@@ -56,9 +56,9 @@ extension WatchHub {
         // Without the values that were asked for nothing is handed on.
         let isIncomplete =
             lacksPrevious && watcher.request.wantsPrevious && list.events.contains { $0.event.kv.version != 1 }
-        guard !isIncomplete && watcher.consumer.hasRoom() else {
+        guard !isIncomplete && watcher.consumer.hasRoom(for: list.footprint) else {
             leave(watcher)
-            fallBehind(watcher, at: list.events[0].event.kv.modRevision)
+            fallBehind(watcher, at: list.events[0].event.kv.modRevision, wanting: isIncomplete ? 0 : list.footprint)
             return
         }
         watcher.wasTold = true

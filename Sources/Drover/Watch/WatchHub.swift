@@ -145,6 +145,7 @@ final class WatchHub {
             consumer.isClosed = true
             for watcher in consumer.watchers.values { remove(watcher) }
             consumer.watchers.removeAll()
+            consumer.forget()
             progressConsumers[ObjectIdentifier(consumer)] = nil
             owedProgress[ObjectIdentifier(consumer)] = nil
             consumers[ObjectIdentifier(consumer)] = nil
@@ -157,8 +158,9 @@ final class WatchHub {
     private func endForbidden() {
         guard let system = feed.system.current else { return }
         for consumer in consumers.values {
-            for watcher in consumer.watchers.values
-            where !system.mayStillRead(watcher.request.range, watcher.request.caller) {
+            for watcher in consumer.watchers.values {
+                watcher.request.caller = system.settled(watcher.request.caller)
+                if system.mayStillRead(watcher.request.range, watcher.request.caller) { continue }
                 consumer.watchers[watcher.id] = nil
                 remove(watcher)
                 let reason = DroverError(.permissionDenied).watchReason
@@ -181,7 +183,10 @@ final class WatchHub {
         for consumer in consumers.values {
             for watcher in consumer.watchers.values {
                 tell(consumer, watcher.id, dispatched, .cancelled(compactRevision: 0, reason: reason))
+                leave(watcher)
             }
+            consumer.watchers.removeAll()
+            consumer.forget()
         }
         flush()
     }
@@ -208,10 +213,16 @@ final class WatchHub {
             return refuse(dispatched, .timeout)
         }
         if request.startRevision < 0 { return refuse(meta.revision, .compacted) }
+        var request = request
         do {
-            try feed.system.load(meta, reader)?.checkRead(request.range, request.caller)
+            let system = try feed.system.load(meta, reader)
+            // Once known it stays known: that its token becomes too old does not end a watch.
+            if let system { request.caller = system.settled(request.caller) }
+            try system?.checkRead(request.range, request.caller)
         } catch let error as DroverError {
             return refuse(meta.revision, error.code, error.watchReason)
+        } catch let failure as DriverFailure where failure.kind != .unavailable && failure.kind != .conflict {
+            return refuse(meta.revision, failure.asDroverError.code)
         } catch {
             return refuse(meta.revision, .timeout)
         }
@@ -274,10 +285,12 @@ final class WatchHub {
     }
 
     /// The watch goes on from the log once its consumer has room.
-    func fallBehind(_ watcher: Watcher, at revision: Int64) {
+    ///
+    /// - Parameter bytes: what it would be told next, where that is known.
+    func fallBehind(_ watcher: Watcher, at revision: Int64, wanting bytes: Int = 0) {
         if watcher.place == .synced { feed.counters.slowWatchers.add(1, ordering: .relaxed) }
         watcher.next = revision
-        if watcher.consumer.hasRoom() {
+        if watcher.consumer.hasRoom(for: bytes) {
             becomeReady(watcher)
         } else {
             watcher.place = .blocked

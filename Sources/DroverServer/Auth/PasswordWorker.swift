@@ -12,7 +12,7 @@ import Synchronization
 final class PasswordWorker: Sendable {
     /// Passwords that may wait, in all and of one connection; above it clients are told to come back.
     private static let most = 1_024
-    private static let mostOfConnection = 8
+    private static let mostOfConnection = 64
     /// Places above ``most`` for new passwords, which administrators alone may set.
     private static let administrators = 16
     /// How often refused passwords are logged, in nanoseconds.
@@ -58,7 +58,7 @@ final class PasswordWorker: Sendable {
         let isTaken = waiting.withLock { waiting in
             let most = Self.most + (isAdministrator ? Self.administrators : 0)
             let own = waiting.jobs[connection]?.count ?? 0
-            guard waiting.count < most, own < Self.mostOfConnection else { return false }
+            guard waiting.count < most, isAdministrator || own < Self.mostOfConnection else { return false }
             waiting.add(job, end, of: connection)
             return true
         }

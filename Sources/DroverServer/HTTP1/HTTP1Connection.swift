@@ -46,6 +46,8 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection, ListConnec
         self.listener = listener
     }
 
+    private static let pieceBytes = 256 << 10
+
     private var limits: ServerLimits { loopContext.configuration.limits }
 
     private func waits(_ seconds: Int64) { deadline = .now() + .seconds(seconds) }
@@ -177,7 +179,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection, ListConnec
         addAccess(to: &headers)
         let head = HTTPResponseHead(version: .http1_1, status: .init(statusCode: status), headers: headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
-        if !headOnly { context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }
+        if !headOnly { write(body, context, nil) }
         endReply(context)
     }
 
@@ -207,14 +209,28 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection, ListConnec
             promise?.succeed()
             return
         }
-        let count = bytes.readableBytes
-        queuedBytes += count
-        let written = promise ?? context.eventLoop.makePromise(of: Void.self)
-        written.futureResult.assumeIsolated().whenComplete { _ in
-            self.queuedBytes -= count
-            self.loopContext.beginWaitingLists(self)
-        }
-        context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(bytes))), promise: written)
+        write(bytes, context, promise)
+        context.flush()
+    }
+
+    /// Writes a part of a body, in pieces, so that it is seen whether a client takes some of it.
+    private func write(_ bytes: ByteBuffer, _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
+        var rest = bytes
+        repeat {
+            let piece = rest.readSlice(length: min(rest.readableBytes, Self.pieceBytes))!
+            let count = piece.readableBytes
+            queuedBytes += count
+            let last = rest.readableBytes == 0 ? promise : nil
+            let written = last ?? context.eventLoop.makePromise(of: Void.self)
+            written.futureResult.assumeIsolated().whenComplete { _ in
+                self.queuedBytes -= count
+                if self.unwritableDeadline != .distantFuture {
+                    self.unwritableDeadline = .now() + .seconds(self.limits.idleSeconds)
+                }
+                self.loopContext.beginWaitingLists(self)
+            }
+            context.write(wrapOutboundOut(.body(.byteBuffer(piece))), promise: written)
+        } while rest.readableBytes > 0
     }
 
     func sendDataEnd() {

@@ -7,6 +7,7 @@ enum GatewayRequest {
     static let malformedTimeout = CallStatus(code: 3, message: "invalid grpc-timeout")
 
     static func receive(_ stream: ServerStream, _ bytes: ByteBuffer, _ limits: ServerLimits) {
+        if stream.readsNoMore { return }
         var bytes = bytes
         if var pending = stream.inbound {
             // Taken out, since a buffer that two hold would be copied with every frame.
@@ -34,8 +35,10 @@ enum GatewayRequest {
     }
 
     static func end(_ stream: ServerStream) {
+        if stream.readsNoMore { return }
         if stream.route.streamsRequests {
             takeDocuments(stream)
+            if stream.readsNoMore { return }
             if let rest = stream.inbound, rest.readableBytesView.contains(where: { $0 > 0x20 }), !stream.ended,
                 !stream.hasTakenDocument
             {
@@ -73,6 +76,7 @@ enum GatewayRequest {
             // A stream goes on without what cannot be understood behind its beginning: etcd stops to read there.
             if stream.hasTakenDocument, (try? GatewayJSON.request(stream.route, document)) == nil {
                 stream.inbound = nil
+                stream.readsNoMore = true
                 stream.session?.requestEnded()
                 return
             }

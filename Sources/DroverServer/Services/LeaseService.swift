@@ -89,12 +89,11 @@ final class LeaseKeepAliveStream: StreamSession {
             return stream.fail(error)
         }
         waiting += 1
-        if isChecking { return check(id) }
         if let reader = context.reader {
             // etcd fills the header before it renews.
             do {
                 // Nobody else changes an embedded database.
-                if try mustCheck(context.store.currentSystem) { return check(id) }
+                if try isChecking || mustCheck(context.store.currentSystem) { return check(id) }
                 // Clients send the renewals of many leases together.
                 if context.revisionOfRead == nil {
                     defer { reader.endSnapshot() }
@@ -107,6 +106,8 @@ final class LeaseKeepAliveStream: StreamSession {
             return
         }
         context.revisions.read { revision in
+            // The stream may have ended meanwhile, and is no more then.
+            if self.isOver { return }
             do {
                 let (revision, system) = try revision.get()
                 if try self.isChecking || self.mustCheck(system) { return self.check(id) }

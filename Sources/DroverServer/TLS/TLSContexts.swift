@@ -125,6 +125,8 @@ final class TLSContexts: Sendable {
         configuration.applicationProtocols = ["h2", "http/1.1"]
         configuration.minimumTLSVersion = tls.minimumVersion == .tls13 ? .tlsv13 : .tlsv12
         let suites = tls.cipherSuites.filter { !alwaysOn.contains($0) }
+        // Where those of TLS 1.3 alone are named, as in Go nothing is left for 1.2.
+        if !tls.cipherSuites.isEmpty && suites.isEmpty { configuration.minimumTLSVersion = .tlsv13 }
         if !suites.isEmpty { configuration.cipherSuiteValues = try suites.map(cipher) }
         if let trusted = tls.trustedFile {
             let roots = try loading("the file of trusted certificates") {

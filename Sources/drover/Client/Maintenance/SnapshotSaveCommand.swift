@@ -26,18 +26,26 @@ struct SnapshotSaveCommand: ClientCommand {
     func run(_ session: ClientSession) async throws {
         guard arguments.count == 1 else { throw CommandFailure.badArguments("snapshot save expects one argument") }
         let path = arguments[0]
-        // Of its own, since another may be taken to the same name at the same time.
-        let part = "\(path).\(getpid()).part"
-        let descriptor = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        let part = path + ".part"
+        let descriptor = open(part, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw CommandFailure.file("\(part) cannot be made: \(Self.reason)") }
+        var isOurs = false
         do {
             defer { close(descriptor) }
+            // What one that was killed has left is taken over; what another writes just now is not.
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+                throw CommandFailure.file("another snapshot is being saved to \(path)")
+            }
+            isOurs = true
+            guard ftruncate(descriptor, 0) == 0 else {
+                throw CommandFailure.file("\(part) cannot be written: \(Self.reason)")
+            }
             try await receive(session, into: descriptor)
             guard fsync(descriptor) == 0 else {
                 throw CommandFailure.file("the snapshot cannot be kept: \(Self.reason)")
             }
         } catch {
-            unlink(part)
+            if isOurs { unlink(part) }
             throw error
         }
         guard rename(part, path) == 0 else { throw CommandFailure.file("\(path) cannot be made: \(Self.reason)") }
