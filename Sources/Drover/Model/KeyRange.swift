@@ -106,4 +106,16 @@ public struct KeyRange: Hashable, Sendable {
         if let end = other.exclusiveEnd, !Bytes.precedes(lower, end) { return false }
         return true
     }
+
+    /// All bytes of a key at once: the array's own hash takes them one by one.
+    public func hash(into hasher: inout Hasher) {
+        lower.withUnsafeBytes { hasher.combine(bytes: $0) }
+        switch upper {
+        case .single: hasher.combine(0)
+        case .unbounded: hasher.combine(1)
+        case .before(let end):
+            hasher.combine(2)
+            end.withUnsafeBytes { hasher.combine(bytes: $0) }
+        }
+    }
 }

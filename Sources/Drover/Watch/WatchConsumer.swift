@@ -60,19 +60,20 @@ public final class WatchConsumer: Sendable {
     /// Bytes of deliveries have left the process.
     public func consumed(_ bytes: Int) {
         let left = outstanding.subtract(bytes, ordering: .sequentiallyConsistent).newValue
-        if left <= backlogLimit / 2 { unblock() }
-        budget?.give(back: bytes)
+        if left <= backlogLimit / 2 && blocked.load(ordering: .sequentiallyConsistent) { unblock() }
+        if let budget { budget.give(back: bytes) }
     }
 
     /// Tells the feed, if it waits, that there may be room again.
     func unblock() {
-        guard blocked.load(ordering: .sequentiallyConsistent) else { return }
         if blocked.exchange(false, ordering: .sequentiallyConsistent) { feed.post(.drained(self)) }
     }
 
     /// Whether there is room for so many bytes more. When not, the feed is told once there is.
-    func hasRoom(for bytes: Int = 0) -> Bool {
-        if isRoom(for: bytes) { return true }
+    @inline(__always)
+    func hasRoom(for bytes: Int = 0) -> Bool { isRoom(for: bytes) || waitsForRoom(for: bytes) }
+
+    private func waitsForRoom(for bytes: Int) -> Bool {
         blocked.store(true, ordering: .sequentiallyConsistent)
         // What it has on its way brings it back; where that is nothing, what others have.
         if outstanding.load(ordering: .sequentiallyConsistent) == 0 { budget?.wait(self) }
@@ -83,10 +84,12 @@ public final class WatchConsumer: Sendable {
         return true
     }
 
+    @inline(__always)
     private func isRoom(for bytes: Int) -> Bool {
         let own = outstanding.load(ordering: .sequentiallyConsistent)
         if own >= backlogLimit { return false }
-        return budget?.admits(bytes, own: own) ?? true
+        guard let budget else { return true }
+        return budget.admits(bytes, own: own)
     }
 
     /// Its watches have ended: nothing of it waits for room any more. By the feed's thread, which alone makes it wait.
@@ -97,7 +100,7 @@ public final class WatchConsumer: Sendable {
 
     func delivered(_ bytes: Int) {
         outstanding.add(bytes, ordering: .sequentiallyConsistent)
-        budget?.take(bytes)
+        if let budget { budget.take(bytes) }
     }
 }
 
@@ -105,7 +108,9 @@ public final class WatchConsumer: Sendable {
 final class Watcher {
     let id: Int64
     let consumer: WatchConsumer
-    var request: WatchRequest
+    let request: WatchRequest
+    /// Who may go on watching. Once known it stays known: that a token becomes too old does not end a watch.
+    var caller: Caller
     /// The first revision that was not delivered yet. Of a watch that is in step with the feed it is a lower bound.
     var next: Int64
     var place = Place.synced
@@ -133,6 +138,7 @@ final class Watcher {
         self.id = id
         self.consumer = consumer
         self.request = request
+        caller = request.caller
         self.next = next
     }
 }

@@ -112,7 +112,8 @@ extension WatchHub {
     private func finishIfDone(_ pass: CatchUpPass) -> Bool {
         if pass.next <= dispatched { return false }
         for watcher in pass.index.all {
-            leave(watcher)
+            // Out of the pass, which is over.
+            watcher.pass = nil
             watcher.next = max(watcher.next, pass.next)
             watcher.place = .synced
             synced.insert(watcher)

@@ -159,8 +159,8 @@ final class WatchHub {
         guard let system = feed.system.current else { return }
         for consumer in consumers.values {
             for watcher in consumer.watchers.values {
-                watcher.request.caller = system.settled(watcher.request.caller)
-                if system.mayStillRead(watcher.request.range, watcher.request.caller) { continue }
+                watcher.caller = system.settled(watcher.caller)
+                if system.mayStillRead(watcher.request.range, watcher.caller) { continue }
                 consumer.watchers[watcher.id] = nil
                 remove(watcher)
                 let reason = DroverError(.permissionDenied).watchReason
@@ -216,7 +216,6 @@ final class WatchHub {
         var request = request
         do {
             let system = try feed.system.load(meta, reader)
-            // Once known it stays known: that its token becomes too old does not end a watch.
             if let system { request.caller = system.settled(request.caller) }
             try system?.checkRead(request.range, request.caller)
         } catch let error as DroverError {

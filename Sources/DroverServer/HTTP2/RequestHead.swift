@@ -1,5 +1,13 @@
 import NIOCore
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// A header as far as it concerns us, understood once when it enters the compression table and not with every request.
 enum HeaderField: Sendable {
     case path(String)
@@ -8,9 +16,8 @@ enum HeaderField: Sendable {
     case contentType(isWire: Bool)
     case timeout(TimeAmount?)
     case encoding(MessageEncoding)
-    /// A token of auth.
+    /// A token of auth, as ``RequestHead/token(_:ofAuthorization:)`` has it.
     case token(String)
-    case authorization(String)
     case authority(String)
     case origin(String)
     /// `grpc-status` and `grpc-message`, of replies.
@@ -26,16 +33,26 @@ enum HeaderField: Sendable {
             otherPseudo
         case other
 
+        /// By length first: a table of them would make a text of every name, and hash it.
         init(_ name: UnsafeRawBufferPointer) {
-            self = Self.known[String(decoding: name, as: UTF8.self)] ?? (name.first == 0x3a ? .otherPseudo : .other)
+            func isText(_ text: StaticString) -> Bool { memcmp(name.baseAddress!, text.utf8Start, name.count) == 0 }
+            let known: Name? =
+                switch name.count {
+                case 5: isText(":path") ? .path : isText("token") ? .token : nil
+                case 6: isText("origin") ? .origin : nil
+                case 7: isText(":method") ? .method : nil
+                case 10: isText(":authority") ? .authority : nil
+                case 11: isText("grpc-status") ? .status : nil
+                case 12:
+                    isText("content-type")
+                        ? .contentType : isText("grpc-timeout") ? .timeout : isText("grpc-message") ? .message : nil
+                case 13: isText("grpc-encoding") ? .encoding : isText("authorization") ? .authorization : nil
+                case 19: isText("grpc-metadata-token") ? .token : nil
+                case 27: isText("grpc-metadata-authorization") ? .authorization : nil
+                default: nil
+                }
+            self = known ?? (name.first == 0x3a ? .otherPseudo : .other)
         }
-
-        private static let known: [String: Name] = [
-            ":path": .path, ":method": .method, "content-type": .contentType, "grpc-timeout": .timeout,
-            "grpc-encoding": .encoding, "token": .token, "grpc-metadata-token": .token,
-            "grpc-metadata-authorization": .authorization, "authorization": .authorization, ":authority": .authority,
-            "origin": .origin, "grpc-status": .status, "grpc-message": .message,
-        ]
     }
 
     init(_ name: Name, _ value: UnsafeRawBufferPointer) {
@@ -46,8 +63,8 @@ enum HeaderField: Sendable {
         case .contentType: self = .contentType(isWire: RequestHead.isWire(text()))
         case .timeout: self = .timeout(RequestHead.timeout(text()))
         case .encoding: self = .encoding(MessageEncoding(text()))
-        case .token: self = .token(RequestHead.token(text()))
-        case .authorization: self = .authorization(RequestHead.token(text()))
+        case .token: self = .token(RequestHead.token(text(), ofAuthorization: false))
+        case .authorization: self = .token(RequestHead.token(text(), ofAuthorization: true))
         case .authority: self = .authority(text())
         case .origin: self = .origin(text())
         case .status: self = .status(Int(text()))
@@ -71,9 +88,11 @@ package struct RequestHead {
     var isWire = false
     /// A token of auth. Source: etcd `server/auth/store.go`, `AuthInfoFromCtx`: that of the header `token`, else
     /// `authorization`, and of several of one name the first.
-    var token: String? { tokenField ?? authorizationField }
+    var token: String? {
+        guard let tokenField else { return nil }
+        return Self.isOfAuthorization(tokenField) ? String(tokenField.dropFirst()) : tokenField
+    }
     private var tokenField: String?
-    private var authorizationField: String?
     /// The host that the request is made to.
     var authority: String?
     /// The page that asks.
@@ -112,10 +131,7 @@ package struct RequestHead {
             encoding = value
         case .token(let value):
             sawOther = true
-            tokenField = tokenField ?? value
-        case .authorization(let value):
-            sawOther = true
-            authorizationField = authorizationField ?? value
+            takeToken(value)
         case .status(let value): status = value
         case .message(let value): message = value
         case .other:
@@ -123,10 +139,25 @@ package struct RequestHead {
         }
     }
 
+    // Apart, so that the rest is small enough to be put where heads are decoded.
+    @inline(never)
+    private mutating func takeToken(_ value: String) {
+        guard let known = tokenField else { return tokenField = value }
+        if Self.isOfAuthorization(known) && !Self.isOfAuthorization(value) { tokenField = value }
+    }
+
     /// A token as clients send it: by itself, or as a bearer's. Source: etcd `rpctypes/md.go`.
     static func token(_ value: String) -> String {
         value.lowercased().hasPrefix("bearer ") ? String(value.dropFirst("bearer ".count)) : value
     }
+
+    /// As ``token(_:)``, behind a zero byte, which no header can hold, where it is of the header `authorization`: another case
+    /// of ``HeaderField`` would make every field of every head dearer.
+    static func token(_ value: String, ofAuthorization: Bool) -> String {
+        (ofAuthorization ? "\0" : "") + token(value)
+    }
+
+    private static func isOfAuthorization(_ token: String) -> Bool { token.utf8.first == 0 }
 
     static func isWire(_ contentType: String) -> Bool {
         guard contentType.hasPrefix("application/grpc") else { return false }
