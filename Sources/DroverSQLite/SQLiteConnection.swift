@@ -17,7 +17,7 @@ final class SQLiteConnection {
     /// - Throws: ``DriverFailure`` of kind `unavailable` or `corrupt` that says what to do.
     ///
     /// - Parameter writes: this is the connection that writes.
-    init(path: String, writes: Bool, acceptsReadOnly: Bool = false) throws {
+    init(path: String, writes: Bool) throws {
         var handle: OpaquePointer?
         let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writes ? SQLITE_OPEN_CREATE : 0)
         let status = sqlite3_open_v2(path, &handle, flags, writes ? drover_write_ahead_vfs() : nil)
@@ -31,8 +31,8 @@ final class SQLiteConnection {
                 engineCode: Int(code)
             )
         }
-        // SQLite opens for reading what it may not write.
-        if writes && !acceptsReadOnly && sqlite3_db_readonly(handle, "main") == 1 {
+        // SQLite opens for reading what it may not write, and would leave files beside it that nobody may write either.
+        if writes && sqlite3_db_readonly(handle, "main") == 1 {
             sqlite3_close_v2(handle)
             throw DriverFailure(
                 .unavailable,

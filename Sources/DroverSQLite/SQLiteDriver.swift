@@ -27,8 +27,6 @@ public final class SQLiteDriver: Driver, DriverProvider {
     /// Events before this revision may be gone: the compaction mark of the sweep that began last. Set before a sweep's first
     /// step commits.
     let purged = Atomic<Int64>(0)
-    /// Whether a file that cannot be written will do.
-    let onlyLooks = Atomic<Bool>(false)
     private let lock = Mutex<FileLock?>(nil)
 
     /// A driver for the file that `configuration` names; nothing is opened yet.
@@ -47,9 +45,7 @@ public final class SQLiteDriver: Driver, DriverProvider {
     }
 
     public static func makeDriver(endpoint: String, options: DriverOptions) throws -> any Driver {
-        let driver = SQLiteDriver(SQLiteConfiguration(endpoint: endpoint), logger: options.logger)
-        driver.onlyLooks.store(options.onlyLooks, ordering: .relaxed)
-        return driver
+        SQLiteDriver(SQLiteConfiguration(endpoint: endpoint), logger: options.logger)
     }
 
     public func openWriter() throws -> any DriverWriter {

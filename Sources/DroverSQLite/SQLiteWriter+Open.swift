@@ -18,11 +18,7 @@ extension SQLiteWriter {
         let sweepRows, deleteLog, sweepTombstone, updateSwept: SQLiteStatement
 
         init(_ driver: SQLiteDriver) throws {
-            let connection = try SQLiteConnection(
-                path: driver.configuration.path,
-                writes: true,
-                acceptsReadOnly: driver.onlyLooks.load(ordering: .relaxed)
-            )
+            let connection = try SQLiteConnection(path: driver.configuration.path, writes: true)
             self.connection = connection
             _ = try SQLiteSchema.check(connection)
             // Has an effect on an empty file alone.

@@ -46,7 +46,7 @@ struct CheckCommand: AsyncParsableCommand {
                     }
                 }
             #endif
-            let driver = try OfflineCommand.driver(endpoint, onlyLooks: true)
+            let driver = try OfflineCommand.driver(endpoint)
             defer { driver.close() }
             // No server may have a file open meanwhile. Of a database server the writer would make what is missing.
             let writer = driver.isShared ? nil : try driver.openWriter()

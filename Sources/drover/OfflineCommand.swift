@@ -6,13 +6,9 @@ import Logging
 /// What the commands share that work on a database while no server does.
 enum OfflineCommand {
     /// The driver of an endpoint, which logs nothing: the command's own words are enough.
-    ///
-    /// - Parameter onlyLooks: whether it need not be writable.
-    static func driver(_ endpoint: String, onlyLooks: Bool = false) throws -> any Driver {
+    static func driver(_ endpoint: String) throws -> any Driver {
         let logger = Logger(label: "drover") { _ in SwiftLogNoOpLogHandler() }
-        var options = DriverOptions(logger: logger)
-        options.onlyLooks = onlyLooks
-        return try Store.driver(endpoint, using: Backends.all, options: options)
+        return try Store.driver(endpoint, using: Backends.all, options: DriverOptions(logger: logger))
     }
 
     /// Runs `body`; what it throws is printed in words, and ends the command with `status`.

@@ -37,9 +37,6 @@ public struct DriverOptions: Sendable {
     /// TLS to a database server.
     public var tls = TLS()
 
-    /// Whether the database is only looked at, so that it need not be writable. Default false.
-    public var onlyLooks = false
-
     /// Options with a logger.
     public init(logger: Logger = Logger(label: "drover")) {
         self.logger = logger

@@ -46,7 +46,7 @@ struct RangeExecution {
         let prunes = request.limit > 0 && sorts && !stopsEarly && request.sortTarget == .value
         let kept = request.limit > 1 << 40 ? Int.max : Int(request.limit)
         var admitted: Int64 = 0
-        var heldBytes = 0
+        var (heldBytes, pruneAt) = (0, Self.mostHeldBytes)
         var seen: Int64 = 0
         var cut = false
         var isFull = false
@@ -60,13 +60,17 @@ struct RangeExecution {
                     heldBytes += row.key.count + row.value.count
                     if !prunes { try reply.add(row) }
                 }
-                if prunes && (response.kvs.count / 2 >= kept || heldBytes > Self.mostHeldBytes) {
-                    sort(&response.kvs, request)
-                    if response.kvs.count > kept { response.kvs.removeSubrange(kept...) }
+                if prunes && (response.kvs.count / 2 >= kept || heldBytes > pruneAt) {
+                    if response.kvs.count > kept {
+                        sort(&response.kvs, request)
+                        response.kvs.removeSubrange(kept...)
+                    }
                     heldBytes = response.kvs.reduce(0) { $0 + $1.key.count + $1.value.count }
                     // Where what will be shown is that much, it is refused as any other reply.
                     var shown = reply
-                    if heldBytes > Self.mostHeldBytes / 2 { for kv in response.kvs { try shown.add(kv) } }
+                    for kv in response.kvs { try shown.add(kv) }
+                    // Looked at as often as it doubles.
+                    pruneAt = max(Self.mostHeldBytes, 2 * heldBytes)
                 }
             }
             if seen >= ceiling {

@@ -21,20 +21,28 @@ public final class WatchBudget: Sendable {
     private let waitingCount = Atomic<Int>(0)
 
     /// - Parameter bytes: the limit.
-    public init(bytes: Int) { limit = min(max(0, bytes), 1 << 40) }
+    public init(bytes: Int) { limit = min(max(1, bytes), 1 << 40) }
 
     /// Whether a consumer with so much of its own on its way may have more.
     func admits(_ bytes: Int, own: Int) -> Bool {
         let total = outstanding.load(ordering: .sequentiallyConsistent)
-        return total < limit || own == 0 && (bytes <= Self.small || total < 4 * limit)
+        return total < limit || own + bytes <= Self.small || own == 0 && total < 4 * limit
     }
+
+    /// Whether everyone may have more.
+    var hasRoom: Bool { outstanding.load(ordering: .sequentiallyConsistent) < limit }
 
     func take(_ bytes: Int) { outstanding.add(bytes, ordering: .sequentiallyConsistent) }
 
     func give(back bytes: Int) {
         let left = outstanding.subtract(bytes, ordering: .sequentiallyConsistent).newValue
         guard left < 4 * limit, waitingCount.load(ordering: .sequentiallyConsistent) > 0 else { return }
-        next()?.unblock()
+        wakeNext()
+    }
+
+    /// Wakes one that waits: some have been let in, or have gone, since they began to.
+    private func wakeNext() {
+        while let consumer = next(), !consumer.unblock() {}
     }
 
     private func next() -> WatchConsumer? {
@@ -58,6 +66,8 @@ public final class WatchBudget: Sendable {
     /// The consumer has gone.
     func forget(_ consumer: WatchConsumer) {
         if waitingCount.load(ordering: .sequentiallyConsistent) == 0 { return }
+        // What woke it may have been meant for the next.
+        defer { if outstanding.load(ordering: .sequentiallyConsistent) < 4 * limit { wakeNext() } }
         waiting.withLock { waiting in
             guard waiting.members.remove(ObjectIdentifier(consumer)) != nil else { return }
             waiting.order.removeAll { $0 === consumer }

@@ -60,13 +60,18 @@ public final class WatchConsumer: Sendable {
     /// Bytes of deliveries have left the process.
     public func consumed(_ bytes: Int) {
         let left = outstanding.subtract(bytes, ordering: .sequentiallyConsistent).newValue
-        if left <= backlogLimit / 2 && blocked.load(ordering: .sequentiallyConsistent) { unblock() }
+        // One that the budget keeps waiting comes back when it has nothing more on its way; not with each that leaves.
+        let isTime = left <= backlogLimit / 2 && (budget == nil || left == 0 || budget!.hasRoom)
+        if isTime && blocked.load(ordering: .sequentiallyConsistent) { unblock() }
         if let budget { budget.give(back: bytes) }
     }
 
-    /// Tells the feed, if it waits, that there may be room again.
-    func unblock() {
-        if blocked.exchange(false, ordering: .sequentiallyConsistent) { feed.post(.drained(self)) }
+    /// Tells the feed, if it waits, that there may be room again. Returns whether it did.
+    @discardableResult
+    func unblock() -> Bool {
+        guard blocked.exchange(false, ordering: .sequentiallyConsistent) else { return false }
+        feed.post(.drained(self))
+        return true
     }
 
     /// Whether there is room for so many bytes more. When not, the feed is told once there is.
@@ -87,7 +92,7 @@ public final class WatchConsumer: Sendable {
     @inline(__always)
     private func isRoom(for bytes: Int) -> Bool {
         let own = outstanding.load(ordering: .sequentiallyConsistent)
-        if own >= backlogLimit { return false }
+        if own > 0 && own >= backlogLimit { return false }
         guard let budget else { return true }
         return budget.admits(bytes, own: own)
     }

@@ -210,7 +210,6 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection, ListConnec
             return
         }
         write(bytes, context, promise)
-        context.flush()
     }
 
     /// Writes a part of a body, in pieces, so that it is seen whether a client takes some of it.
@@ -229,7 +228,8 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection, ListConnec
                 }
                 self.loopContext.beginWaitingLists(self)
             }
-            context.write(wrapOutboundOut(.body(.byteBuffer(piece))), promise: written)
+            // Each flushed by itself: what is encrypted together is known to have left together.
+            context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(piece))), promise: written)
         } while rest.readableBytes > 0
     }
 

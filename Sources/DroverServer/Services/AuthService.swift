@@ -86,23 +86,41 @@ enum AuthService {
         _ operation: @escaping @Sendable (Bytes) -> AuthOperation
     ) throws {
         let context = stream.context
-        // Whoever may not change users must not keep the password thread busy either.
         let caller = stream.caller
-        // Of one whose token is not known yet the batch decides.
-        if case .bearer = caller {} else { try context.store.currentSystem?.checkAdministrator(caller) }
-        let bound = NIOLoopBound(stream, eventLoop: context.loop)
-        let end = CallEnd()
+        let (end, connection) = (CallEnd(), stream.connection)
         stream.end = end
-        let refused = context.passwords.submit(of: stream.connection, end, isAdministrator: true) { hasher in
-            let hash = Result { try hasher.make(password) }
+        let bound = NIOLoopBound(stream, eventLoop: context.loop)
+        @Sendable func answer(_ result: Result<Bytes, any Error>) {
             context.loop.execute {
                 if bound.value.ended { return }
-                switch hash {
+                switch result {
                 case .success(let hash): change(bound.value, operation(hash))
                 case .failure(let error): bound.value.fail(error)
                 }
                 context.submit()
                 context.flush()
+            }
+        }
+        @Sendable func hash() -> DroverError? {
+            context.passwords.submit(of: connection, end, isAdministrator: true) { hasher in
+                answer(Result { try hasher.make(password) })
+            }
+        }
+        // Whoever may not change users must not keep the threads for passwords busy either.
+        guard case .bearer = caller else {
+            try context.store.currentSystem?.checkAdministrator(caller)
+            if let refused = hash() { throw refused }
+            return
+        }
+        // Of one whose token is not known yet a snapshot decides.
+        let store = context.store
+        let refused = store.read { reader in
+            do {
+                defer { reader.endSnapshot() }
+                try store.system(try reader.beginSnapshot(), reader)?.checkAdministrator(caller)
+                if let refused = hash() { throw refused }
+            } catch {
+                answer(.failure(error))
             }
         }
         if let refused { throw refused }

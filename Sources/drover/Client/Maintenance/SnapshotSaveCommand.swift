@@ -27,30 +27,54 @@ struct SnapshotSaveCommand: ClientCommand {
         guard arguments.count == 1 else { throw CommandFailure.badArguments("snapshot save expects one argument") }
         let path = arguments[0]
         let part = path + ".part"
-        let descriptor = open(part, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw CommandFailure.file("\(part) cannot be made: \(Self.reason)") }
-        var isOurs = false
+        let descriptor = try Self.take(part)
+        // Held until the name is the snapshot's: another that is saved to the same path waits for nothing and is refused.
+        defer { close(descriptor) }
         do {
-            defer { close(descriptor) }
-            // What one that was killed has left is taken over; what another writes just now is not.
-            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-                throw CommandFailure.file("another snapshot is being saved to \(path)")
-            }
-            isOurs = true
-            guard ftruncate(descriptor, 0) == 0 else {
-                throw CommandFailure.file("\(part) cannot be written: \(Self.reason)")
-            }
             try await receive(session, into: descriptor)
             guard fsync(descriptor) == 0 else {
                 throw CommandFailure.file("the snapshot cannot be kept: \(Self.reason)")
             }
+            guard rename(part, path) == 0 else { throw CommandFailure.file("\(path) cannot be made: \(Self.reason)") }
         } catch {
-            if isOurs { unlink(part) }
+            unlink(part)
             throw error
         }
-        guard rename(part, path) == 0 else { throw CommandFailure.file("\(path) cannot be made: \(Self.reason)") }
         Self.syncDirectory(of: path)
         FileHandles.standardOutput("Snapshot saved at \(path)\n")
+    }
+
+    /// The file that is written to, locked and empty: what one that was killed has left is taken over, what another writes
+    /// just now is not.
+    private static func take(_ part: String) throws -> Int32 {
+        while true {
+            let descriptor = open(part, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+            guard descriptor >= 0 else { throw CommandFailure.file("\(part) cannot be made: \(reason)") }
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+                let isTaken = errno == EWOULDBLOCK
+                let reason = reason
+                close(descriptor)
+                throw CommandFailure.file(
+                    isTaken ? "another snapshot is being written to \(part)" : "\(part) cannot be locked: \(reason)"
+                )
+            }
+            var (held, named) = (stat(), stat())
+            guard fstat(descriptor, &held) == 0, held.st_uid == geteuid(), fchmod(descriptor, 0o600) == 0 else {
+                close(descriptor)
+                throw CommandFailure.file("\(part) is another user's; remove it")
+            }
+            // Between the two another may have finished, and given the file its name.
+            guard lstat(part, &named) == 0, named.st_ino == held.st_ino, named.st_dev == held.st_dev else {
+                close(descriptor)
+                continue
+            }
+            guard ftruncate(descriptor, 0) == 0 else {
+                let reason = reason
+                close(descriptor)
+                throw CommandFailure.file("\(part) cannot be written: \(reason)")
+            }
+            return descriptor
+        }
     }
 
     /// The name must survive a loss of power as the bytes do. File systems that cannot sync a directory need not.
