@@ -12,7 +12,7 @@ struct WatchCatchUpTests {
         limits.catchUpRows = 2
         limits.feedEvents = 8
         try await backend.withStore(limits: limits) { store in
-            let total = 2_000
+            let total = backend == .sqlite ? 8_000 : 2_000
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for writer in 0..<40 {
                     group.addTask {

@@ -67,7 +67,7 @@ struct GatewayFormTests {
         } throws: {
             ($0 as? DroverError)?.code == .tooManyOperations
         }
-        #expect(ContinuousClock.now - start < .milliseconds(20))
+        #expect(ContinuousClock.now - start < .milliseconds(200))
         // Braces in strings are no objects.
         let value = String(repeating: "{", count: 100_000)
         #expect(throws: (any Error).self) {
