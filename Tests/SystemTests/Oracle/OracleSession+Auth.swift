@@ -5,7 +5,7 @@ import SwiftProtobuf
 
 /// Random calls of several users, whose permissions change meanwhile.
 extension OracleSession {
-    private static let people = ["u0", "u1", "u2"]
+    static let people = ["u0", "u1", "u2"]
 
     /// Users with passwords, roles with a permission each, and auth enabled.
     func enableAuth() async throws {

@@ -11,6 +11,8 @@ extension OracleSession {
     func service() async throws {
         switch pick(100) {
         case 0..<15:
+            // etcd before the later releases of 3.6 lets anyone.
+            if !tokens.isEmpty { caller = "root" }
             let request = PBLeaseKeepAliveRequest.with { $0.id = anyLease() }
             try await call("/etcdserverpb.Lease/LeaseKeepAlive", request, PBLeaseKeepAliveResponse.self)
         case 15..<30: try await lock()
@@ -25,6 +27,8 @@ extension OracleSession {
     func coordination() async throws {
         switch pick(4) {
         case 0:
+            // etcd before the later releases of 3.6 lets anyone.
+            if !tokens.isEmpty { caller = "root" }
             let request = PBLeaseKeepAliveRequest.with { $0.id = anyLease() }
             try await call("/etcdserverpb.Lease/LeaseKeepAlive", request, PBLeaseKeepAliveResponse.self)
         case 1: try await lock()
@@ -285,8 +289,9 @@ extension OracleSession {
             if isOld || (!tokens.isEmpty && caller != "root") { return }
             try await call("/etcdserverpb.Auth/AuthStatus", PBAuthStatusRequest(), PBAuthStatusResponse.self)
         case 94..<97:
+            // Of one made without a password each release has words of its own.
             let request = PBAuthenticateRequest.with {
-                $0.name = user()
+                $0.name = (Self.people + ["root", "missing"])[pick(5)]
                 $0.password = "wrong"
             }
             try await call("/etcdserverpb.Auth/Authenticate", request, PBAuthenticateResponse.self)

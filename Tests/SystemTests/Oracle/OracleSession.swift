@@ -83,6 +83,8 @@ final class OracleSession {
             }
             try await call("/etcdserverpb.Lease/LeaseGrant", request, PBLeaseGrantResponse.self)
         case 94:
+            // etcd before the later releases of 3.6 lets nobody revoke what has no keys.
+            if !tokens.isEmpty && caller == nil { caller = "root" }
             var request = PBLeaseRevokeRequest()
             request.id = 999_999
             if !leases.isEmpty && chance(80) { request.id = leases.remove(at: pick(leases.count)) }
