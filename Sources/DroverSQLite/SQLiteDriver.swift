@@ -98,11 +98,9 @@ public final class SQLiteDriver: Driver, DriverProvider {
     /// Makes a file that is not there yet, so that nobody else on the machine can read it: it holds every value, and what
     /// signs tokens. SQLite gives its other files the same mode. Whether it can be made at all SQLite says itself.
     private func makeFile() {
-        let descriptor = Self.create(configuration.resolvedPath)
+        let descriptor = open(configuration.resolvedPath, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         if descriptor >= 0 { _ = closeDescriptor(descriptor) }
     }
-
-    private static func create(_ path: String) -> Int32 { open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600) }
 
     /// What could not be begun leaves nothing behind.
     private func removeEmptyFile() {

@@ -1,8 +1,8 @@
 import Drover
 import NIOCore
 
-/// Reads the revision of a shared database, and who may do what, for answers that have nothing else to read: those that ask during one read
-/// share the next, which sees all that happened before they asked. Used on its event loop.
+/// Reads the revision of a shared database, and who may do what, for answers that have nothing else to read: those that ask
+/// during one read share the next, which sees all that happened before they asked. Used on its event loop.
 final class RevisionReader {
     typealias Answer = (revision: Int64, system: LoadedSystem?)
     typealias Completion = (Result<Answer, any Error>) -> Void

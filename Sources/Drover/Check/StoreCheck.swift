@@ -112,15 +112,14 @@ public struct StoreCheck {
 
     /// What a lease deletes when it ends is found by an index of its own.
     private mutating func checkAttached() throws {
-        var rest = leases.sorted()[...]
-        while let first = rest.first {
-            var found = try reader.keys(attachedTo: Array(rest.prefix(256)), limit: 8_192)
-            if found.isEmpty { found = [try reader.keys(attachedTo: first)] }
-            for (lease, keys) in zip(rest, found) where keys.count != attached[lease] ?? 0 {
-                find("a lease has \(attached[lease] ?? 0) keys, but \(keys.count) would be deleted with it")
+        var wrong: [String] = []
+        try reader.forEachAttached(to: Array(leases)) { lease, keys in
+            let count = attached[lease] ?? 0
+            if keys.count != count {
+                wrong.append("a lease has \(count) keys, but \(keys.count) would be deleted with it")
             }
-            rest = rest.dropFirst(found.count)
         }
+        for words in wrong { find(words) }
     }
 
     private mutating func check(_ piece: [Live]) throws {

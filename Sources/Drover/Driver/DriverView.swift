@@ -84,6 +84,18 @@ extension DriverView {
         return found
     }
 
+    /// Lends each of the leases with its keys, in the order of their numbers, a few thousand keys at a time.
+    func forEachAttached(to leases: [Int64], _ body: (Int64, [Bytes]) throws -> Void) throws {
+        var rest = leases.sorted()[...]
+        while let first = rest.first {
+            var found = try keys(attachedTo: Array(rest.prefix(256)), limit: 8_192)
+            // One alone may have more.
+            if found.isEmpty { found = [try keys(attachedTo: first)] }
+            for (lease, keys) in zip(rest, found) { try body(lease, keys) }
+            rest = rest.dropFirst(found.count)
+        }
+    }
+
     /// Puts rows of leases and keys, in the order of leases and one more than the limit at most, together.
     ///
     /// - Parameter row: the place of the next row's lease, and its key; nil at the end.

@@ -160,6 +160,7 @@ public struct SnapshotRestore {
     /// Refuses a snapshot that the database cannot hold, before anything is written.
     ///
     /// - Parameter summary: of the snapshot.
+    /// - Throws: ``DroverError`` with the code ``DroverError/Code/badSnapshot``.
     public func check(_ summary: Result) throws {
         if summary.longestKey > driver.maximumKeyBytes { throw Self.tooLong(summary.longestKey, for: driver) }
     }

@@ -60,7 +60,8 @@ public final class LoadedSystem: Sendable {
     /// administrators ask for goes by the user alone. Source: etcd `server/auth/store.go`, `isOpPermitted` and
     /// `IsAdminPermitted`.
     private func keyPermissions(of caller: Caller) throws(DroverError) -> UserPermissions? {
-        if state.auth.isEnabled, case .user(let identity) = settled(caller),
+        let caller = settled(caller)
+        if state.auth.isEnabled, case .user(let identity) = caller,
             case .claims(let revision) = identity.proof,
             revision < state.auth.revision
         {
@@ -82,11 +83,7 @@ public final class LoadedSystem: Sendable {
     }
 
     /// Whether the caller is one whose permission depends on keys, for what is fetched ahead.
-    func isAsked(_ caller: Caller) -> Bool {
-        if !state.auth.isEnabled { return false }
-        if case .trusted = caller { return false }
-        return (try? permissions(of: caller))??.isRoot == false
-    }
+    func isAsked(_ caller: Caller) -> Bool { (try? mustWriteKeysOfLeases(caller)) == true }
 
     /// Whether the caller is anyone at all.
     public func checkUser(_ caller: Caller) throws(DroverError) {
@@ -96,7 +93,8 @@ public final class LoadedSystem: Sendable {
     /// Whether the caller has the role `root`. Source: etcd `server/auth/store.go`, `IsAdminPermitted`: a user that does not
     /// exist is told so.
     public func checkAdministrator(_ caller: Caller) throws(DroverError) {
-        if state.auth.isEnabled, case .user(let identity) = settled(caller), state.auth.user(identity.name) == nil {
+        let caller = settled(caller)
+        if state.auth.isEnabled, case .user(let identity) = caller, state.auth.user(identity.name) == nil {
             switch identity.proof {
             case .token: break
             case .claims, .certificate: throw DroverError(.userNotFound)
@@ -200,6 +198,7 @@ public final class LoadedSystem: Sendable {
     /// might do both).
     ///
     /// - Parameter attached: its keys.
+    /// - Throws: ``DroverError`` with `userEmpty`, `invalidToken`, `oldAuthRevision` or `permissionDenied`; what `attached` throws.
     public func checkHolder(_ caller: Caller, attached: () throws -> [Bytes]) throws {
         let caller = settled(caller)
         if try !mustWriteKeysOfLeases(caller) { return }
@@ -208,15 +207,13 @@ public final class LoadedSystem: Sendable {
 
     /// Whether the caller may see which leases there are: anyone who may read all their keys. Source: etcd
     /// `server/etcdserver/v3_server.go`, `checkLeaseLeases`.
+    ///
+    /// - Throws: as ``checkHolder(_:attached:)``.
     public func checkLeases(_ leases: [Int64], _ caller: Caller, _ view: any DriverView) throws {
         let caller = settled(caller)
         if try !mustWriteKeysOfLeases(caller) { return }
-        var rest = leases.sorted()[...]
-        while let first = rest.first {
-            var found = try view.keys(attachedTo: Array(rest.prefix(256)), limit: 8_192)
-            if found.isEmpty { found = [try view.keys(attachedTo: first)] }
-            rest = rest.dropFirst(found.count)
-            for key in found.joined() { try checkRead(KeyRange(lower: key, upper: .single), caller) }
+        try view.forEachAttached(to: leases) { _, keys in
+            for key in keys { try checkRead(KeyRange(lower: key, upper: .single), caller) }
         }
     }
 }

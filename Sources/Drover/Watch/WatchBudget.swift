@@ -20,7 +20,7 @@ public final class WatchBudget: Sendable {
     private let waiting = Mutex(Waiting())
     private let waitingCount = Atomic<Int>(0)
 
-    /// - Parameter bytes: the limit.
+    /// - Parameter bytes: the limit; 1 at least.
     public init(bytes: Int) { limit = min(max(1, bytes), 1 << 40) }
 
     /// Whether a consumer with so much of its own on its way may have more.

@@ -60,9 +60,10 @@ public final class WatchConsumer: Sendable {
     /// Bytes of deliveries have left the process.
     public func consumed(_ bytes: Int) {
         let left = outstanding.subtract(bytes, ordering: .sequentiallyConsistent).newValue
-        // One that the budget keeps waiting comes back when it has nothing more on its way; not with each that leaves.
-        let isTime = left <= backlogLimit / 2 && (budget == nil || left == 0 || budget!.hasRoom)
-        if isTime && blocked.load(ordering: .sequentiallyConsistent) { unblock() }
+        if left <= backlogLimit / 2 && blocked.load(ordering: .sequentiallyConsistent) {
+            // One that the budget keeps waiting comes back when it has nothing more on its way; not with each that leaves.
+            if left == 0 || budget?.hasRoom ?? true { unblock() }
+        }
         if let budget { budget.give(back: bytes) }
     }
 

@@ -56,13 +56,20 @@ enum GatewayRequest {
 
     private static func dispatch(_ stream: ServerStream, _ json: ByteBuffer) {
         do {
-            let most = stream.context.store.validator.maximumNestedOperations
-            Dispatcher.message(stream, try GatewayJSON.request(stream.route, json, maximumOperations: most))
-        } catch let error as DroverError {
-            stream.fail(error)
+            Dispatcher.message(stream, try decoded(stream, json))
         } catch {
-            stream.fail(CallStatus(code: 3, message: "the request is no valid JSON form of the call: \(error)"))
+            refuse(stream, error)
         }
+    }
+
+    private static func decoded(_ stream: ServerStream, _ json: ByteBuffer) throws -> ByteBuffer {
+        let most = stream.context.store.validator.maximumNestedOperations
+        return try GatewayJSON.request(stream.route, json, maximumOperations: most)
+    }
+
+    private static func refuse(_ stream: ServerStream, _ error: any Error) {
+        if let error = error as? DroverError { return stream.fail(error) }
+        stream.fail(CallStatus(code: 3, message: "the request is no valid JSON form of the call: \(error)"))
     }
 
     private static func takeDocuments(_ stream: ServerStream) {
@@ -73,14 +80,16 @@ enum GatewayRequest {
             // A line's end alone is not kept.
             let isOver = inbound.readableBytes < 16 && !inbound.readableBytesView.contains { $0 > 0x20 }
             stream.inbound = isOver ? nil : inbound
-            // A stream goes on without what cannot be understood behind its beginning: etcd stops to read there.
-            if stream.hasTakenDocument, (try? GatewayJSON.request(stream.route, document)) == nil {
+            do {
+                Dispatcher.message(stream, try decoded(stream, document))
+            } catch {
+                if !stream.hasTakenDocument { return refuse(stream, error) }
+                // A stream goes on without what cannot be understood behind its beginning: etcd stops to read there.
                 stream.inbound = nil
                 stream.readsNoMore = true
                 stream.session?.requestEnded()
                 return
             }
-            dispatch(stream, document)
             stream.hasTakenDocument = true
         }
     }
