@@ -17,15 +17,7 @@ struct ExactName: Sendable, Hashable {
         in list: [Element],
         _ nameOf: (Element) -> String
     ) -> (place: Int, isThere: Bool) {
-        var (low, high) = (0, list.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if nameOf(list[middle]).utf8.lexicographicallyPrecedes(name.utf8) {
-                low = middle + 1
-            } else {
-                high = middle
-            }
-        }
-        return (low, low < list.count && nameOf(list[low]).utf8.elementsEqual(name.utf8))
+        let place = list.partitioningIndex(where: { !nameOf($0).utf8.lexicographicallyPrecedes(name.utf8) })
+        return (place, place < list.count && nameOf(list[place]).utf8.elementsEqual(name.utf8))
     }
 }

@@ -65,11 +65,7 @@ struct UserPermissions: Sendable {
             wanted = Span(KeyRange(lower: wanted.lower, upper: .single))
         }
         // They neither touch nor overlap: only the last that begins at the wanted key or before it can cover it.
-        var (low, high) = (0, spans.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if Bytes.precedes(wanted.lower, spans[middle].lower) { high = middle } else { low = middle + 1 }
-        }
-        return low > 0 && spans[low - 1].covers(wanted)
+        let next = spans.partitioningIndex(where: { Bytes.precedes(wanted.lower, $0.lower) })
+        return next > 0 && spans[next - 1].covers(wanted)
     }
 }

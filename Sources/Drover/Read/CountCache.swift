@@ -167,13 +167,7 @@ final class CountCache: Sendable {
     }
 
     static func firstDelta(after revision: Int64, _ deltas: Deque<CountDelta>) -> Int {
-        var low = 0
-        var high = deltas.count
-        while low < high {
-            let middle = (low + high) / 2
-            if deltas[middle].revision > revision { high = middle } else { low = middle + 1 }
-        }
-        return low
+        deltas.partitioningIndex(where: { $0.revision > revision })
     }
 
     /// A range was counted in a snapshot.

@@ -61,20 +61,12 @@ struct FeedRing {
     /// Batches that hold revisions from `revision` on, at most so many bytes but at least one.
     func read(from revision: Int64, bytes limit: Int) -> [FeedBatch] {
         guard revision >= firstRevision else { return [] }
-        var low = 0
-        var high = batches.count
-        while low < high {
-            let middle = (low + high) / 2
-            if batches[middle].lastRevision >= revision { high = middle } else { low = middle + 1 }
-        }
         var result: [FeedBatch] = []
         var total = 0
-        while low < batches.count {
-            let batch = batches[low]
+        for batch in batches[batches.partitioningIndex(where: { $0.lastRevision >= revision })...] {
             if !result.isEmpty && total + batch.bytes > limit { break }
             total += batch.bytes
             result.append(batch)
-            low += 1
         }
         return result
     }
