@@ -22,11 +22,17 @@ extension ServerView {
         var start = range.lower
         while true {
             let limit = window.next()
-            let longest = values ? window.longest : nil
+            let mayKeep = values && !range.isSingle && limit >= RowCache.fewRows
+            // Where most values are kept, the others are fetched by themselves.
+            let isApart = mayKeep && cache.isWorthwhile
+            let longest = values && !isApart ? window.longest : nil
             let rows = try fetch(range, from: start, at: revision, longest: longest, limit: limit)
+            let apart = isApart ? try valuesApart(of: rows, through: revision, longest: window.longest) : nil
+            var kept = apart?.kept ?? 0
             var older: [Bytes: LogPosition]?
             var bytes = 0
             var taken = 0
+            defer { if mayKeep { cache.note(rows: taken, kept: kept) } }
             while let row = rows.next() {
                 taken += 1
                 if taken == limit { start = Bytes(row.key).successor }
@@ -41,13 +47,46 @@ extension ServerView {
                 } else if row.version != 0 {
                     bytes += row.valueLength
                     if values { averageValueBytes = max(1, bytes / taken) }
-                    goesOn = isWhole(row, values) ? try body(row) : try lendWhole(row, body)
+                    if let apart {
+                        goesOn = try apart.lend(row, taken - 1) { row in
+                            isWhole(row, values) ? try body(row) : try lendWhole(row, body)
+                        }
+                    } else {
+                        if mayKeep && cache.offer(row) { kept += 1 }
+                        goesOn = isWhole(row, values) ? try body(row) : try lendWhole(row, body)
+                    }
                 }
                 if !goesOn { return }
             }
             if taken < limit || range.isSingle { return }
             window.took(rows: taken, bytes: values ? bytes : 0)
         }
+    }
+
+    /// The values of rows that came without them: those that are kept, and those that are not from the log, together.
+    private func valuesApart(of rows: Rows, through revision: Int64?, longest: Int) throws -> ValuesApart<Rows> {
+        var apart = ValuesApart<Rows>(rows: rows.count)
+        var missing: [LogPosition] = []
+        var number = 0
+        while let row = rows.next() {
+            defer { number += 1 }
+            if row.version == 0 || row.main > revision ?? .max { continue }
+            if let value = cache.value(of: row) {
+                apart.keep(value, of: number)
+            } else {
+                missing.append(LogPosition(main: row.main, sub: row.sub))
+            }
+        }
+        rows.seek(0)
+        if missing.isEmpty { return apart }
+        for events in try fetchEvents(missing, longest: longest) {
+            apart.fetched.append(events)
+            while let event = events.next() {
+                if isWhole(event, true) { cache.offer(event) }
+                apart.events[LogPosition(main: event.main, sub: event.sub)] = event.value
+            }
+        }
+        return apart
     }
 
     /// Where a key whose chain was not followed to its end, and others like it of the rows that come after, were at the

@@ -11,6 +11,8 @@ public protocol ServerView: DriverView {
     var connection: Connection { get }
     /// What is known of the database's history.
     var history: HistoryGuard { get }
+    /// Values that are kept for all connections.
+    var cache: RowCache { get }
     /// What a row's value came to lately, for the size of the next window. Bytes.
     var averageValueBytes: Int { get set }
 

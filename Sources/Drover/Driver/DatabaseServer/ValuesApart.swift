@@ -1,0 +1,26 @@
+/// Values of a window's rows that came without them.
+struct ValuesApart<Rows: FetchedRows> {
+    /// Those that were kept, by the rows' numbers.
+    private var values: [Bytes?]
+    /// How many those are.
+    private(set) var kept = 0
+    /// Those that were fetched, by their places; valid for as long as ``fetched``.
+    var events: [LogPosition: UnsafeRawBufferPointer] = [:]
+    /// What holds them.
+    var fetched: [Rows] = []
+
+    init(rows: Int) { values = Array(repeating: nil, count: rows) }
+
+    mutating func keep(_ value: Bytes, of row: Int) {
+        values[row] = value
+        kept += 1
+    }
+
+    /// Lends the row of that number with its value. One that is too long to have come with others has no address.
+    func lend<R>(_ row: RowView, _ number: Int, to body: (RowView) throws -> R) rethrows -> R {
+        if let value = values[number] { return try row.lending(value, to: body) }
+        var whole = row
+        if let value = events[LogPosition(main: row.main, sub: row.sub)] { whole.value = value }
+        return try withExtendedLifetime(fetched) { try body(whole) }
+    }
+}

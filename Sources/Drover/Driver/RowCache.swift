@@ -1,0 +1,158 @@
+import Synchronization
+
+/// Rows of the log that were read more than once, for the readers of one driver.
+///
+/// A row of the log never changes, so that nothing here is ever out of date: a reader asks by the place that its snapshot
+/// names. What is read once leaves a mark alone, and is kept when it is read again: a list of the whole store drives
+/// nothing out. Of what is kept, what was not asked for since the last look at it goes first.
+public final class RowCache: Sendable {
+    /// Bytes that a driver keeps by default.
+    public static let defaultBytes = 16 << 20
+    /// What a row takes beside its key and value, about.
+    private static let overhead = 160
+    private static let shardCount = 8
+    /// Marks of rows that were read once.
+    private static let markCount = 1 << 16
+    /// Of so many parts of what is kept a row is one at the most.
+    private static let parts = 32
+    /// Rows of a range that are few enough to be joined to their values whatever is kept.
+    public static let fewRows = 32
+
+    private let limit: Int
+    private let longest: Int
+    private let shards: [Shard]
+    private let marks: Marks
+    /// Of a thousand rows that ranges have read lately, those that were here.
+    private let share = Atomic<Int>(0)
+
+    /// - Parameter bytes: what it may hold; 0 keeps nothing.
+    public init(bytes: Int = RowCache.defaultBytes) {
+        limit = max(0, bytes) / Self.shardCount
+        longest = limit * Self.shardCount / Self.parts
+        shards = (0..<Self.shardCount).map { _ in Shard() }
+        marks = Marks(bytes > 0 ? Self.markCount : 0)
+    }
+
+    /// Whether so many of the rows that ranges read are here that their values are better not read with them.
+    public var isWorthwhile: Bool { share.load(ordering: .relaxed) >= 500 }
+
+    /// A range has read rows, of which some were here.
+    public func note(rows: Int, kept: Int) {
+        if rows < Self.fewRows { return }
+        let known = share.load(ordering: .relaxed)
+        share.store(known + (kept * 1_000 / rows - known) / 4, ordering: .relaxed)
+    }
+
+    /// The value of the row there, if it is kept and of that key and version.
+    public func value(of row: RowView) -> Bytes? {
+        if limit == 0 { return nil }
+        let place = LogPosition(main: row.main, sub: row.sub)
+        let hash = Self.hash(place)
+        let found = shards[hash & (Self.shardCount - 1)].state.withLock { $0.value(at: place, row.version) }
+        return found?.count == row.valueLength ? found : nil
+    }
+
+    /// Keeps the row's value if it was offered before. Returns whether it was kept already.
+    @discardableResult
+    public func offer(_ row: RowView) -> Bool {
+        let size = row.value.count + Self.overhead
+        if limit == 0 || size > longest || row.version == 0 { return false }
+        let place = LogPosition(main: row.main, sub: row.sub)
+        let hash = Self.hash(place)
+        guard marks.sees(hash) else { return false }
+        return shards[hash & (Self.shardCount - 1)].state.withLock { state in
+            state.insert(place, row, size: size, limit: limit)
+        }
+    }
+
+    /// Forgets all.
+    public func removeAll() {
+        for shard in shards { shard.state.withLock { $0 = ShardState() } }
+    }
+
+    /// Bytes that are held, about.
+    public var bytes: Int { shards.reduce(0) { sum, shard in sum + shard.state.withLock { $0.bytes } } }
+
+    private static func hash(_ place: LogPosition) -> Int {
+        var bits = UInt64(bitPattern: place.main) &* 0x9E37_79B9_7F4A_7C15 ^ UInt64(bitPattern: place.sub)
+        bits = (bits ^ bits >> 29) &* 0xBF58_476D_1CE4_E5B9
+        return Int(truncatingIfNeeded: (bits ^ bits >> 32) >> 1)
+    }
+
+    private final class Shard: Sendable {
+        let state = Mutex(ShardState())
+    }
+
+    private struct ShardState {
+        private struct Slot {
+            var place: LogPosition
+            var version: Int64
+            var value: Bytes
+            var size: Int
+            var wasAskedFor = false
+        }
+
+        private var index: [LogPosition: Int] = [:]
+        private var slots: [Slot] = []
+        /// The slot that is looked at next when room is needed.
+        private var hand = 0
+        private(set) var bytes = 0
+
+        mutating func value(at place: LogPosition, _ version: Int64) -> Bytes? {
+            guard let slot = index[place], slots[slot].version == version else { return nil }
+            slots[slot].wasAskedFor = true
+            return slots[slot].value
+        }
+
+        /// Returns whether it was there.
+        mutating func insert(_ place: LogPosition, _ row: RowView, size: Int, limit: Int) -> Bool {
+            if let slot = index[place] {
+                slots[slot].wasAskedFor = true
+                return true
+            }
+            while bytes + size > limit && !slots.isEmpty { makeRoom() }
+            index[place] = slots.count
+            slots.append(Slot(place: place, version: row.version, value: Bytes(row.value), size: size))
+            bytes += size
+            return false
+        }
+
+        private mutating func makeRoom() {
+            if hand >= slots.count { hand = 0 }
+            if slots[hand].wasAskedFor {
+                slots[hand].wasAskedFor = false
+                hand += 1
+                return
+            }
+            bytes -= slots[hand].size
+            index[slots[hand].place] = nil
+            // The last takes its place, and is looked at when the hand comes round again.
+            let last = slots.removeLast()
+            guard hand < slots.count else { return }
+            slots[hand] = last
+            index[last.place] = hand
+            hand += 1
+        }
+    }
+
+    /// A mark for each of many rows, in a place that others may have as well.
+    private final class Marks: Sendable {
+        private nonisolated(unsafe) let marks: UnsafeMutableBufferPointer<Atomic<UInt32>>
+
+        init(_ count: Int) {
+            marks = .allocate(capacity: count)
+            for place in 0..<count { marks.initializeElement(at: place, to: Atomic(0)) }
+        }
+
+        deinit { marks.deallocate() }
+
+        /// Whether the mark of a row is there; it is from now on.
+        func sees(_ hash: Int) -> Bool {
+            let mark = UInt32(truncatingIfNeeded: hash >> 16) | 1
+            let place = hash & (marks.count - 1)
+            if marks[place].load(ordering: .relaxed) == mark { return true }
+            marks[place].store(mark, ordering: .relaxed)
+            return false
+        }
+    }
+}

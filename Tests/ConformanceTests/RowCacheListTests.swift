@@ -1,0 +1,68 @@
+import Drover
+import TestSupport
+import Testing
+
+/// Lists whose values come from memory are those that the database would give.
+@Suite("lists of kept values", .timeLimit(.minutes(5)))
+struct RowCacheListTests {
+    private func value(_ key: Int, _ round: Int) -> String {
+        // Of every length that matters: none, few bytes, and longer than what comes with others.
+        switch key % 50 {
+        case 0: ""
+        case 1: String(repeating: "\(round),", count: 60_000)
+        default: "\(key) in round \(round) " + String(repeating: "x", count: key)
+        }
+    }
+
+    private func key(_ number: Int) -> String { "list/" + String(1_000 + number) }
+
+    @Test("they are right at every revision, as keys change, go and come again", arguments: Backend.selected)
+    func changes(backend: Backend) async throws {
+        try await backend.withStore { store in
+            let count = 300
+            var live: [String: String] = [:]
+            var known: [(revision: Int64, state: [String: String])] = []
+            func check(_ revision: Int64 = 0, _ state: [String: String]) async throws {
+                let reply = try await store.list(prefix: "list/", revision: revision)
+                let found = reply.kvs.map { ($0.keyString, $0.valueString) }
+                let expected = state.sorted { $0.key < $1.key }
+                #expect(found.map(\.0) == expected.map(\.key))
+                #expect(zip(found, expected).allSatisfy { $0.1 == $1.value }, "values at \(revision)")
+            }
+            for number in 0..<count {
+                live[key(number)] = value(number, 0)
+                try await store.put(key(number), live[key(number)]!)
+            }
+            for round in 1...6 {
+                // Often enough that most values are kept and the list is read apart.
+                for _ in 0..<8 { try await check(0, live) }
+                let before = (revision: try await store.revision(), state: live)
+                known.append(before)
+                for number in stride(from: round, to: count, by: 7) {
+                    if number % 3 == 0 {
+                        try await store.delete(key(number))
+                        live[key(number)] = nil
+                    } else {
+                        live[key(number)] = value(number, round)
+                        try await store.put(key(number), live[key(number)]!)
+                    }
+                }
+                if round == 4 {
+                    // Gone and come again in one revision, with the version that it had.
+                    _ = try await store.txn(if: [], then: [.delete(key(2)), .put(key(2), "anew")])
+                    live[key(2)] = "anew"
+                }
+                try await check(0, live)
+                for (revision, state) in known { try await check(revision, state) }
+                // A page, and what a transaction reads.
+                let page = try await store.list(prefix: "list/", limit: 100)
+                #expect(page.kvs.map(\.keyString) == Array(live.keys.sorted().prefix(100)))
+                #expect(page.kvs.allSatisfy { $0.valueString == live[$0.keyString] })
+            }
+            for number in 0..<count {
+                let found = try await store.get(key(number))
+                #expect(found?.valueString == live[key(number)])
+            }
+        }
+    }
+}

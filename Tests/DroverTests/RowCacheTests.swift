@@ -1,0 +1,110 @@
+import Synchronization
+import Testing
+
+@testable import Drover
+
+@Suite("values that are kept", .timeLimit(.minutes(1)))
+struct RowCacheTests {
+    private func offer(_ cache: RowCache, _ main: Int64, _ value: Bytes, version: Int64 = 1) -> Bool {
+        value.withUnsafeBytes { cache.offer(row(main, $0, version)) }
+    }
+
+    private func row(_ main: Int64, _ value: UnsafeRawBufferPointer, _ version: Int64 = 1, length: Int? = nil)
+        -> RowView
+    {
+        RowView(
+            key: UnsafeRawBufferPointer(start: nil, count: 0),
+            value: value,
+            valueLength: length ?? value.count,
+            main: main,
+            sub: 0,
+            createRevision: 1,
+            version: version,
+            lease: 0
+        )
+    }
+
+    private func value(_ cache: RowCache, _ main: Int64, length: Int, version: Int64 = 1) -> Bytes? {
+        cache.value(of: row(main, UnsafeRawBufferPointer(start: nil, count: 0), version, length: length))
+    }
+
+    @Test("what is read once is not kept, and what is read twice is")
+    func second() {
+        let cache = RowCache(bytes: 1 << 20)
+        #expect(!offer(cache, 7, [1, 2, 3]))
+        #expect(value(cache, 7, length: 3) == nil && cache.bytes == 0)
+        #expect(!offer(cache, 7, [1, 2, 3]))
+        #expect(value(cache, 7, length: 3) == [1, 2, 3])
+        #expect(offer(cache, 7, [1, 2, 3]))
+        // Another version, or another length, is another history's.
+        #expect(value(cache, 7, length: 3, version: 2) == nil)
+        #expect(value(cache, 7, length: 4) == nil)
+        #expect(value(cache, 8, length: 3) == nil)
+        cache.removeAll()
+        #expect(value(cache, 7, length: 3) == nil && cache.bytes == 0)
+    }
+
+    @Test("its bytes are bounded, and what is asked for stays")
+    func bounded() {
+        let limit = 1 << 20
+        let cache = RowCache(bytes: limit)
+        let long = Bytes(repeating: 1, count: limit / 16)
+        for _ in 0..<3 { #expect(!offer(cache, 1, long)) }
+        #expect(cache.bytes == 0, "a value of a sixteenth of all is too long")
+        let hot = Bytes(repeating: 2, count: 1_000)
+        for main in 1...100 as ClosedRange<Int64> { for _ in 0..<2 { _ = offer(cache, main, hot) } }
+        for main in 1_000..<20_000 as Range<Int64> {
+            for _ in 0..<2 { _ = offer(cache, main, hot) }
+            if main % 50 == 0 { for main in 1...100 as ClosedRange<Int64> { _ = value(cache, main, length: 1_000) } }
+            if main % 1_000 == 0 { #expect(cache.bytes <= limit) }
+        }
+        #expect(cache.bytes > limit / 2)
+        #expect((1...100).allSatisfy { value(cache, $0, length: 1_000) == hot })
+        // A list of very many keys that is read once keeps nothing of itself.
+        let before = cache.bytes
+        for main in 100_000..<150_000 as Range<Int64> { _ = offer(cache, main, hot) }
+        #expect(cache.bytes <= limit && cache.bytes - before < limit / 8)
+        #expect((1...100).allSatisfy { value(cache, $0, length: 1_000) == hot })
+    }
+
+    @Test("nothing is kept where nothing may be")
+    func none() {
+        let cache = RowCache(bytes: 0)
+        for _ in 0..<3 { #expect(!offer(cache, 7, [1])) }
+        #expect(value(cache, 7, length: 1) == nil && !cache.isWorthwhile)
+    }
+
+    @Test("it is worthwhile while most rows of ranges are kept")
+    func share() {
+        let cache = RowCache(bytes: 1 << 20)
+        #expect(!cache.isWorthwhile)
+        for _ in 0..<3 { cache.note(rows: 100, kept: 100) }
+        #expect(cache.isWorthwhile)
+        cache.note(rows: 10, kept: 0)
+        #expect(cache.isWorthwhile, "few rows say nothing")
+        for _ in 0..<3 { cache.note(rows: 500, kept: 0) }
+        #expect(!cache.isWorthwhile)
+    }
+
+    @Test("readers and writers of it do not disturb each other")
+    func threads() async {
+        let cache = RowCache(bytes: 256 << 10)
+        let wrong = Atomic(0)
+        await withTaskGroup(of: Void.self) { group in
+            for task in 0..<4 {
+                group.addTask {
+                    for round in 0..<20_000 {
+                        let main = Int64((round * 31 + task * 7) % 1_000)
+                        let expected = Bytes(repeating: UInt8(truncatingIfNeeded: main), count: 500)
+                        _ = offer(cache, main, expected)
+                        if let found = value(cache, main, length: 500), found != expected {
+                            wrong.add(1, ordering: .relaxed)
+                        }
+                        if round % 5_000 == 0 { cache.removeAll() }
+                    }
+                }
+            }
+        }
+        #expect(wrong.load(ordering: .relaxed) == 0 && cache.bytes <= 256 << 10)
+    }
+}
