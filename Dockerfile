@@ -12,8 +12,9 @@ RUN apt-get update && apt-get install -y --no-install-recommends libsqlite3-0 li
 COPY --from=build /drover/release/drover /usr/local/bin/drover
 USER drover
 WORKDIR /var/lib/drover
-# In the environment, so that whoever names another database there is heeded; flags come before it.
-ENV DROVER_ENDPOINT=sqlite:///var/lib/drover/state.db DROVER_LISTEN_ADDRESS=0.0.0.0:2379
+# Defaults by kine's names, which our own come before, so that whoever names another database by either is heeded; flags
+# come before both.
+ENV KINE_ENDPOINT=sqlite:///var/lib/drover/state.db KINE_LISTEN_ADDRESS=0.0.0.0:2379
 VOLUME /var/lib/drover
 EXPOSE 2379
 ENTRYPOINT ["drover"]

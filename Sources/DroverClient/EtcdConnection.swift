@@ -181,14 +181,22 @@ public final class EtcdConnection: Sendable {
     }
 
     /// Makes a unary call with encoded messages.
+    ///
+    /// - Throws: ``ClientError``; `CancellationError` when the task was cancelled, which gives the call up at the server too.
     public func unary(_ path: String, _ message: [UInt8], metadata: [(String, String)] = []) async throws -> [UInt8] {
         let call = try await open(path, metadata: metadata)
-        try await call.send(message)
-        try await call.finishSending()
-        var reply: ByteBuffer?
-        for try await message in call.messages { reply = message }
-        guard let reply else { throw ClientError(code: 13, message: "the server sent no message") }
-        return Array(reply.readableBytesView)
+        do {
+            try await call.send(message)
+            try await call.finishSending()
+            var reply: ByteBuffer?
+            for try await message in call.messages { reply = message }
+            guard let reply else { throw ClientError(code: 13, message: "the server sent no message") }
+            return Array(reply.readableBytesView)
+        } catch {
+            // Who gives up a call that waits, such as one for a lock, gives it up at the server, too.
+            await call.cancel()
+            throw error
+        }
     }
 
     /// Makes a unary call.

@@ -35,6 +35,9 @@ public struct MySQLConfiguration: Sendable {
     public var tls = DriverOptions.TLS()
     /// The longest key in bytes; InnoDB's index takes no more than 3,072.
     public var maximumKeyBytes = 2_048
+    /// Bytes of values that were read more than once and are kept, for all connections together: a list fetches the others
+    /// alone. 0 keeps none. Default 16 MiB.
+    public var cachedRowBytes = RowCache.defaultBytes
 
     /// The defaults.
     public init() {}

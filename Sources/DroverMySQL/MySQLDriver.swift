@@ -17,6 +17,7 @@ public final class MySQLDriver: Driver, DriverProvider {
     let configuration: MySQLConfiguration
     let logger: Logger
     let history = HistoryGuard()
+    let rows: RowCache
     let availability = Availability()
     /// This instance's id, random, as old as the object.
     let instanceID = UInt64.random(in: 1...UInt64(Int64.max))
@@ -25,12 +26,14 @@ public final class MySQLDriver: Driver, DriverProvider {
     public init(_ configuration: MySQLConfiguration, logger: Logger = Logger(label: "drover.mysql")) {
         self.configuration = configuration
         self.logger = logger
+        rows = RowCache(bytes: configuration.cachedRowBytes)
         maximumKeyBytes = configuration.maximumKeyBytes
     }
 
     public static func makeDriver(endpoint: String, options: DriverOptions) throws -> any Driver {
         var configuration = try MySQLConfiguration(endpoint: endpoint)
         if !configuration.tls.isSet { configuration.tls = options.tls }
+        configuration.cachedRowBytes = options.cachedRowBytes
         return MySQLDriver(configuration, logger: options.logger)
     }
 

@@ -14,6 +14,7 @@ final class MySQLView: ServerView {
     let connection: MySQLConnection
     var averageValueBytes = 512
     var history: HistoryGuard { driver.history }
+    var cache: RowCache { driver.rows }
 
     init(_ driver: MySQLDriver, _ connection: MySQLConnection) {
         self.driver = driver

@@ -98,6 +98,7 @@ final class MySQLWriter: DriverWriter, ForwardingView {
                 try connection.query("ROLLBACK")
                 return
             }
+            driver.rows.removeAll()
             driver.logger.notice(
                 "a new generation of the database's history begins",
                 metadata: [
@@ -215,6 +216,7 @@ final class MySQLWriter: DriverWriter, ForwardingView {
     func settle(batch: Int64) throws -> Bool {
         inBatch = false
         view = nil
+        driver.rows.removeAll()
         let settled = try driver.connect(isolation: MySQLDriver.writing, answerSeconds: 10)
         // The lock waits for the old session's end on this node; moving the counter makes it fail on any other.
         var text = SQLText()

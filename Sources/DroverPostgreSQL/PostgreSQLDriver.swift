@@ -29,6 +29,7 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
     let configuration: PostgreSQLConfiguration
     let logger: Logger
     let history = HistoryGuard()
+    let rows: RowCache
     let availability = Availability()
     /// This instance's id, random, as old as the object.
     let instanceID = UInt64.random(in: 1...UInt64(Int64.max))
@@ -37,6 +38,7 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
     public init(_ configuration: PostgreSQLConfiguration, logger: Logger = Logger(label: "drover.postgres")) {
         self.configuration = configuration
         self.logger = logger
+        rows = RowCache(bytes: configuration.cachedRowBytes)
         maximumKeyBytes = configuration.maximumKeyBytes
     }
 
@@ -52,6 +54,7 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
     public static func makeDriver(endpoint: String, options: DriverOptions) throws -> any Driver {
         var configuration = PostgreSQLConfiguration(endpoint: endpoint)
         configuration.tls = options.tls
+        configuration.cachedRowBytes = options.cachedRowBytes
         _ = try configuration.parameters()
         return PostgreSQLDriver(configuration, logger: options.logger)
     }

@@ -6,6 +6,7 @@ final class PostgreSQLView: ServerView {
     let connection: PGConnection
     var averageValueBytes = 512
     var history: HistoryGuard { driver.history }
+    var cache: RowCache { driver.rows }
 
     init(_ driver: PostgreSQLDriver, _ connection: PGConnection) {
         self.driver = driver

@@ -74,6 +74,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
                 try connection.land()
                 return
             }
+            driver.rows.removeAll()
             driver.logger.notice(
                 "a new generation of the database's history begins",
                 metadata: [
@@ -208,6 +209,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
     func settle(batch: Int64) throws -> Bool {
         inBatch = false
         view = nil
+        driver.rows.removeAll()
         let settled = try driver.connect()
         var own = PGParameters()
         own.add(Int64(bitPattern: driver.instanceID))

@@ -28,10 +28,12 @@ final class ReadGate: Sendable {
     }
 
     private static var failure: DriverFailure {
-        DriverFailure(
+        var failure = DriverFailure(
             .unavailable,
             "the disk could not sync the database file; nothing acknowledged is lost: see to the disk, then restart"
         )
+        failure.endsStore = true
+        return failure
     }
 
     /// Runs `body` with the gate closed. Snapshots that are open go on.

@@ -19,7 +19,8 @@ final class SQLiteConnection {
     /// - Parameter writes: this is the connection that writes.
     init(path: String, writes: Bool) throws {
         var handle: OpaquePointer?
-        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writes ? SQLITE_OPEN_CREATE : 0)
+        // Who opens the store has made the file: one that has gone must not come to be a new one.
+        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX
         let status = sqlite3_open_v2(path, &handle, flags, writes ? drover_write_ahead_vfs() : nil)
         guard status == SQLITE_OK, let handle else {
             let code = handle.map { sqlite3_extended_errcode($0) } ?? status
@@ -48,7 +49,7 @@ final class SQLiteConnection {
 
     /// A connection that never writes and never checkpoints.
     convenience init(reading driver: SQLiteDriver) throws {
-        try self.init(path: driver.configuration.path, writes: false)
+        try self.init(path: driver.path, writes: false)
         _ = drover_set_no_checkpoint_on_close(handle)
         try execute("PRAGMA wal_autocheckpoint = 0")
         try execute("PRAGMA query_only = 1")

@@ -24,15 +24,21 @@ public final class SQLiteDriver: Driver, DriverProvider {
     let logger: Logger
     let revisions = RevisionMap()
     let gate = ReadGate()
+    let rows: RowCache
     /// Events before this revision may be gone: the compaction mark of the sweep that began last. Set before a sweep's first
     /// step commits.
     let purged = Atomic<Int64>(0)
     private let lock = Mutex<FileLock?>(nil)
+    /// The file itself, from when it was first opened: a path may mean another later, as when the process changes its
+    /// directory.
+    private let file = Mutex<String?>(nil)
+    var path: String { file.withLock { $0 } ?? configuration.path }
 
     /// A driver for the file that `configuration` names; nothing is opened yet.
     public init(_ configuration: SQLiteConfiguration, logger: Logger = Logger(label: "drover.sqlite")) {
         self.configuration = configuration
         self.logger = logger
+        rows = RowCache(bytes: configuration.cachedRowBytes)
     }
 
     /// Tells SQLite, for the whole process, not to count its allocations, which takes a lock that all threads share.
@@ -45,22 +51,38 @@ public final class SQLiteDriver: Driver, DriverProvider {
     }
 
     public static func makeDriver(endpoint: String, options: DriverOptions) throws -> any Driver {
-        SQLiteDriver(SQLiteConfiguration(endpoint: endpoint), logger: options.logger)
+        var configuration = SQLiteConfiguration(endpoint: endpoint)
+        configuration.cachedRowBytes = options.cachedRowBytes
+        return SQLiteDriver(configuration, logger: options.logger)
     }
 
     public func openWriter() throws -> any DriverWriter {
+        if configuration.path.isEmpty || configuration.path == ":memory:" {
+            throw DroverError(
+                .database,
+                message:
+                    "drover: a store needs a file: SQLite's memory is each connection's own; use a temporary directory"
+            )
+        }
         let isNew = access(configuration.path, F_OK) != 0
+        var isLocked = false
         do {
             try makeDirectory()
             try lock.withLock { lock in
-                if lock == nil { lock = try FileLock(path: configuration.resolvedPath + ".lock") }
+                if lock != nil {
+                    throw DriverFailure(.unavailable, "this driver serves a store already; make one for each store")
+                }
+                lock = try FileLock(path: configuration.resolvedPath + ".lock")
+                isLocked = true
             }
             makeFile()
+            file.withLock { $0 = configuration.resolvedPath }
             let writer = try SQLiteWriter(self)
             warnOfHazards()
             return writer
         } catch let failure as DriverFailure {
-            if isNew { removeEmptyFile() }
+            if isNew && isLocked { removeEmptyFile() }
+            if isLocked { close() }
             throw DroverError(.database, message: "drover: \(failure.message)", cause: failure)
         }
     }
@@ -110,7 +132,6 @@ public final class SQLiteDriver: Driver, DriverProvider {
         else { return }
         // Not the lock file: another process may have it open already.
         for ending in ["-wal", "-shm", ""] { unlink(configuration.path + ending) }
-        close()
     }
 
     private func warnOfHazards() {
@@ -130,7 +151,10 @@ public final class SQLiteDriver: Driver, DriverProvider {
 /// Keeps a second process out. A lock on the database file itself would not do: closing any descriptor of that file
 /// drops the locks that SQLite holds on it.
 final class FileLock: Sendable {
+    /// The files that this process has locked, by their lock files' paths.
+    private static let own = Mutex<Set<String>>([])
     private let descriptor: Int32
+    private let path: String
 
     init(path: String) throws {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
@@ -143,15 +167,21 @@ final class FileLock: Sendable {
         }
         if flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
             _ = closeDescriptor(descriptor)
+            let isOwn = Self.own.withLock { $0.contains(path) }
             throw DriverFailure(
                 .unavailable,
-                "another process has the SQLite file open; stop it first, or use PostgreSQL or MySQL to share a store"
+                isOwn
+                    ? "this process has the SQLite file open already; share that store, or await its close() first"
+                    : "another process has the SQLite file open; stop it first, or use PostgreSQL or MySQL to share a store"
             )
         }
         self.descriptor = descriptor
+        self.path = path
+        Self.own.withLock { _ = $0.insert(path) }
     }
 
     deinit {
+        Self.own.withLock { _ = $0.remove(path) }
         _ = closeDescriptor(descriptor)
     }
 }

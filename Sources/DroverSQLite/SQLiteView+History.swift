@@ -14,11 +14,15 @@ extension SQLiteView {
         _ body: (RowView) throws -> Bool
     ) throws {
         let newest = revisions.id(revision + 1, 0) - 1
-        let live = "SELECT c.key, c.id FROM drover_current c WHERE \(Self.condition(range, "c")) ORDER BY c.key"
+        let live =
+            "SELECT \(Self.currentColumns) FROM drover_current c WHERE \(Self.condition(range, "c")) ORDER BY c.key"
         // A key deleted at or before the revision did not exist then.
         let dead = """
             SELECT t.key, t.id FROM drover_tombstone t WHERE \(Self.condition(range, "t")) AND t.id > ?3 ORDER BY t.key
             """
+        let cache = values ? cache(for: range, expecting: expecting) : nil
+        var (taken, kept) = (0, 0)
+        defer { cache?.note(rows: taken, kept: kept) }
         var waiting = HistoryWindow(expecting: range.isSingle ? 1 : expecting)
         var goesOn = true
         try withScan(live) { live in
@@ -45,6 +49,18 @@ extension SQLiteView {
                         waiting.add(id, tooNewFor: row.bytes(0))
                     } else if !waiting.isEmpty {
                         waiting.add(id)
+                    } else if let cache, takesLive, id == row.integer(1) {
+                        let keyRow = self.row(row)
+                        taken += 1
+                        if let value = cache.value(of: keyRow) {
+                            kept += 1
+                            goesOn = try keyRow.lending(value, to: body)
+                        } else {
+                            goesOn = try lend(id, values: true) { row in
+                                cache.offer(row)
+                                return try body(row)
+                            }
+                        }
                     } else {
                         goesOn = try lend(id, values: values, body)
                     }

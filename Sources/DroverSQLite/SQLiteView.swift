@@ -244,6 +244,8 @@ final class SQLiteView: DriverView {
 
     // MARK: - Ranges
 
+    static let currentColumns = "c.key, c.id, c.created, c.version, c.lease, c.length"
+
     /// The condition on `key` for a range; its bounds are parameters 1 and 2.
     static func condition(_ range: KeyRange, _ table: String) -> String {
         switch range.upper {
@@ -277,30 +279,75 @@ final class SQLiteView: DriverView {
         if let revision {
             return try scanHistory(range, at: revision, values: values, expecting: expecting, body)
         }
+        let cache = values ? cache(for: range, expecting: expecting) : nil
+        if let cache, cache.isWorthwhile { return try scan(range, cache, body) }
         let join = values ? "CROSS JOIN drover_log l ON l.id = c.id" : ""
         let sql = """
-            SELECT c.key, c.id, c.created, c.version, c.lease, c.length\(values ? ", l.value" : "")
+            SELECT \(Self.currentColumns)\(values ? ", l.value" : "")
             FROM drover_current c \(join) WHERE \(Self.condition(range, "c")) ORDER BY c.key
             """
+        var (taken, kept) = (0, 0)
+        defer { cache?.note(rows: taken, kept: kept) }
         try withScan(sql) { statement in
             bind(range, statement)
             while try statement.step() {
-                let (main, sub) = revisions.position(statement.integer(1))
-                let goesOn = try body(
-                    RowView(
-                        key: statement.bytes(0),
-                        value: values ? statement.bytes(6) : UnsafeRawBufferPointer(start: nil, count: 0),
-                        valueLength: Int(statement.integer(5)),
-                        main: main,
-                        sub: sub,
-                        createRevision: statement.integer(2),
-                        version: statement.integer(3),
-                        lease: statement.integer(4)
-                    )
-                )
-                if !goesOn { return }
+                var row = row(statement)
+                if values { row.value = statement.bytes(6) }
+                if let cache {
+                    taken += 1
+                    if cache.offer(row) { kept += 1 }
+                }
+                if try !body(row) { return }
             }
         }
+    }
+
+    /// The values that are kept, for a range that may have many.
+    func cache(for range: KeyRange, expecting: Int) -> RowCache? {
+        range.isSingle || expecting < RowCache.fewRows ? nil : driver.rows
+    }
+
+    /// Reads the newest state of a range, and of the log only those rows that are not kept.
+    private func scan(_ range: KeyRange, _ cache: RowCache, _ body: (RowView) throws -> Bool) throws {
+        let keys =
+            "SELECT \(Self.currentColumns) FROM drover_current c WHERE \(Self.condition(range, "c")) ORDER BY c.key"
+        var (taken, kept) = (0, 0)
+        defer { cache.note(rows: taken, kept: kept) }
+        try withScan(keys) { keys in
+            try withScan("SELECT value FROM drover_log WHERE id = ?1") { values in
+                bind(range, keys)
+                while try keys.step() {
+                    var row = row(keys)
+                    taken += 1
+                    if let value = cache.value(of: row) {
+                        kept += 1
+                        guard try row.lending(value, to: body) else { return }
+                        continue
+                    }
+                    values.bind(1, keys.integer(1))
+                    defer { values.reset() }
+                    guard try values.step() else { continue }
+                    row.value = values.bytes(0)
+                    cache.offer(row)
+                    guard try body(row) else { return }
+                }
+            }
+        }
+    }
+
+    /// The row of `drover_current` that a statement with ``currentColumns`` is at.
+    func row(_ statement: SQLiteStatement) -> RowView {
+        let (main, sub) = revisions.position(statement.integer(1))
+        return RowView(
+            key: statement.bytes(0),
+            value: UnsafeRawBufferPointer(start: nil, count: 0),
+            valueLength: Int(statement.integer(5)),
+            main: main,
+            sub: sub,
+            createRevision: statement.integer(2),
+            version: statement.integer(3),
+            lease: statement.integer(4)
+        )
     }
 
     func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 {

@@ -18,7 +18,7 @@ extension SQLiteWriter {
         let sweepRows, deleteLog, sweepTombstone, updateSwept: SQLiteStatement
 
         init(_ driver: SQLiteDriver) throws {
-            let connection = try SQLiteConnection(path: driver.configuration.path, writes: true)
+            let connection = try SQLiteConnection(path: driver.path, writes: true)
             self.connection = connection
             _ = try SQLiteSchema.check(connection)
             // Has an effect on an empty file alone.

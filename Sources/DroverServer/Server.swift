@@ -149,7 +149,16 @@ public final class Server: Sendable {
         }
         let logger = configuration.logger
         let metrics = contexts[0].metrics
+        let (refusals, faults) = (LogThrottle(), LogThrottle())
         let bootstrap = ServerBootstrap(group: group)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    // Before the one that pauses: what cannot be accepted now can be in a second.
+                    let pipeline = channel.pipeline.syncOperations
+                    try pipeline.addHandler(AcceptFaults(logger, faults))
+                    try pipeline.addHandler(AcceptBackoffHandler())
+                }
+            }
             .serverChannelOption(.backlog, value: 1_024)
             .serverChannelOption(.maxMessagesPerRead, value: 256)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -163,7 +172,12 @@ public final class Server: Sendable {
                 let others = metrics.connections.add(1, ordering: .relaxed).oldValue
                 channel.closeFuture.whenComplete { _ in metrics.connections.subtract(1, ordering: .relaxed) }
                 if others >= configuration.limits.connections {
-                    logger.warning("a connection was refused: there are as many as allowed")
+                    if let count = refusals.admit() {
+                        logger.warning(
+                            "a connection was refused: there are as many as allowed",
+                            metadata: ["since the last warning": "\(count)"]
+                        )
+                    }
                     return channel.close()
                 }
                 let context = contexts.first { $0.loop === channel.eventLoop }!
@@ -178,7 +192,7 @@ public final class Server: Sendable {
         do {
             switch listener.address {
             case .tcp(let host, let port):
-                return try await bootstrap.bind(host: host, port: port).get()
+                return try await bootstrap.bind(to: try socketAddress(host, port)).get()
             case .unix(let path):
                 let channel = try await bootstrap.bind(
                     unixDomainSocketPath: path,
@@ -196,6 +210,25 @@ public final class Server: Sendable {
                 cause: error
             )
         }
+    }
+
+    /// The address of a host; of a name that has several, the first of IPv4, as Go's programs take it.
+    private static func socketAddress(_ host: String, _ port: Int) throws -> SocketAddress {
+        if let address = try? SocketAddress(ipAddress: host, port: port) { return address }
+        var hints = addrinfo()
+        hints.ai_family = AF_INET
+        hints.ai_flags = AI_PASSIVE
+        #if canImport(Glibc)
+            hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        #else
+            hints.ai_socktype = SOCK_STREAM
+        #endif
+        var found: UnsafeMutablePointer<addrinfo>?
+        defer { if let found { freeaddrinfo(found) } }
+        guard getaddrinfo(host, "\(port)", &hints, &found) == 0, let address = found?.pointee.ai_addr else {
+            return try SocketAddress.makeAddressResolvingHost(host, port: port)
+        }
+        return address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { SocketAddress($0.pointee, host: host) }
     }
 
     /// A peer whose machine has gone must not keep its watches and its place for ever. One that is there and does not read

@@ -10,11 +10,16 @@ import Synchronization
 
 /// Settings from the environment: `DROVER_NAME`, or `KINE_NAME` for those who come from there.
 enum Environment {
-    static func value(_ name: String) -> String? {
+    static func value(_ name: String) -> String? { value([name]) }
+
+    /// The first that is set of a setting's names; ours come before kine's.
+    private static func value(_ names: [String]) -> String? {
         for prefix in ["DROVER_", "KINE_"] {
-            if let raw = getenv(prefix + name) {
-                let text = String(cString: raw)
-                if !text.isEmpty { return text }
+            for name in names {
+                if let raw = getenv(prefix + name) {
+                    let text = String(cString: raw)
+                    if !text.isEmpty { return text }
+                }
             }
         }
         return nil
@@ -31,8 +36,10 @@ enum Environment {
         return number
     }
 
-    /// Parts divided by commas.
-    static func list(_ name: String) -> [String] { value(name)?.split(separator: ",").map(String.init) ?? [] }
+    /// Parts divided by commas, of a setting that may have several names.
+    static func list(_ names: String...) -> [String] {
+        value(names)?.split(separator: ",").map(String.init) ?? []
+    }
 
     /// A setting of the client: `DROVER_CLIENT_NAME`, or `ETCDCTL_NAME` for those who come from there.
     static func client(_ name: String) -> String? {

@@ -12,14 +12,13 @@ struct ListenOptions: ParsableArguments {
             127.0.0.1:2379.
             """
     )
-    var listenAddress: [String] = Environment.list("LISTEN_ADDRESS") + Environment.list("LISTEN_CLIENT_URLS")
+    var listenAddress: [String] = Environment.list("LISTEN_ADDRESS", "LISTEN_CLIENT_URLS")
 
     @Option(
         name: [.customLong("listen-metrics-urls"), .customLong("metrics-bind-address")],
         help: "Where to serve metrics and health alone, besides; in the same forms. 0 is nowhere."
     )
-    var listenMetricsUrls: [String] =
-        Environment.list("LISTEN_METRICS_URLS") + Environment.list("METRICS_BIND_ADDRESS")
+    var listenMetricsUrls: [String] = Environment.list("LISTEN_METRICS_URLS", "METRICS_BIND_ADDRESS")
 
     @Option(help: "The permissions of unix sockets, in octal.")
     var socketMode: String = Environment.value("SOCKET_MODE") ?? "0600"

@@ -3,14 +3,19 @@ import Logging
 
 /// How the process logs.
 struct LogOptions: ParsableArguments {
-    @Option(help: "The least level that is logged: trace, debug, info, notice, warning (or warn), error or critical.")
-    var logLevel: String = Environment.value("LOG_LEVEL") ?? "info"
+    @Option(
+        help:
+            "The least level that is logged: trace, debug, info, notice, warning (or warn), error or critical. Default info."
+    )
+    var logLevel: String?
 
     @Option(help: "plain or json.")
     var logFormat: String = Environment.value("LOG_FORMAT") ?? "plain"
 
-    @Flag(help: "The same as --log-level debug.")
-    var debug = Environment.flag("DEBUG")
+    @Flag(inversion: .prefixedNo, help: "The same as --log-level debug.")
+    var debug: Bool?
+
+    var isJSON: Bool { logFormat == "json" }
 
     func validate() throws {
         guard level != nil else {
@@ -22,12 +27,16 @@ struct LogOptions: ParsableArguments {
     }
 
     /// etcd's word for a warning is taken, too.
-    private var level: Logger.Level? { logLevel == "warn" ? .warning : Logger.Level(rawValue: logLevel) }
+    private var level: Logger.Level? {
+        // A flag comes before the environment.
+        if debug ?? (logLevel == nil && Environment.flag("DEBUG")) { return .debug }
+        let name = logLevel ?? Environment.value("LOG_LEVEL") ?? "info"
+        return name == "warn" ? .warning : Logger.Level(rawValue: name)
+    }
 
     /// Sets logging up for the process and returns its logger.
     func bootstrap() -> Logger {
-        let level = debug ? .debug : level ?? .info
-        let json = logFormat == "json"
+        let (level, json) = (level ?? .info, isJSON)
         LoggingSystem.bootstrap { label in
             json ? JSONLogHandler(level: level) : plainHandler(label, level)
         }

@@ -60,7 +60,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "The key of that certificate.")
     var keyFile: String? = Environment.value("KEY_FILE")
 
-    @Flag(help: "Take any certificate of the database server.")
+    @Flag(inversion: .prefixedNo, help: "Take any certificate of the database server.")
     var skipVerify = Environment.flag("SKIP_VERIFY")
 
     @Option(help: "How long the start waits for a database server that cannot be reached yet.")
@@ -71,9 +71,12 @@ struct ServeCommand: AsyncParsableCommand {
 
     @Option(
         help:
-            "Bytes the database may take before writes are refused and the alarm NOSPACE is raised; 0 is no limit."
+            "Bytes the database may take before writes are refused and the alarm NOSPACE is raised; 0 or less is no limit."
     )
     var quotaBackendBytes: Int = Environment.integer("QUOTA_BACKEND_BYTES") ?? 0
+
+    @Option(help: "Bytes of values that were read more than once and are kept in memory; 0 keeps none.")
+    var rowCacheBytes: Int = Environment.integer("ROW_CACHE_BYTES") ?? RowCache.defaultBytes
 
     @OptionGroup var security: ServerSecurityOptions
     @OptionGroup var compaction: CompactionOptions
@@ -101,7 +104,7 @@ struct ServeCommand: AsyncParsableCommand {
                 "--ca-file, --cert-file, --key-file and --skip-verify are for the connection to a database server, and SQLite has none. The client port's are --server-cert-file, --server-key-file and --trusted-ca-file."
             )
         }
-        guard quotaBackendBytes >= 0 else { throw ValidationError("--quota-backend-bytes must not be negative.") }
+        guard rowCacheBytes >= 0 else { throw ValidationError("--row-cache-bytes must not be negative.") }
         guard maxTxnOps > 0 else { throw ValidationError("--max-txn-ops must be at least 1.") }
         guard eventLoops >= 0, eventLoops <= 1_024 else {
             throw ValidationError("--event-loops must be between 0 and 1024.")
@@ -118,7 +121,14 @@ struct ServeCommand: AsyncParsableCommand {
         // A client that goes away, or a file size limit, must end in an error, not the process.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
-        OpenFiles.raiseLimit()
+        let files = OpenFiles.raiseLimit()
+        let connections = ServerLimits().connections
+        if files > 0 && files < connections + 100 {
+            logger.warning(
+                "the limit on open files is below that on connections; raise it (ulimit -n, LimitNOFILE=)",
+                metadata: ["files": "\(files)", "connections": "\(connections)"]
+            )
+        }
         AllocatorTuning.apply()
         Backends.tuneProcess()
         // Before anything that may take long: the first process of a container ignores signals that it has no handler for.
@@ -126,7 +136,11 @@ struct ServeCommand: AsyncParsableCommand {
         do {
             try await serve(logger)
         } catch let error as DroverError {
-            FileHandles.standardError("error: \(error.message)\n")
+            if log.isJSON {
+                logger.critical("the server could not be started", metadata: ["reason": "\(error.message)"])
+            } else {
+                FileHandles.standardError("error: \(error.message)\n")
+            }
             throw ExitCode(1)
         }
     }
@@ -136,6 +150,7 @@ struct ServeCommand: AsyncParsableCommand {
         storeConfiguration.logger = logger
         storeConfiguration.progressInterval = Duration.seconds(of: watchProgressNotifyInterval)!
         storeConfiguration.limits.txnOperations = maxTxnOps
+        storeConfiguration.limits.cachedRowBytes = rowCacheBytes
         storeConfiguration.quotaBytes = Int64(quotaBackendBytes)
         storeConfiguration.databaseTLS = .init(
             authorityFile: caFile,
@@ -166,12 +181,19 @@ struct ServeCommand: AsyncParsableCommand {
             await store.close()
             throw error
         }
-        announce(server.listeners, store)
+        if log.isJSON {
+            let urls = server.listeners.map(\.description).joined(separator: ", ")
+            logger.info("serving", metadata: ["urls": "\(urls)", "backend": "\(store.backendName)"])
+        } else {
+            announce(server.listeners, store)
+        }
+        ServiceManager.tell("READY=1")
         let compactor = compaction.policy.map { policy in
             Task { await AutoCompactor(store, policy, logger: logger).run() }
         }
 
         await Signals.waitForTermination()
+        ServiceManager.tell("STOPPING=1")
         compactor?.cancel()
         logger.info("stopping; calls in flight have a few seconds, a second signal ends at once")
         await server.shutDown()

@@ -20,7 +20,10 @@ struct ServerSecurityOptions: ParsableArguments {
     @Option(help: "Certificates that clients' must come from (PEM); clients must then show one.")
     var trustedCaFile: String? = Environment.value("TRUSTED_CA_FILE")
 
-    @Flag(help: "Take the common name of a client's certificate for its user, when auth is enabled.")
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Take the common name of a client's certificate for its user, when auth is enabled."
+    )
     var clientCertAuth = Environment.flag("CLIENT_CERT_AUTH")
 
     @Option(help: "The lowest version of TLS on the client port: TLS1.2 or TLS1.3.")
@@ -58,7 +61,9 @@ struct ServerSecurityOptions: ParsableArguments {
             throw ValidationError("--tls-min-version must be TLS1.2 or TLS1.3.")
         }
         _ = try jwt()
-        guard authTokenTtl > 0 else { throw ValidationError("--auth-token-ttl must be at least 1 second.") }
+        guard (1...1_000_000_000).contains(authTokenTtl) else {
+            throw ValidationError("--auth-token-ttl must be between 1 and 1000000000 seconds.")
+        }
     }
 
     /// Tokens that carry their claims; nil is our own.
@@ -78,8 +83,8 @@ struct ServerSecurityOptions: ParsableArguments {
             let known = JWTAuthority.Method.allCases.map(\.rawValue).joined(separator: ", ")
             throw ValidationError("--auth-token jwt needs sign-method, one of \(known).")
         }
-        guard let seconds = Duration.seconds(of: settings["ttl"] ?? "5m"), seconds >= 1 else {
-            throw ValidationError("--auth-token: ttl must be a duration of a second or more, such as 5m.")
+        guard let seconds = Duration.seconds(of: settings["ttl"] ?? "5m"), (1...1e9).contains(seconds) else {
+            throw ValidationError("--auth-token: ttl must be a duration from a second to 1e9 seconds, such as 5m.")
         }
         return try JWTAuthority(
             method,

@@ -74,4 +74,42 @@ struct WatchCatchUpTests {
             }
         }
     }
+
+    @Test("long values before short events come a few revisions at a time", arguments: Backend.selected)
+    func longPrevious(backend: Backend) async throws {
+        var limits = Limits()
+        limits.catchUpBytes = 256 << 10
+        try await backend.withStore(limits: limits) { store in
+            let (keys, size) = (200, 32 << 10)
+            for i in 0..<keys {
+                try await store.put(PutRequest(key: Bytes("k/\(i)".utf8), value: Bytes(repeating: 1, count: size)))
+            }
+            // Watches in step, one that wants no values and one that does, and one that comes later.
+            let plain = try await store.watch(prefix: "k/")
+            let live = try await store.watch(WatchRequest(KeyRange(prefix: Bytes("k/".utf8)), wantsPrevious: true))
+            let first = try await store.revision() + 1
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for i in 0..<keys {
+                    group.addTask { _ = try await store.delete("k/\(i)") }
+                }
+                try await group.waitForAll()
+            }
+            let late = try await store.watch(
+                WatchRequest(KeyRange(prefix: Bytes("k/".utf8)), startRevision: first, wantsPrevious: true)
+            )
+            let revisions = (0..<Int64(keys)).map { first + $0 }
+            for (watch, wantsPrevious) in [(plain, false), (live, true), (late, true)] {
+                var seen: [Int64] = []
+                for try await batch in watch {
+                    seen += batch.events.map(\.kv.modRevision)
+                    let lengths = batch.events.map { $0.previous?.value.count }
+                    #expect(lengths.allSatisfy { $0 == (wantsPrevious ? size : nil) })
+                    // What is read between two looks, at the most.
+                    #expect(lengths.reduce(0) { $0 + ($1 ?? 0) } <= 64 * size + limits.catchUpBytes)
+                    if seen.count >= keys { break }
+                }
+                #expect(seen == revisions)
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 extension DroverError {
     /// How etcd says in a watch's answer why it was refused.
-    var watchReason: String {
+    package var watchReason: String {
         let name =
             switch code.status {
             case .permissionDenied: "PermissionDenied"

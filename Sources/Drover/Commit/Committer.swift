@@ -23,6 +23,8 @@ final class Committer: Sendable {
         var system: @Sendable (StoreMeta, any DriverView) throws -> LoadedSystem?
         /// They have changed, and the change is committed.
         var systemDidChange: @Sendable (LoadedSystem) -> Void
+        /// A batch has failed.
+        var didFail: @Sendable (DriverFailure) -> Void
         /// How far this instance's watches are.
         var position: @Sendable () -> Int64
     }
@@ -54,6 +56,8 @@ final class Committer: Sendable {
     private let quota: Quota
     private let effects: Effects
     private let logger: Logger
+    /// What a full disk, or a client that sends what the database does not take, would fill the log with.
+    private let failures = LogThrottle()
     /// Whether the sweep waits for other instances. Used on the committer's thread alone.
     private nonisolated(unsafe) var sweepWaits = false
     private nonisolated(unsafe) var lastSweep = Int64.min / 2
@@ -162,7 +166,16 @@ final class Committer: Sendable {
                     return
                 default:
                     counters.failedBatches.add(1, ordering: .relaxed)
-                    logger.error("a batch failed", metadata: ["reason": "\(failure)", "calls": "\(calls.count)"])
+                    effects.didFail(failure)
+                    if let count = failures.admit() {
+                        logger.error(
+                            "a batch failed",
+                            metadata: [
+                                "reason": "\(failure)", "calls": "\(calls.count)",
+                                "batches since the last line": "\(count)",
+                            ]
+                        )
+                    }
                     fail(calls, failure.asDroverError)
                     return
                 }

@@ -28,6 +28,8 @@ public struct DriverFailure: Error, Sendable, CustomStringConvertible {
     public var engineCode: Int
     /// Whether no server answered, or one that is just starting: it may be there in a moment.
     public var isUnreached = false
+    /// Whether nothing is read or written any more until the store is opened anew.
+    public var endsStore = false
 
     /// A failure from its parts.
     public init(_ kind: Kind, _ message: String, engineCode: Int = 0, isUnreached: Bool = false) {
@@ -35,6 +37,7 @@ public struct DriverFailure: Error, Sendable, CustomStringConvertible {
         self.message = message
         self.engineCode = engineCode
         self.isUnreached = isUnreached
+        endsStore = kind == .forked
     }
 
     public var description: String { "\(message) [\(engineCode)]" }

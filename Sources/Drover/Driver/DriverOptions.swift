@@ -37,6 +37,9 @@ public struct DriverOptions: Sendable {
     /// TLS to a database server.
     public var tls = TLS()
 
+    /// Bytes of values that were read more than once and are kept; 0 keeps none. Default ``RowCache/defaultBytes``.
+    public var cachedRowBytes = RowCache.defaultBytes
+
     /// Options with a logger.
     public init(logger: Logger = Logger(label: "drover")) {
         self.logger = logger

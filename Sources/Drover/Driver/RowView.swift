@@ -49,6 +49,16 @@ public struct RowView {
         self.previousSub = previousSub
     }
 
+    /// Lends the row with a value that came from elsewhere.
+    @inlinable
+    public func lending<R>(_ value: Bytes, to body: (RowView) throws -> R) rethrows -> R {
+        try value.withUnsafeBytes { value in
+            var row = self
+            row.value = value
+            return try body(row)
+        }
+    }
+
     /// A copy that outlives the closure.
     public func keyValue() -> KeyValue {
         KeyValue(

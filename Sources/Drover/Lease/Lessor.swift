@@ -32,7 +32,7 @@ final class Lessor: Sendable {
         var leases: [Int64: Lease] = [:]
         // Holds stale entries too: a renewal does not look for the old one, and a popped entry is checked.
         var due = Heap<Due>()
-        var waiting: [Int64: [@Sendable () -> Void]] = [:]
+        var waiting: [Int64: [@Sendable (DroverError?) -> Void]] = [:]
         /// Renewals that wait, of one lease or of many.
         var pending = 0
         var isStopped = false
@@ -83,8 +83,8 @@ final class Lessor: Sendable {
     func apply(_ changes: ChangeSet) {
         if changes.grantedLeases.isEmpty && changes.revokedLeases.isEmpty { return }
         let now = Monotonic.now()
-        let waiting = state.withLock { state -> [@Sendable () -> Void] in
-            var waiting: [@Sendable () -> Void] = []
+        let waiting = state.withLock { state -> [@Sendable (DroverError?) -> Void] in
+            var waiting: [@Sendable (DroverError?) -> Void] = []
             for id in changes.revokedLeases {
                 state.leases[id] = nil
                 state.revoked += 1
@@ -103,7 +103,7 @@ final class Lessor: Sendable {
             }
             return waiting
         }
-        for resume in waiting { resume() }
+        for resume in waiting { resume(nil) }
     }
 
     /// The store closes: renewals that wait for a revocation are not kept waiting.
@@ -116,7 +116,7 @@ final class Lessor: Sendable {
             state.isStopped = true
             return state.waiting.values.flatMap { $0 }
         }
-        for resume in waiting { resume() }
+        for resume in waiting { resume(DroverError(.stopped)) }
     }
 
     enum Renewal {
@@ -132,7 +132,7 @@ final class Lessor: Sendable {
     }
 
     /// Renews a lease. `resume` is kept, and called once from another thread, only when the answer is `.expiring`.
-    func renew(_ id: Int64, resume: @escaping @Sendable () -> Void) -> Renewal {
+    func renew(_ id: Int64, resume: @escaping @Sendable (DroverError?) -> Void) -> Renewal {
         let now = Monotonic.now()
         return state.withLock { state in
             if state.isStopped { return .stopped }
@@ -189,7 +189,7 @@ final class Lessor: Sendable {
         }
     }
 
-    private static func takeWaiting(_ id: Int64, _ state: inout State) -> [@Sendable () -> Void] {
+    private static func takeWaiting(_ id: Int64, _ state: inout State) -> [@Sendable (DroverError?) -> Void] {
         let waiting = state.waiting.removeValue(forKey: id) ?? []
         state.pending -= waiting.count
         return waiting
@@ -208,7 +208,7 @@ final class Lessor: Sendable {
             }
             return Self.takeWaiting(id, &state)
         }
-        for resume in waiting { resume() }
+        for resume in waiting { resume(nil) }
     }
 
     /// Totals since the store was opened, for metrics.

@@ -71,6 +71,9 @@ public struct Limits: Sendable {
     public var countBlocks = 16_384
     /// The most bytes that the keys between those blocks take.
     public var countBlockBytes = 4 << 20
+    /// Bytes of values that were read more than once and are kept in memory, so that lists need not fetch them again; 0
+    /// keeps none. Of stores that are opened by their endpoint: a driver's configuration has its own.
+    public var cachedRowBytes = RowCache.defaultBytes
     /// The most leases of the store.
     public var leases = 10_000_000
     /// Leases revoked for expiry in one round of 500 ms. etcd: 1,000 revokes a second.
@@ -93,7 +96,7 @@ public struct Limits: Sendable {
         var limits = self
         let needed: [WritableKeyPath<Limits, Int>] = [
             \.readerThreads, \.pointThreads, \.pointBatch, \.renewalBatch, \.expiriesPerRound, \.batchCalls,
-            \.sweepRows, \.sharedLeaseEnds, \.catchUpRows,
+            \.sweepRows, \.sharedLeaseEnds, \.catchUpRows, \.catchUpBytes,
         ]
         for limit in needed { limits[keyPath: limit] = max(1, self[keyPath: limit]) }
         let kept: [WritableKeyPath<Limits, Int>] = [

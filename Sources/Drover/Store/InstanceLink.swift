@@ -190,6 +190,7 @@ final class InstanceLink: ReplySink {
                 // Somebody was in the way; the connection is as good as before.
                 usleep(20_000)
             } catch {
+                feed.notice(error)
                 // Until it is back, nothing of what others commit is seen, and no lease is renewed or ended here.
                 logger.log(
                     level: failures == 0 ? .warning : .debug,

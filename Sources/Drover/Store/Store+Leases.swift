@@ -52,7 +52,7 @@ extension Store {
     /// is just being revoked for expiry, or is a shared database's. For servers.
     public func renewLease(_ id: Int64, _ completion: @escaping @Sendable (Result<Int64?, DroverError>) -> Void) {
         if let sharedLeases { return sharedLeases.renew(id, completion) }
-        switch lessor!.renew(id, resume: { completion(.success(nil)) }) {
+        switch lessor!.renew(id, resume: { completion($0.map { .failure($0) } ?? .success(nil)) }) {
         case .renewed(let ttl): completion(.success(ttl))
         case .unknown: completion(.success(nil))
         case .stopped: completion(.failure(DroverError(.stopped)))

@@ -15,10 +15,22 @@ extension Store {
     }
 
     private func rewrite() async throws {
-        if driver.isShared { return try await onReader { _, reader in try reader.defragment() } }
+        if driver.isShared {
+            return try await onReader { store, reader in
+                try store.checkOpen()
+                try reader.defragment()
+            }
+        }
         try await withCheckedThrowingContinuation { continuation in
-            let refused = committer.queue.requestUpkeep { writer in
-                continuation.resume(with: Result { try Store.describing { try writer.defragment() } })
+            let queue = committer.queue
+            let refused = queue.requestUpkeep { writer in
+                // One that waited when the store was closed is not begun any more.
+                continuation.resume(
+                    with: Result {
+                        if queue.isStopping { throw DroverError(.stopped) }
+                        try Store.describing { try writer.defragment() }
+                    }
+                )
             }
             if let refused { continuation.resume(throwing: refused) }
         }

@@ -5,7 +5,8 @@ extension Store {
     public func range(_ request: RangeRequest) async throws -> RangeResponse {
         try validator.check(request)
         let caller = Store.caller
-        if let points, request.isPlainPoint {
+        // What is longer than any key goes by itself: it would fill a statement that others share.
+        if let points, request.isPlainPoint, request.range.lower.count <= driver.maximumKeyBytes {
             let (revision, kv): (Int64, KeyValue?) = try await withCheckedThrowingContinuation {
                 (continuation: CheckedContinuation<(revision: Int64, kv: KeyValue?), any Error>) in
                 let call = PointCall(
@@ -18,7 +19,9 @@ extension Store {
             }
             return request.answer(kv, revision: revision)
         }
-        return try await onReader { store, reader in try store.range(request, reader, caller: caller) }
+        return try await onReader(bytes: request.range.byteCount) { store, reader in
+            try store.range(request, reader, caller: caller)
+        }
     }
 
     /// Reads one key; nil when it does not exist.
@@ -54,11 +57,13 @@ extension Store {
         try await onReader { _, reader in try reader.size() }
     }
 
+    /// - Parameter bytes: what the request holds while it waits. Default 0.
     package func onReader<R: Sendable>(
+        bytes: Int = 0,
         _ body: @escaping @Sendable (Store, any DriverReader) throws -> R
     ) async throws -> R {
         try await withCheckedThrowingContinuation { continuation in
-            let refused = read { reader in
+            let refused = read(bytes: bytes) { reader in
                 continuation.resume(with: Result { try Store.describing { try body(self, reader) } })
             }
             if let refused { continuation.resume(throwing: refused) }

@@ -98,7 +98,8 @@ public final class Store: Sendable {
         let counts = CountCache(limits: limits, revision: meta.revision)
         let surveyor = CountSurveyor(counts, readers)
         self.surveyor = surveyor
-        let interval = Int64(min(max(0.1, configuration.progressInterval), 1e9) * 1e9)
+        let seconds = configuration.progressInterval > 0 ? configuration.progressInterval : 600
+        let interval = Int64(min(max(0.1, seconds), 1e9) * 1e9)
         let feed = Feed(
             revision: meta.revision,
             limits: limits,
@@ -127,6 +128,7 @@ public final class Store: Sendable {
                 didNotCommit: { _ in feed.expectNothing() },
                 system: { try system.load($0, $1) },
                 systemDidChange: { system.keep($0) },
+                didFail: { feed.notice($0) },
                 position: { feed.position }
             )
         )
@@ -251,6 +253,7 @@ public final class Store: Sendable {
     ) async throws -> Store {
         var options = DriverOptions(logger: configuration.logger)
         options.tls = configuration.databaseTLS
+        options.cachedRowBytes = configuration.limits.cachedRowBytes
         return try await open(
             driver: driver(endpoint, using: drivers, options: options),
             configuration: configuration

@@ -4,8 +4,8 @@ public import Logging
 public struct StoreConfiguration: Sendable {
     /// Limits on everything that grows.
     public var limits = Limits()
-    /// Seconds between the progress notifications of watches that asked for them. Default 600, as in etcd; at least
-    /// 0.1.
+    /// Seconds between the progress notifications of watches that asked for them. Default 600, as in etcd, and where it
+    /// is 0; at least 0.1.
     public var progressInterval: Double = 600
     /// Bytes the database may take before writes are refused and the alarm NOSPACE is raised. Default 0: no limit; the
     /// disk's or the database server's own apply. etcd: `--quota-backend-bytes`, 2 GiB by default there.

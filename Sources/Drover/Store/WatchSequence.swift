@@ -145,6 +145,12 @@ final class WatchSubscription: Sendable {
                     } else {
                         state.batches.append((batch, delivery.footprint))
                     }
+                case .failed(let error):
+                    state.ended = .failure(error)
+                    if let waiting = state.waiting {
+                        state.waiting = nil
+                        resume = { waiting.resume(throwing: error) }
+                    }
                 case .cancelled(let compactRevision, let reason):
                     let isStopped = reason == DroverError.Code.stopped.text
                     let isForbidden = reason == DroverError(.permissionDenied).watchReason

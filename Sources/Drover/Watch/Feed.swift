@@ -15,6 +15,8 @@ final class Feed: Sendable {
         case close(WatchConsumer)
         /// Users or roles have changed.
         case permissions
+        /// Nothing is read or written any more.
+        case failed(DroverError)
 
         /// Bytes of the keys that it names.
         var bytes: Int {
@@ -26,7 +28,7 @@ final class Feed: Sendable {
         var isWithoutBound: Bool {
             switch self {
             case .create, .cancel: true
-            case .progress, .drained, .close, .permissions: false
+            case .progress, .drained, .close, .permissions, .failed: false
             }
         }
     }
@@ -99,6 +101,12 @@ final class Feed: Sendable {
         guard inbox.hasWatchers && inbox.threadWaits else { return false }
         inbox.threadWaits = false
         return true
+    }
+
+    /// The database has failed, perhaps so that nothing is read or written any more: the watches end then.
+    func notice(_ error: any Error) {
+        guard let failure = error as? DriverFailure, failure.endsStore else { return }
+        post(.failed(failure.asDroverError))
     }
 
     /// How far the watches of this instance are: as far as is known here while there are none.

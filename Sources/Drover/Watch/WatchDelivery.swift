@@ -12,6 +12,8 @@ public struct WatchDelivery: Sendable {
         case progress
         /// The watch has ended. `compactRevision` is set when the revisions it wanted are gone.
         case cancelled(compactRevision: Int64, reason: String)
+        /// The watch has ended: what it would be told next cannot be read, now or later.
+        case failed(DroverError)
     }
 
     /// The consumer it is for.

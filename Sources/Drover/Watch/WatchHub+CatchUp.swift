@@ -94,7 +94,7 @@ extension WatchHub {
             }
             return !finishIfDone(pass)
         }
-        guard let chunk = readLog(from: pass.next) else { return true }
+        guard let chunk = readLog(from: pass.next, for: pass.index) else { return true }
         if pass.next < chunk.compacted {
             cancelCompacted(chunk.compacted, pass)
             if pass.index.isEmpty { return false }
@@ -135,16 +135,24 @@ extension WatchHub {
         }
     }
 
-    /// Says that the database could not be read: aloud the first time, since an outage may last for hours.
-    func couldNotRead(_ what: Logger.Message, _ error: any Error) {
+    /// Says that the database could not be read: aloud the first time, since an outage may last for hours. Watches end that
+    /// would wait for what no later try can read either.
+    ///
+    /// - Parameter watchers: those that it was read for.
+    func couldNotRead(_ what: Logger.Message, _ error: any Error, for watchers: [Watcher]) {
         readFailures += 1
         feed.logger.log(level: readFailures == 1 ? .error : .debug, what, metadata: ["reason": "\(error)"])
+        feed.notice(error)
+        if let failure = error as? DriverFailure, failure.kind == .corrupt {
+            for watcher in watchers { end(watcher, failure.asDroverError) }
+            return
+        }
         // The watches keep their places; a database that is away must not be asked in a tight loop.
         usleep(50_000)
     }
 
     /// Reads whole revisions from the log, at least one; nil when the database could not be read.
-    func readLog(from first: Int64) -> LogChunk? {
+    func readLog(from first: Int64, for index: WatchIndex) -> LogChunk? {
         do {
             let meta = try reader.beginSnapshot()
             defer { reader.endSnapshot() }
@@ -170,7 +178,7 @@ extension WatchHub {
             return chunk
         } catch {
             reader.endSnapshot()
-            couldNotRead("the log could not be read for watches", error)
+            couldNotRead("the log could not be read for watches", error, for: Array(index.all))
             return nil
         }
     }

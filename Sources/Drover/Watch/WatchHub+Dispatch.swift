@@ -1,11 +1,3 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
 extension WatchHub {
     /// Hands events to the watches of `index` that want them. A watch whose consumer has no room falls behind at the
     /// first revision it would have missed; it never gets a part of a revision.
@@ -18,10 +10,29 @@ extension WatchHub {
         from first: Int64,
         through last: Int64
     ) {
-        if index.isEmpty { return }
-        let previous = previousValues(of: events, index, inStep: inStep, from: first)
+        var first = first
+        var left = events.drop { $0.main < first }
+        while !left.isEmpty && !index.isEmpty {
+            // The values before them may be much longer than the events: a few revisions at a time then.
+            let previous = previousValues(of: left, index, inStep: inStep, through: last)
+            let piece = left.prefix { $0.main <= previous.through }
+            dispatch(piece, previous.values, to: index, from: first, through: previous.through)
+            left = left[piece.endIndex...]
+            first = previous.through + 1
+            if !left.isEmpty { flush() }
+        }
+    }
+
+    /// - Parameter previous: the keys before the events; nil when they could not be read.
+    private func dispatch(
+        _ events: ArraySlice<ChangeSet.LogEvent>,
+        _ previous: [LogPosition: KeyValue]?,
+        to index: WatchIndex,
+        from first: Int64,
+        through last: Int64
+    ) {
         var touched: [WatchIndex.Group] = []
-        for event in events where event.main >= first {
+        for event in events {
             var shared: SharedEvent?
             index.forEachGroup(watching: event.key) { group in
                 if !group.isInDispatch {
@@ -88,67 +99,6 @@ extension WatchHub {
         )
     }
 
-    /// The keys before the events that some watch wants them with, by the events' places, read together. Nil when the
-    /// database could not be read.
-    ///
-    /// Of watches that were behind they are absent when compaction has passed the revision before, as in etcd. Watches
-    /// in step see a compaction after the events that it came after, and the sweep waits for them.
-    private func previousValues(
-        of events: ArraySlice<ChangeSet.LogEvent>,
-        _ index: WatchIndex,
-        inStep: Bool,
-        from first: Int64
-    ) -> [LogPosition: KeyValue]? {
-        if index.previousCount == 0 { return [:] }
-        var wanted: [ChangeSet.LogEvent] = []
-        // Of a creation etcd tells no value before it, though the same revision may have deleted one.
-        for event in events where event.main >= first && event.previousMain != 0 && event.version != 1 {
-            var isWanted = false
-            index.forEachGroup(watching: event.key) { group in
-                isWanted = isWanted || group.wantsPrevious(at: event.main)
-            }
-            if isWanted { wanted.append(event) }
-        }
-        if wanted.isEmpty { return [:] }
-        var found: [LogPosition: KeyValue] = [:]
-        do {
-            let meta = try reader.beginSnapshot()
-            defer { reader.endSnapshot() }
-            if !inStep { wanted.removeAll { $0.main - 1 < meta.compacted } }
-            var deeper: [(event: ChangeSet.LogEvent, position: LogPosition)] = []
-            let positions = wanted.map { LogPosition(main: $0.previousMain, sub: $0.previousSub) }
-            try reader.events(positions) { place, row in
-                let event = wanted[place]
-                if row.main == event.main {
-                    deeper.append((event, LogPosition(main: row.previousMain, sub: row.previousSub)))
-                } else if row.version != 0 {
-                    found[LogPosition(main: event.main, sub: event.sub)] = row.keyValue()
-                }
-            }
-            // The key as it was at the revision before, also when this revision changed it more than once.
-            for (event, start) in deeper {
-                var position = start
-                while position.main != 0 {
-                    let wantedPosition = position
-                    position.main = 0
-                    _ = try reader.event(main: wantedPosition.main, sub: wantedPosition.sub) { row in
-                        if row.main == event.main {
-                            position = LogPosition(main: row.previousMain, sub: row.previousSub)
-                        } else if row.version != 0 {
-                            found[LogPosition(main: event.main, sub: event.sub)] = row.keyValue()
-                        }
-                    }
-                }
-            }
-        } catch {
-            reader.endSnapshot()
-            couldNotRead("previous values could not be read", error)
-            return nil
-        }
-        readFailures = 0
-        return found
-    }
-
     /// The ring has lost revisions that were not dispatched yet: they are read from the log.
     func readMissed(upTo position: Int64) {
         while dispatched < position {
@@ -157,7 +107,7 @@ extension WatchHub {
                 dispatched = position
                 return
             }
-            guard let chunk = readLog(from: dispatched + 1) else { return }
+            guard let chunk = readLog(from: dispatched + 1, for: synced) else { return }
             if dispatched + 1 < chunk.purged {
                 // The sweep has passed what the watches in step still wanted.
                 for watcher in synced.all {

@@ -151,6 +151,10 @@ final class WatchHub {
             consumers[ObjectIdentifier(consumer)] = nil
         case .permissions:
             endForbidden()
+        case .failed(let error):
+            for consumer in consumers.values {
+                for watcher in consumer.watchers.values { end(watcher, error) }
+            }
         }
     }
 
@@ -254,6 +258,13 @@ final class WatchHub {
         } else {
             fallBehind(watcher, at: next)
         }
+    }
+
+    /// Ends a watch that cannot be told what comes next.
+    func end(_ watcher: Watcher, _ error: DroverError) {
+        watcher.consumer.watchers[watcher.id] = nil
+        remove(watcher)
+        tell(watcher.consumer, watcher.id, dispatched, .failed(error))
     }
 
     func remove(_ watcher: Watcher) {

@@ -15,7 +15,7 @@ public struct WatchRequest: Sendable, Hashable {
     /// The id to use; 0 lets the stream choose.
     public var id: Int64
     /// On whose behalf it is made. Who may no longer read the keys is told so, and the watch ends.
-    public var caller = Caller.trusted
+    package var caller = Caller.trusted
 
     /// A watch on `range`.
     public init(

@@ -15,8 +15,6 @@ final class PasswordWorker: Sendable {
     private static let mostOfConnection = 64
     /// Places above ``most`` for new passwords, which administrators alone may set.
     private static let administrators = 16
-    /// How often refused passwords are logged, in nanoseconds.
-    private static let logEvery: Int64 = 10_000_000_000
 
     typealias Job = @Sendable (PasswordHash) -> Void
 
@@ -42,7 +40,7 @@ final class PasswordWorker: Sendable {
     }
 
     private let waiting = Mutex(Waiting())
-    private let refusals = Mutex<(count: Int, toldAt: Int64)>((0, .min))
+    private let refusals = LogThrottle()
     private let pool = NIOThreadPool(numberOfThreads: max(1, System.coreCount / 2))
     private let hasher = PasswordHash(remembering: PasswordMemory())
 
@@ -74,15 +72,22 @@ final class PasswordWorker: Sendable {
 
     /// Logs that passwords are refused: the first at once, more of them together, so that guessing is seen and floods no log.
     func refused(_ user: String, _ logger: Logger) {
-        let now = MonotonicClock.nanoseconds()
-        let count = refusals.withLock { refusals -> Int? in
-            refusals.count += 1
-            if refusals.toldAt > .min, now - refusals.toldAt < Self.logEvery { return nil }
-            defer { refusals = (0, now) }
-            return refusals.count
+        guard let count = refusals.admit() else { return }
+        logger.warning(
+            "a password was refused",
+            metadata: ["user": "\(Self.shown(user))", "since the last warning": "\(count)"]
+        )
+    }
+
+    /// A name that a client has sent, which may be long and of any characters.
+    private static func shown(_ name: String) -> String {
+        let plain = name.unicodeScalars.prefix(128).map { scalar in
+            let isControl = [.control, .format, .lineSeparator, .paragraphSeparator].contains(
+                scalar.properties.generalCategory
+            )
+            return isControl ? "?" : Character(scalar)
         }
-        guard let count else { return }
-        logger.warning("a password was refused", metadata: ["user": "\(user)", "since the last warning": "\(count)"])
+        return String(plain)
     }
 
     /// Ends the threads.

@@ -49,12 +49,15 @@ enum MetricsText {
             "Bytes of the database in use.",
             size.inUse
         )
-        page.one(
-            "etcd_server_quota_backend_bytes",
-            "gauge",
-            "Bytes the database may take; 0 is no limit.",
-            context.store.quota.bytes
-        )
+        // Where there is none, alerts on what is left of it have nothing to go by.
+        if context.store.quota.bytes > 0 {
+            page.one(
+                "etcd_server_quota_backend_bytes",
+                "gauge",
+                "Bytes the database may take.",
+                context.store.quota.bytes
+            )
+        }
         page.one("etcd_debugging_mvcc_current_revision", "gauge", "The store's revision.", meta.revision)
         page.one("etcd_debugging_mvcc_compact_revision", "gauge", "The compaction mark.", meta.compacted)
         page.one("etcd_debugging_mvcc_watcher_total", "gauge", "Watches.", figures.feed.watchers)
@@ -204,6 +207,15 @@ enum MetricsText {
             while readdir(files) != nil { count += 1 }
             closedir(files)
             page.one("process_open_fds", "gauge", "Open files and sockets.", count)
+        }
+        var files = rlimit()
+        #if canImport(Darwin)
+            let resource = RLIMIT_NOFILE
+        #else
+            let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        #endif
+        if getrlimit(resource, &files) == 0 {
+            page.one("process_max_fds", "gauge", "Files and sockets that may be open.", UInt64(files.rlim_cur))
         }
         if let resident = residentBytes() {
             page.one("process_resident_memory_bytes", "gauge", "Bytes of resident memory.", resident)

@@ -159,10 +159,10 @@ enum MaintenanceService {
         ClusterService.asAdministrator(stream) { meta, _ in
             switch request.action {
             case .validate, .enable:
-                try check(request.version, present: version)
+                let wanted = try check(request.version, present: version)
                 try job.withLock { target in
                     if target != nil { throw DroverError(.downgradeInProcess) }
-                    if request.action == .enable { target = request.version }
+                    if request.action == .enable { target = wanted }
                 }
             case .cancel:
                 try job.withLock { target in
@@ -178,16 +178,19 @@ enum MaintenanceService {
         }
     }
 
-    private static func check(_ target: String, present: String) throws {
+    private static func check(_ target: String, present: String) throws -> String {
+        // Two numbers are taken for a version as well, and what comes third makes no difference, as in etcd.
         func parts(_ version: String) -> [Int]? {
             let parts = version.split(separator: ".", omittingEmptySubsequences: false).map { Int($0) }
-            return parts.count == 3 && !parts.contains(nil) ? parts.compactMap { $0 } : nil
+            guard (2...3).contains(parts.count), !parts.contains(nil) else { return nil }
+            return parts.prefix(2).compactMap { $0 }
         }
         guard let wanted = parts(target) else {
             throw DroverError(.wrongDowngradeVersionFormat)
         }
-        guard let now = parts(present), wanted == [now[0], now[1] - 1, 0] else {
+        guard let now = parts(present), wanted == [now[0], now[1] - 1] else {
             throw DroverError(.invalidDowngradeTargetVersion)
         }
+        return "\(wanted[0]).\(wanted[1]).0"
     }
 }

@@ -94,6 +94,16 @@ final class WatchStream: StreamSession {
             )
         case .progress:
             ResponseEncoder.appendWatch(context.header, revision: delivery.revision, id: delivery.id, to: &buffer)
+        case .failed(let error):
+            fragmenting.remove(delivery.id)
+            ResponseEncoder.appendWatch(
+                context.header,
+                revision: delivery.revision,
+                id: delivery.id,
+                cancelled: true,
+                reason: error.watchReason,
+                to: &buffer
+            )
         case .cancelled(let compactRevision, let reason):
             fragmenting.remove(delivery.id)
             ResponseEncoder.appendWatch(
@@ -151,23 +161,23 @@ final class WatchStream: StreamSession {
         _ delivery: WatchDelivery,
         fragments: Bool
     ) {
-        let encoded = events.map { $0.encoded(withPrevious: withPrevious, ResponseEncoder.watchEvent) }
+        let sizes = events.map { ResponseEncoder.watchEventSize($0.event, withPrevious: withPrevious) }
         let limits = context.configuration.limits
         let limit = fragments ? limits.watchFragmentBytes : limits.watchResponseBytes
         var start = 0
-        while start < encoded.count {
+        while start < sizes.count {
             // The client may be found to have gone while it is written to.
             if isOver { return consumer.consumed(delivery.footprint) }
             var end = start
             var bytes = 0
-            while end < encoded.count,
-                end == start || bytes + encoded[end].count <= limit
+            while end < sizes.count,
+                end == start || bytes + sizes[end] <= limit
                     || !fragments && events[end].event.kv.modRevision == events[end - 1].event.kv.modRevision
             {
-                bytes += encoded[end].count
+                bytes += sizes[end]
                 end += 1
             }
-            let isLast = end == encoded.count
+            let isLast = end == sizes.count
             if bytes > Self.longestResponse {
                 consumer.consumed(delivery.footprint)
                 return stream.fail(Self.tooLong)
@@ -183,7 +193,9 @@ final class WatchStream: StreamSession {
                 fragment: fragments && !isLast,
                 to: &buffer
             )
-            for event in encoded[start..<end] { buffer.writeBytes(event) }
+            for shared in events[start..<end] {
+                ResponseEncoder.appendWatchEvent(shared.event, withPrevious: withPrevious, to: &buffer)
+            }
             // The footprint is given back with the last part.
             send(&buffer, footprint: isLast ? delivery.footprint : 0)
             start = end

@@ -2,21 +2,14 @@ public import Drover
 public import NIOCore
 
 extension ResponseEncoder {
-    /// An event as an entry of `WatchResponse.events`, tag and length included, to be shared by all watches.
-    public static func watchEvent(_ event: Event, withPrevious: Bool) -> Bytes {
-        let size = entrySize(event, withPrevious)
-        return Bytes(unsafeUninitializedCapacity: WireSize.message(size)) { memory, count in
-            var writer = WireWriter(UnsafeMutableRawPointer(memory.baseAddress!))
-            write(event, withPrevious, size, &writer)
-            count = WireSize.message(size)
-        }
-    }
-
     /// Appends an event as an entry of `WatchResponse.events`.
     public static func appendWatchEvent(_ event: Event, withPrevious: Bool, to buffer: inout ByteBuffer) {
         let size = entrySize(event, withPrevious)
         buffer.writeWire(WireSize.message(size)) { write(event, withPrevious, size, &$0) }
     }
+
+    /// The bytes that ``appendWatchEvent(_:withPrevious:to:)`` writes.
+    public static func watchEventSize(_ event: Event, withPrevious: Bool) -> Int { entrySize(event, withPrevious) }
 
     private static func entrySize(_ event: Event, _ withPrevious: Bool) -> Int {
         let previous = withPrevious ? event.previous : nil

@@ -18,6 +18,8 @@ enum GoFlags {
         "skip-verify", "metrics-enable-profiling", "metrics-ignore-tls-config",
     ]
 
+    private static let canBeOff: Set<String> = ["insecure-transport", "debug", "client-cert-auth", "skip-verify"]
+
     /// Flags of all commands that have a value; etcdctl's users write them before the command as well.
     private static let options: Set<String> = [
         "--endpoints", "--user", "--password", "--cacert", "--cert", "--key", "--write-out", "-w", "--command-timeout",
@@ -63,10 +65,11 @@ enum GoFlags {
             guard flags.contains(String(name)) else { return argument }
             switch argument[argument.index(after: sign)...] {
             case "true", "1", "t": return "--\(name)"
-            // Only passwords are asked for unless one says otherwise, and only cleartext is allowed.
+            // Passwords are asked for and cleartext is allowed unless one says otherwise; others may be set in the
+            // environment.
             case "false", "0", "f":
-                let isOn = name == "insecure-transport" || command == "user" && name == "interactive"
-                return isOn ? "--no-\(name)" : nil
+                let mayBeOn = canBeOff.contains(String(name)) || command == "user" && name == "interactive"
+                return mayBeOn ? "--no-\(name)" : nil
             default: return argument
             }
         }
