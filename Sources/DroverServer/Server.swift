@@ -91,6 +91,17 @@ public final class Server: Sendable {
         }
     }
 
+    /// The first address of this machine that others may reach; those of IPv4 come first.
+    private static func ownAddress() -> String? {
+        let addresses = (try? System.enumerateDevices())?.compactMap(\.address) ?? []
+        let own = addresses.filter { address in
+            guard let text = address.ipAddress else { return false }
+            return !text.hasPrefix("127.") && text != "::1" && !text.hasPrefix("fe80")
+        }
+        let ofIPv4 = own.first { if case .v4 = $0 { true } else { false } }
+        return (ofIPv4 ?? own.first)?.ipAddress
+    }
+
     private static func describe(_ error: any Error) -> String {
         guard let error = error as? IOError else { return "\(error)" }
         switch error.errnoCode {
@@ -109,7 +120,18 @@ public final class Server: Sendable {
     ) throws -> [LoopContext] {
         var urls = configuration.advertisedClientURLs
         if urls.isEmpty {
-            urls = configuration.listeners.filter { !$0.servesMetricsOnly }.map(\.description)
+            urls = configuration.listeners.filter { !$0.servesMetricsOnly }.map { listener in
+                guard case .tcp(let host, let port) = listener.address, host == "0.0.0.0" || host == "::",
+                    let own = ownAddress()
+                else { return listener.description }
+                var reachable = listener
+                reachable.address = .tcp(host: own, port: port)
+                configuration.logger.notice(
+                    "clients that ask for members are told an address of this machine; --advertise-client-urls names another",
+                    metadata: ["url": "\(reachable)"]
+                )
+                return reachable.description
+            }
         }
         let information = ServerInformation(
             etcdVersion: configuration.etcdVersion,

@@ -88,8 +88,8 @@ public struct ServerLimits: Sendable {
     /// Bytes that a message may be longer than ``requestBytes`` and still be read, to be answered as etcd does.
     public var requestSlackBytes = 512 << 10
     /// Bytes of a connection's requests that have arrived in part; no less than two of the longest, so that one can arrive,
-    /// in JSON too.
-    public var bufferedRequestBytes = 32 << 20
+    /// in JSON too. Of a quarter long ones are let in at a time, while of others no more than a stream's window arrives.
+    public var bufferedRequestBytes = 64 << 20
     var usableBufferedRequestBytes: Int { max(bufferedRequestBytes, 2 * (requestBytes + requestSlackBytes)) }
     /// Bytes of a connection's replies that the client has not taken; above it further calls are refused.
     public var unreadReplyBytes = 64 << 20
@@ -100,8 +100,8 @@ public struct ServerLimits: Sendable {
     public var unreadStreamBytes = 1 << 20
     /// Bytes of the receive window of a connection.
     public var connectionWindowBytes = 16 << 20
-    /// Bytes of the receive window of a stream.
-    public var streamWindowBytes = 1 << 20
+    /// Bytes of the receive window of a stream, which is widened for a longer message when there is room for it.
+    public var streamWindowBytes = 64 << 10
     /// Bytes of a header block.
     public var headerBytes = 64 << 10
     /// Bytes of a streamed list that may be on their way to one client.

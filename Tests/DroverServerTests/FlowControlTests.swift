@@ -114,6 +114,38 @@ struct FlowControlTests {
         }
     }
 
+    @Test("long requests that are sent at once all arrive, however many")
+    func longRequests() async throws {
+        try await withServer { _, port in
+            let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
+            let (count, bytes) = (120, 1_400_000)
+            // Those that are given up meanwhile take nobody's room.
+            let given = Task {
+                await withTaskGroup(of: Void.self) { group in
+                    for i in 0..<20 { group.addTask { try? await put(connection, "given/\(i)", bytes) } }
+                }
+            }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for i in 0..<count { group.addTask { try await put(connection, "long/\(i)", bytes) } }
+                given.cancel()
+                try await group.waitForAll()
+            }
+            await given.value
+            let reply: PBRangeResponse = try await connection.unary(
+                "/etcdserverpb.KV/Range",
+                PBRangeRequest.with {
+                    $0.key = Data("long/".utf8)
+                    $0.rangeEnd = Data("long0".utf8)
+                    $0.countOnly = true
+                }
+            )
+            #expect(reply.count == Int64(count))
+            // One that sends many of them, one after the other, on one stream.
+            for i in 0..<5 { try await put(connection, "again/\(i)", bytes) }
+            await connection.close()
+        }
+    }
+
     @Test("messages that never end with a frame do not fill memory, in either form")
     func splitMessages() async throws {
         try await withServer { _, port in

@@ -204,7 +204,10 @@ struct CodecTests {
                 kv: model(event.kv),
                 previous: model(event.prevKv)
             )
-            watchBuffer.writeBytes(ResponseEncoder.watchEvent(eventModel, withPrevious: true))
+            let before = watchBuffer.readableBytes
+            ResponseEncoder.appendWatchEvent(eventModel, withPrevious: true, to: &watchBuffer)
+            let size = ResponseEncoder.watchEventSize(eventModel, withPrevious: true)
+            #expect(watchBuffer.readableBytes - before == size)
             #expect(try PBWatchResponse(serializedBytes: Array(watchBuffer.readableBytesView)) == watch)
         }
     }

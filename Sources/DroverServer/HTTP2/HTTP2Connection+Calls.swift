@@ -145,6 +145,14 @@ extension HTTP2Connection {
             }
             Dispatcher.message(call, message)
         }
+        if case .http2(_, let stream) = call.transport, stream.claimedBytes > 0 || bytes.readableBytes > 0 {
+            let arrived = bytes.readableBytes
+            let length = bytes.getInteger(at: bytes.readerIndex + 1, as: UInt32.self).map(Int.init) ?? 0
+            let message = length + MessageBuffer.prefixBytes
+            // Another message than the one that was let in.
+            if message != stream.claimedBytes || arrived == 0 { givesRoomBack(stream) }
+            if arrived > 0 && !call.ended { wantsRoom(stream, message: message, arrived: arrived) }
+        }
         if bytes.readableBytes > 0 && !call.ended {
             if bufferedRequestBytes + bytes.readableBytes > limits.usableBufferedRequestBytes {
                 return call.fail(DroverError(.tooManyRequests))

@@ -36,6 +36,9 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection, ListConnec
     var receiveWindow: Int
     var unacknowledged = 0
     var bufferedRequestBytes = 0
+    /// Bytes of long messages that are let in, and those that wait; see HTTP2Connection+Room.
+    var claimedBytes = 0
+    var waitingForRoom: Deque<(stream: HTTP2Stream, message: Int, missing: Int)> = []
     var highestStream: UInt32 = 0
     var hasDeadlines = false
     var lingering: Deque<(UInt32, NIODeadline)> = []
@@ -203,7 +206,7 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection, ListConnec
     /// The same for one stream.
     func topUp(_ stream: HTTP2Stream) {
         guard stream.unacknowledged >= limits.streamWindowBytes / 2, !stream.requestEnded,
-            stream.queuedBytes <= limits.unreadStreamBytes
+            stream.claimedBytes == 0, !stream.waitsForRoom, stream.queuedBytes <= limits.unreadStreamBytes
         else { return }
         writeWindowUpdate(stream.id, stream.unacknowledged)
         stream.receiveWindow += stream.unacknowledged

@@ -23,6 +23,10 @@ final class HTTP2Stream {
     var receiveWindow: Int
     /// Bytes received since the window was last topped up.
     var unacknowledged = 0
+    /// Bytes of a long message that is let in; see HTTP2Connection+Room.
+    var claimedBytes = 0
+    /// Whether a long message waits to be let in.
+    var waitsForRoom = false
     var queue: Deque<Outbound> = []
     var requestEnded = false
     /// Whether the frame that ends the reply is out.

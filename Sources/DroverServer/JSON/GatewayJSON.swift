@@ -1,6 +1,7 @@
 import Drover
 import EtcdAPI
 package import NIOCore
+import NIOHTTP1
 import SwiftProtobuf
 
 #if canImport(Glibc)
@@ -193,9 +194,14 @@ package enum GatewayJSON {
         ByteBuffer(string: object(status))
     }
 
-    /// The line that ends a streamed reply with an error.
+    /// The line that ends a streamed reply with an error. etcd 3.5 names its codes `grpc_code` and `http_code`, 3.6 and later
+    /// `code`: clients look at either, and some cannot do without.
     static func streamedError(_ status: CallStatus) -> ByteBuffer {
-        ByteBuffer(string: "{\"error\":\(object(status))}\n")
+        let phrase = HTTPResponseStatus(statusCode: status.httpStatus).reasonPhrase
+        return ByteBuffer(
+            string:
+                "{\"error\":{\"grpc_code\":\(status.code),\"http_code\":\(status.httpStatus),\"message\":\(quoted(status.message)),\"http_status\":\(quoted(phrase)),\"code\":\(status.code),\"details\":[]}}\n"
+        )
     }
 
     private static func object(_ status: CallStatus) -> String {

@@ -102,6 +102,13 @@ final class TLSContexts: Sendable {
         return cipher
     }
 
+    /// What clients' certificates may be signed with: what BoringSSL takes by itself, and the two kinds of keys that Go's
+    /// programs take besides.
+    private static let clientSignatures: [SignatureAlgorithm] = [
+        .ecdsaSecp256R1Sha256, .rsaPssRsaeSha256, .rsaPkcs1Sha256, .ecdsaSecp384R1Sha384, .rsaPssRsaeSha384,
+        .rsaPkcs1Sha384, .rsaPssRsaeSha512, .rsaPkcs1Sha512, .rsaPkcs1Sha1, .ed25519, .ecdsaSecp521R1Sha512,
+    ]
+
     private static func make(_ tls: ServerTLS) throws -> NIOSSLContext {
         func loading<R>(_ what: StaticString, _ body: () throws -> R) throws -> R {
             do {
@@ -134,6 +141,7 @@ final class TLSContexts: Sendable {
             }
             configuration.trustRoots = .certificates(roots)
             configuration.certificateVerification = .noHostnameVerification
+            configuration.verifySignatureAlgorithms = clientSignatures
         }
         return try loading("the certificate with its key, or the cipher suites,") {
             try NIOSSLContext(configuration: configuration)

@@ -9,7 +9,9 @@ extension ResponseEncoder {
     }
 
     /// The bytes that ``appendWatchEvent(_:withPrevious:to:)`` writes.
-    public static func watchEventSize(_ event: Event, withPrevious: Bool) -> Int { entrySize(event, withPrevious) }
+    public static func watchEventSize(_ event: Event, withPrevious: Bool) -> Int {
+        WireSize.message(entrySize(event, withPrevious))
+    }
 
     private static func entrySize(_ event: Event, _ withPrevious: Bool) -> Int {
         let previous = withPrevious ? event.previous : nil
