@@ -8,7 +8,7 @@ RELEASE = --configuration release --static-swift-stdlib --scratch-path .build-re
 ifeq ($(shell uname),Linux)
 # Each function in a section of its own, and none exported: the linker leaves out what nobody calls.
 RELEASE += -Xswiftc -Xfrontend -Xswiftc -function-sections -Xcc -ffunction-sections -Xcc -fdata-sections \
-	-Xlinker --version-script=$(CURDIR)/scripts/hidden.map
+	-Xlinker "--version-script=$(CURDIR)/scripts/hidden.map"
 # Functions that are the same are kept once, and relocations are packed where the loader (glibc 2.36) can read them so.
 RELEASE += -Xswiftc -use-ld=lld -Xlinker --icf=all \
 	$(shell getconf GNU_LIBC_VERSION 2>/dev/null | awk '{ split($$2, v, "."); if (v[1] > 2 || v[2] >= 36) print "-Xlinker -z -Xlinker pack-relative-relocs" }')
@@ -19,8 +19,8 @@ KERNELS = .build-release/release/drover-kernels
 .PHONY: run build release kernels test test-all lint format bench instructions bench-quick bench-size bench-latency examples fuzz clean packages-run packages-test packages-all toolchain
 
 run: build
-	@mkdir -p $(DATA)
-	exec $(BINARY) serve --endpoint sqlite://$(DATA)/drover.db --listen-address $(LISTEN)
+	@mkdir -p "$(DATA)"
+	exec $(BINARY) serve --endpoint "sqlite://$(DATA)/drover.db" --listen-address $(LISTEN)
 
 build: packages-run toolchain
 	swift build $(RELEASE) --product drover

@@ -143,7 +143,10 @@ public struct BenchRunner: Sendable {
     /// Measures everything.
     ///
     /// A target that cannot be opened, or is lost on the way, is not measured from there on; the report says why.
-    public func run() async -> BenchReport {
+    ///
+    /// - Parameter isOver: asked before each round whether there is to be none any more: what was measured is reported, and
+    ///   what was written taken away.
+    public func run(until isOver: @Sendable () -> Bool = { false }) async -> BenchReport {
         var report = BenchReport(
             date: Date().formatted(.iso8601),
             machine: Machine.description,
@@ -151,7 +154,7 @@ public struct BenchRunner: Sendable {
             targets: targets.map { .init(name: $0.name, details: $0.details, isInProcess: $0.isInProcess) }
         )
         let run = String(UInt32.random(in: 0...UInt32.max), radix: 36)
-        for name in workloads {
+        for name in workloads where !isOver() {
             let workload = WorkloadCatalog.entry(name)!.make()
             var measurements = targets.map {
                 BenchReport.Measurement(workload: name, target: $0.name, rounds: [], skipped: nil)
@@ -164,6 +167,10 @@ public struct BenchRunner: Sendable {
                     let place = (turn + round) % targets.count
                     let target = targets[place]
                     if measurements[place].skipped != nil { continue }
+                    if isOver() {
+                        measurements[place].skipped = "the run was ended"
+                        continue
+                    }
                     do {
                         let result = try await self.round(workload, name, target, prefix, round)
                         measurements[place].rounds.append(result)
@@ -191,7 +198,14 @@ public struct BenchRunner: Sendable {
 
     /// Takes a workload's keys away, where the target can still be reached.
     private func clear(_ prefix: String, _ workload: String, _ target: any BenchTarget) async {
-        guard let session = try? await target.open(connections: 1) else { return }
+        let session: any BenchSession
+        do {
+            session = try await target.open(connections: 1)
+        } catch {
+            return progress(
+                .left(workload: workload, target: target.name, prefix: prefix, reason: Self.words(error))
+            )
+        }
         let keys = KeyMaker(prefix: prefix, size: .fixed(0), seed: 0)
         do {
             _ = try await session.perform(.delete(key: keys.first, end: keys.end))

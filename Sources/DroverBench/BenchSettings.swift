@@ -37,6 +37,9 @@ public struct BenchSettings: Sendable, Codable {
     /// What random choices begin with. Default 1.
     public var seed: UInt64 = 1
 
+    /// Threads that make the load of an endpoint; nil in a file of an older version. Default 1.
+    public var threads: Int? = 1
+
     /// The defaults.
     public init() {}
 

@@ -61,11 +61,26 @@ struct LoadRecorderTests {
         #expect(!ClosureScript(finding: 1) { _ in nil }.isComplete(.get(key: []), answer(keys: 0)))
     }
 
+    @Test("a target that is behind its rate is told by what it answers, not by what it owes", arguments: [0, 50, 200])
+    func overload(warmUp: UInt64) {
+        // Two calls are due each moment and one is answered: after a warm-up it answers what was due before the round.
+        let recorder = LoadRecorder(parts: 1, isOpenLoop: true)
+        let (begin, end) = (warmUp, warmUp + 100)
+        recorder.open(from: begin, to: end)
+        for answered in 0..<(warmUp + 300) as Range<UInt64> {
+            recorder.record(.put, lane: 0, began: answered / 2, ended: answered)
+        }
+        let series = recorder.total().series[OperationKind.put.rawValue]
+        #expect(series?.calls == 101, "\(series?.calls ?? 0) of a moment each")
+        // Its times are those of the calls that were due in the round.
+        #expect(series?.times.max ?? 0 >= warmUp)
+    }
+
     @Test("events: each by when its put began, and how many were told in time")
     func events() {
         let recorder = LoadRecorder(parts: 1, begin: 100, end: 200)
-        recorder.told([90, 150, 0], lane: 0, at: 160)
-        recorder.told([199, 180], lane: 0, at: 300)
+        recorder.told([90, 150, 0], events: 3, lane: 0, at: 160)
+        recorder.told([199, 180], events: 2, lane: 0, at: 300)
         #expect(recorder.told.load(ordering: .relaxed) == 3)
         let series = recorder.total().series[OperationKind.delivery.rawValue]
         #expect(series?.times.totalCount == 3)

@@ -1,4 +1,5 @@
 import Drover
+import Synchronization
 
 /// An open store.
 final class LibrarySession: BenchSession {
@@ -72,29 +73,40 @@ final class LibrarySession: BenchSession {
 
     private func keepAlive(_ plan: KeepAlivePlan, _ client: Int, _ clients: Int, _ recorder: LoadRecorder) async -> Int
     {
-        var gone = 0
+        let (gone, waiting) = (Counter(), Counter())
         var due = Clock.now() + UInt64(client) * KeepAlivePlan.burstNanoseconds / UInt64(clients)
         var burst = 0
         while due < recorder.end {
             let now = Clock.now()
             if due > now { try? await Task.sleep(nanoseconds: due - now) }
-            let leases = plan.due(burst: burst, client: client, of: clients)
-            for (place, lease) in leases.enumerated() {
-                if Clock.now() > recorder.end &+ LoadRecorder.grace {
-                    recorder.fail("a renewal was not made", lane: client, began: due, count: leases.count - place)
-                    return gone
-                }
-                do {
-                    if try await store.keepAlive(lease) == nil { gone += 1 }
-                    recorder.record(.keepAlive, lane: client, began: due, ended: Clock.now())
-                } catch {
-                    recorder.fail((error as? DroverError)?.message ?? "\(error)", lane: client, began: due)
+            // Begun together, as over the wire: none waits for the answer to another.
+            for lease in plan.due(burst: burst, client: client, of: clients) {
+                let began = due
+                waiting.add(1)
+                store.renewLease(lease) { result in
+                    switch result {
+                    case .success(let ttl):
+                        if ttl == nil { gone.add(1) }
+                        recorder.record(.keepAlive, lane: client, began: began, ended: Clock.now())
+                    case .failure(let error): recorder.fail(error.message, lane: client, began: began)
+                    }
+                    waiting.add(-1)
                 }
             }
             burst += 1
             due += KeepAlivePlan.burstNanoseconds
         }
-        return gone
+        while waiting.value > 0 && Clock.now() < recorder.end &+ LoadRecorder.grace {
+            try? await Task.sleep(nanoseconds: 10_000_000)
+        }
+        recorder.fail("a renewal was not answered", lane: client, began: 0, count: waiting.value)
+        return gone.value
+    }
+
+    private final class Counter: Sendable {
+        private let count = Atomic(0)
+        var value: Int { count.load(ordering: .relaxed) }
+        func add(_ number: Int) { count.add(number, ordering: .relaxed) }
     }
 
     func perform(_ operation: Operation) async throws -> OperationResult {

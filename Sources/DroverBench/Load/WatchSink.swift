@@ -35,6 +35,7 @@ final class WatchSink: Sendable {
     /// The events of one response, taken one by one.
     struct Batch: ~Copyable {
         fileprivate var account: Account
+        /// Of values that begin with one.
         fileprivate var moments: [UInt64] = []
         fileprivate let isStamped: Bool
         fileprivate var count = 0
@@ -88,7 +89,7 @@ final class WatchSink: Sendable {
             try body(&batch)
             if batch.count == 0 { return }
             batch.account.lastTold = now
-            recorder?.told(batch.moments, lane: lane, at: now)
+            recorder?.told(batch.moments, events: batch.count, lane: lane, at: now)
             onEvents?(batch.count, batch.account.last)
         }
     }

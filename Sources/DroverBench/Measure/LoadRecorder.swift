@@ -3,8 +3,9 @@ import Synchronization
 
 /// What the lanes measure, in parts that threads do not share much.
 ///
-/// A call counts when it began, or in an open loop was due, within the time that is measured, whenever it ended: a server that
-/// stops before the end is not spared the calls that it left unanswered.
+/// A call's time counts when it began, or in an open loop was due, within the time that is measured, whenever it ended: a
+/// server that stops before the end is not spared the calls that it left unanswered. Its rate is that of the calls so begun,
+/// and in an open loop of those answered in the time, whenever they were due.
 final class LoadRecorder: Sendable {
     /// One kind of call, as one part saw it.
     struct Series: Sendable {
@@ -101,14 +102,17 @@ final class LoadRecorder: Sendable {
     }
 
     func record(_ kind: OperationKind, lane: Int, began: UInt64, ended: UInt64, bytes: Int = 0, keys: Int = 0) {
-        let end = end
-        guard began >= begin, began < end, !isClosed.load(ordering: .relaxed) else { return }
-        let counts = !isOpenLoop || ended <= end
+        let (begin, end) = (begin, end)
+        if isClosed.load(ordering: .relaxed) { return }
+        let isTimed = began >= begin && began < end
+        // A target that is behind its rate is busy with what was due before: that is what it makes.
+        let counts = isOpenLoop ? ended >= begin && ended <= end : isTimed
+        guard isTimed || counts else { return }
         if counts { made.wrappingAdd(1, ordering: .relaxed) }
         let slot = slot(of: ended)
         shards[lane % shards.count].part.withLock { part in
             part.open(kind)
-            part.series[kind.rawValue]!.record(ended &- began, slot)
+            if isTimed { part.series[kind.rawValue]!.record(ended &- began, slot) }
             guard counts else { return }
             part.series[kind.rawValue]!.calls += 1
             part.series[kind.rawValue]!.bytes += UInt64(bytes)
@@ -117,10 +121,13 @@ final class LoadRecorder: Sendable {
     }
 
     /// Events that a watch was told of at one moment; of those that began at 0 or later than that no time is known.
-    func told(_ moments: [UInt64], lane: Int, at moment: UInt64) {
+    ///
+    /// - Parameter events: how many there were, those without a moment too.
+    func told(_ moments: [UInt64], events: Int, lane: Int, at moment: UInt64) {
         let (begin, end) = (begin, end)
-        guard moment >= begin, !moments.isEmpty else { return }
-        if moment < end { told.wrappingAdd(moments.count, ordering: .relaxed) }
+        guard moment >= begin, events > 0 else { return }
+        if moment < end { told.wrappingAdd(events, ordering: .relaxed) }
+        if moments.isEmpty { return }
         let slot = slot(of: moment)
         shards[lane % shards.count].part.withLock { part in
             part.open(.delivery)
@@ -170,6 +177,7 @@ final class LoadRecorder: Sendable {
             seen.series[index]!.slots = slots
         }
         made.wrappingAdd(other.made.load(ordering: .relaxed), ordering: .relaxed)
+        lanesLost.wrappingAdd(other.lanesLost.load(ordering: .relaxed), ordering: .relaxed)
         shards[0].part.withLock { part in
             Self.add(seen, to: &part)
         }

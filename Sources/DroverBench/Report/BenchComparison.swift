@@ -82,7 +82,14 @@ public struct BenchComparison: Sendable {
                 var (a, b) = (old.rounds.compactMap(value), new.rounds.compactMap(value))
                 if let controls, drifts {
                     // In the earlier run's unit: as if the control had always made what it made then.
-                    guard let usual = controls.0?.median(value), usual > 0 else { return }
+                    guard let usual = controls.0?.median(value), usual > 0 else {
+                        if !isControl && !a.isEmpty {
+                            missing.append(
+                                "\(figure) of \(old.workload) on \(old.target), which \(control!) does not have"
+                            )
+                        }
+                        return
+                    }
                     a = Self.relative(old, to: controls.0, value).map { $0 * usual }
                     b = Self.relative(new, to: controls.1, value).map { $0 * usual }
                 }

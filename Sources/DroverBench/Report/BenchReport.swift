@@ -86,6 +86,8 @@ public struct BenchReport: Codable, Sendable {
         public var details: String
         /// Whether it ran in the process of the load.
         public var isInProcess: Bool
+        /// Whether a database server, whose own process is not measured, is beneath.
+        var isServer: Bool { isInProcess && !details.hasPrefix("sqlite") }
     }
 
     /// Changes when a reader of an older one would misunderstand.
@@ -116,6 +118,10 @@ public struct BenchReport: Codable, Sendable {
     /// - Throws: what reading a file or JSON throws.
     public init(contentsOf path: String) throws {
         self = try JSONDecoder().decode(BenchReport.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+        let series = measurements.flatMap { $0.rounds.flatMap(\.series.values) }
+        guard series.allSatisfy({ $0.percentiles.count == Self.percentiles.count }) else {
+            throw BenchError("the file's figures are of another version of the harness")
+        }
     }
 
     /// Writes it to a file.
@@ -137,6 +143,14 @@ public struct BenchReport: Codable, Sendable {
 }
 
 extension BenchReport {
+    /// Calls of all rounds that were answered, and that failed.
+    public var answered: (calls: Int, errors: Int) {
+        let rounds = measurements.flatMap(\.rounds)
+        return (
+            rounds.reduce(0) { $0 + $1.calls }, rounds.reduce(0) { $0 + $1.errors.values.reduce(0, +) }
+        )
+    }
+
     /// Whether a watch or a lease was not served as it must be, or a connection was lost.
     public var hasFaults: Bool {
         measurements.contains { measurement in Measurement.faults.contains { measurement.total($0) > 0 } }

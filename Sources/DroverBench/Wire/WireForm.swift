@@ -86,12 +86,12 @@ enum WireForm {
         return Array(out.readableBytesView)
     }
 
-    /// The token of an answer to Authenticate.
-    static func readToken(_ bytes: UnsafeRawBufferPointer) throws -> String? {
+    /// A text of an answer: the token of Authenticate's, or the version of Status's, both of field 2.
+    static func readText(_ bytes: UnsafeRawBufferPointer, field wanted: Int = 2) throws -> String? {
         var reader = WireReader(bytes)
         while !reader.isAtEnd {
             let (field, type) = try reader.tag()
-            if field == 2 && type == 2 { return String(decoding: try reader.lengthDelimited(), as: UTF8.self) }
+            if field == wanted && type == 2 { return String(decoding: try reader.lengthDelimited(), as: UTF8.self) }
             try reader.skip(type, field: field)
         }
         return nil

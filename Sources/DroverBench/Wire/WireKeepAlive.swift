@@ -93,7 +93,14 @@ final class WireKeepAlive: LoadConnection.Receiver {
     func end(_ failure: OperationFailure?) {
         if isDone { return }
         let text = failure?.description ?? "the stream of renewals ended"
-        recorder.fail(text, lane: client, began: 0, count: max(1, sent.count))
+        // Those of the rest of the round were due as well.
+        var left = 0
+        while due < recorder.end {
+            left += plan.due(burst: burst, client: client, of: clients).count
+            burst += 1
+            due += KeepAlivePlan.burstNanoseconds
+        }
+        recorder.fail(text, lane: client, began: 0, count: max(1, sent.count + left))
         isDone = true
         done.succeed(gone)
     }

@@ -41,10 +41,8 @@ struct WireTarget: BenchTarget {
         defer { Task { await connection.close() } }
         // The version is field 2 of Maintenance.Status; who asks for a user first tells no version.
         guard let reply = try? await connection.unary("/etcdserverpb.Maintenance/Status", []),
-            let mark = reply.firstIndex(of: 0x12), mark + 1 < reply.count
+            let version = try? reply.withUnsafeBytes({ try WireForm.readText($0) })
         else { return "\(endpoint)" }
-        let end = min(reply.count, mark + 2 + Int(reply[mark + 1]))
-        let version = String(decoding: reply[(mark + 2)..<end], as: UTF8.self)
         return version.first?.isNumber == true ? "\(endpoint), etcd API \(version)" : "\(endpoint)"
     }
 
@@ -56,7 +54,7 @@ struct WireTarget: BenchTarget {
                 "/etcdserverpb.Auth/Authenticate",
                 WireForm.credentials(user.name, user.password)
             )
-            token = try reply.withUnsafeBytes { try WireForm.readToken($0) }
+            token = try reply.withUnsafeBytes { try WireForm.readText($0) }
             await connection.close()
         }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: threads)

@@ -54,6 +54,14 @@ final class Apiserver: LaneScript, @unchecked Sendable {
         return operation
     }
 
+    /// What every answer must hold whatever the others have done meanwhile.
+    override func isComplete(_ operation: Operation, _ result: OperationResult) -> Bool {
+        guard case .list(_, _, let limit, _) = operation else { return true }
+        if limit > 0 { return result.more ? result.keys == Int(limit) : true }
+        // Every node's lease, none of which is ever taken away.
+        return result.keys >= objects.count(Kind.leases)
+    }
+
     private func learn(_ operation: Operation, _ kind: Int, _ result: OperationResult?) {
         switch operation {
         case .create, .update, .remove:

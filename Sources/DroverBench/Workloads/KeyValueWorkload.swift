@@ -20,7 +20,8 @@ struct KeyValueWorkload: Workload {
     func run(_ bench: WorkloadBench) async throws -> [String: Double] {
         let settings = bench.settings
         let order = KeyOrder(rawValue: settings.keyOrder)!
-        let lanes = settings.lanes
+        // Whole lists are long: one at a time on each connection is enough to fill the line, and what all of them hold.
+        let lanes = kind == .list ? min(settings.lanes, settings.connections) : settings.lanes
         let keys = bench.keys("k/")
         let values = bench.values()
         let scripts: [LaneScript] = (0..<lanes).map { lane in

@@ -50,6 +50,11 @@ final class BenchDisplay: Sendable {
         }
     }
 
+    private static var columns: Int {
+        var size = winsize()
+        return ioctl(2, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 1 ? Int(size.ws_col) : 80
+    }
+
     /// Takes the drawn line away.
     func finish() {
         if isDrawn.withLock({ $0 }) { FileHandles.standardError("\r\u{1b}[K") }
@@ -58,7 +63,8 @@ final class BenchDisplay: Sendable {
     private func draw(_ text: String) {
         guard isTerminal else { return }
         isDrawn.withLock { $0 = true }
-        FileHandles.standardError("\r\u{1b}[K\(text)")
+        // A line that goes on in the next row would not be drawn over.
+        FileHandles.standardError("\r\u{1b}[K\(text.prefix(Self.columns - 1))")
     }
 
     private func line(_ text: String) {

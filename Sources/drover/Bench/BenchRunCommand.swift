@@ -120,7 +120,8 @@ struct BenchRunCommand: AsyncParsableCommand {
 
     /// Found out before an hour is measured, not after.
     private static func canWrite(_ file: String) -> Bool {
-        if access(file, F_OK) == 0 { return access(file, W_OK) == 0 }
+        var status = stat()
+        if stat(file, &status) == 0 { return status.st_mode & S_IFMT != S_IFDIR && access(file, W_OK) == 0 }
         let folder = file.lastIndex(of: "/").map { String(file[...$0]) } ?? "."
         return access(folder, W_OK) == 0
     }
@@ -148,6 +149,7 @@ struct BenchRunCommand: AsyncParsableCommand {
         settings.history = history
         settings.folder = folder
         settings.seed = seed
+        settings.threads = threads
         var workloads = workload.flatMap { $0.split(separator: ",").map(String.init) }
         if workloads.isEmpty { workloads = ["put", "get", "txn"] }
         var seen: Set<String> = []
@@ -163,7 +165,8 @@ struct BenchRunCommand: AsyncParsableCommand {
                 user: credentials,
                 threads: threads
             ) { display.show($0) }
-            let result = await runner.run()
+            Signals.listen()
+            let result = await runner.run { Signals.hasCome }
             display.finish()
             print(result.table)
             if let json { try result.write(to: json) }
@@ -172,6 +175,14 @@ struct BenchRunCommand: AsyncParsableCommand {
                 print("\nThe report is in \(report).")
             }
             if result.measurements.allSatisfy(\.rounds.isEmpty) { throw ExitCode(1) }
+            let (calls, errors) = result.answered
+            if errors > 0 {
+                FileHandles.standardError(
+                    "\(errors) calls failed and \(calls) were answered: rates, processor time and ratios are of the answered alone\n"
+                )
+            }
+            if calls == 0 && errors > 0 { throw ExitCode(1) }
+            if Signals.hasCome { throw ExitCode(130) }
             if result.hasFaults {
                 FileHandles.standardError(
                     "error: a target has lost or doubled events, ended leases early or closed connections; see the table\n"
