@@ -49,7 +49,9 @@ public enum SharedServers {
     /// its machine.
     private static func scratch(_ name: String) -> String {
         let root = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NSTemporaryDirectory()
-        return "\(root)/drover-test-\(name)-\(getpid())"
+        let path = "\(root)/drover-test-\(name)-\(getpid())"
+        Reaper.made(path)
+        return path
     }
 }
 

@@ -39,7 +39,11 @@ public final class ChildProcess: @unchecked Sendable {
         process.standardOutput = handle
         process.standardError = handle
         process.standardInput = FileHandle.nullDevice
+        process.terminationHandler = { Reaper.ended($0.processIdentifier) }
         try process.run()
+        Reaper.started(process.processIdentifier)
+        // It may have ended before it was told of.
+        if !process.isRunning { Reaper.ended(process.processIdentifier) }
     }
 
     public var identifier: Int32 { process.processIdentifier }
