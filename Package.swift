@@ -19,6 +19,7 @@ let package = Package(
         .library(name: "DroverMySQL", targets: ["DroverMySQL"]),
         .library(name: "DroverServer", targets: ["DroverServer"]),
         .library(name: "DroverClient", targets: ["DroverClient"]),
+        .library(name: "EtcdAPI", targets: ["EtcdAPI"]),
         .executable(name: "drover", targets: ["drover"]),
     ],
     traits: [
@@ -131,6 +132,7 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOWebSocket", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "SwiftASN1", package: "swift-asn1"),
                 .product(name: "Crypto", package: "swift-crypto"),

@@ -11,7 +11,11 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection, ListConnec
 
     private let loopContext: LoopContext
     private let listener: ServerConfiguration.Listener
-    private var context: ChannelHandlerContext?
+    private(set) var context: ChannelHandlerContext?
+    /// What stands between bytes and parts of HTTP, to be taken away where the client goes over to a WebSocket.
+    var codec: [any RemovableChannelHandler] = []
+    /// A request for a WebSocket that is not whole yet.
+    private var webSocket: HTTPRequestHead?
     private(set) var allocator = ByteBufferAllocator()
     private var stream: ServerStream?
     /// Bytes of a reply that the socket has not taken yet.
@@ -47,6 +51,9 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection, ListConnec
     }
 
     private static let pieceBytes = 256 << 10
+
+    /// Bytes of the longest message in JSON.
+    var longestDocument: Int { GatewayRequest.longestDocument(limits) }
 
     private var limits: ServerLimits { loopContext.configuration.limits }
 
@@ -119,6 +126,10 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection, ListConnec
                 }
                 if route.streamsRequests { deadline = .distantFuture }
                 Dispatcher.begin(stream)
+            } else if WebSocketBridge.isAsked(head), !listener.servesMetricsOnly,
+                Route.gateway(String(path))?.streamsRequests == true
+            {
+                webSocket = head
             } else {
                 plain = PlainRequest(method: head.method.rawValue, target: target.path)
             }
@@ -131,6 +142,9 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection, ListConnec
             if let stream {
                 stream.requestEnded = true
                 if !stream.ended { GatewayRequest.end(stream) }
+            } else if let head = webSocket {
+                webSocket = nil
+                beginWebSocket(head, context)
             } else if let request = plain {
                 plain = nil
                 isAnswering = true

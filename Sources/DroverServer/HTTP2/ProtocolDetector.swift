@@ -77,14 +77,17 @@ final class ProtocolDetector: ChannelInboundHandler, RemovableChannelHandler {
         } else {
             // As NIO sets it up, but for the bound on what the decoder keeps and does not read.
             let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes)
-            try pipeline.addHandlers(
+            let codec: [any ChannelHandler & RemovableChannelHandler] = [
                 HTTPResponseEncoder(),
                 ByteToMessageHandler(decoder, maximumBufferSize: 256 << 10),
                 HTTPServerPipelineHandler(),
                 NIOHTTPResponseHeadersValidator(),
-                HTTPServerProtocolErrorHandler()
-            )
-            try pipeline.addHandler(HTTP1Connection(loopContext, listener))
+                HTTPServerProtocolErrorHandler(),
+            ]
+            let connection = HTTP1Connection(loopContext, listener)
+            connection.codec = codec
+            for handler in codec { try pipeline.addHandler(handler) }
+            try pipeline.addHandler(connection)
         }
     }
 }

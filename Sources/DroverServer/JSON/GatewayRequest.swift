@@ -6,6 +6,11 @@ package import NIOCore
 enum GatewayRequest {
     static let malformedTimeout = CallStatus(code: 3, message: "invalid grpc-timeout")
 
+    /// Bytes of the longest document: base64 makes a request a third longer.
+    static func longestDocument(_ limits: ServerLimits) -> Int {
+        (limits.requestBytes + limits.requestSlackBytes) * 4 / 3 + 4_096
+    }
+
     static func receive(_ stream: ServerStream, _ bytes: ByteBuffer, _ limits: ServerLimits) {
         if stream.readsNoMore { return }
         var bytes = bytes
@@ -26,8 +31,7 @@ enum GatewayRequest {
         {
             return stream.fail(DroverError(.tooManyRequests))
         }
-        // Base64 makes a request a third longer.
-        let most = (limits.requestBytes + limits.requestSlackBytes) * 4 / 3 + 4_096
+        let most = longestDocument(limits)
         if stream.route.streamsRequests { takeDocuments(stream) }
         if let inbound = stream.inbound, inbound.readableBytes > most {
             stream.fail(CallStatus(code: 8, message: "drover: the request is longer than \(most) bytes"))
