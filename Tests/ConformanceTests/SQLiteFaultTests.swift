@@ -78,10 +78,32 @@ struct SQLiteFaultTests {
         try await withTemporaryDirectory { directory in
             let path = "\(directory)/store.db"
             let store = try await open(path)
-            #expect(await message(path).contains("another process"))
+            #expect(await message(path).contains("this process has the SQLite file open already"))
             try await store.put("still", "works")
             await store.close()
             #expect(await message(path).isEmpty)
+        }
+    }
+
+    @Test("a driver serves one store at a time, and memory is no file")
+    func oneStore() async throws {
+        try await withTemporaryDirectory { directory in
+            let driver = SQLiteDriver(SQLiteConfiguration(path: "\(directory)/store.db"))
+            let store = try await Store.open(driver: driver)
+            await #expect {
+                _ = try await Store.open(driver: driver)
+            } throws: {
+                "\($0)".contains("serves a store already")
+            }
+            // Who was refused has not let go of the first one's lock.
+            #expect(await message("\(directory)/store.db").contains("this process has"))
+            try await store.put("a", "1")
+            await store.close()
+            let again = try await Store.open(driver: driver)
+            #expect(try await again.get("a")?.valueString == "1")
+            await again.close()
+            for path in [":memory:", ""] { #expect(await message(path).contains("a store needs a file"), "\(path)") }
+            #expect(!FileManager.default.fileExists(atPath: ":memory:.lock"))
         }
     }
 
@@ -98,7 +120,7 @@ struct SQLiteFaultTests {
             }
             let store = try await open("\(directory)/third.db")
             for name in ["first.db", "second.db", "far/real.db"] {
-                #expect(await message("\(directory)/\(name)").contains("another"), "\(name)")
+                #expect(await message("\(directory)/\(name)").contains("this process has"), "\(name)")
             }
             #expect(FileManager.default.fileExists(atPath: real + ".lock"))
             try await store.put("a", "1")

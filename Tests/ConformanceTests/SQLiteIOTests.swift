@@ -191,6 +191,7 @@ struct SQLiteIOTests {
             var store = try await open(path, Self.small)
             DiskFaults.watch(path: path)
             try await write(store, "a", count: 2_000)
+            let watch = try await store.watch(prefix: "a/")
             DiskFaults.arm(.databaseSync, count: 1, path: path)
             let value = String(repeating: "v", count: 3_000)
             let broken = store
@@ -210,6 +211,12 @@ struct SQLiteIOTests {
             // What the file has lost must not be read, nor built upon.
             await #expect {
                 _ = try await broken.list(prefix: "a/")
+            } throws: {
+                "\($0)".contains("could not sync")
+            }
+            // Who only watches learns of it too.
+            await #expect {
+                for try await _ in watch {}
             } throws: {
                 "\($0)".contains("could not sync")
             }
