@@ -67,6 +67,20 @@ struct RowCacheTests {
         #expect((1...100).allSatisfy { value(cache, $0, length: 1_000) == hot })
     }
 
+    @Test("of lists in turn that are longer than it, a part is kept that is as large as it")
+    func cycle() {
+        let cache = RowCache(bytes: 1 << 20)
+        let value = Bytes(repeating: 3, count: 900)
+        var kept = 0
+        for _ in 0..<30 {
+            kept = (1...1_500).reduce(0) { $0 + (offer(cache, Int64($1), value) ? 1 : 0) }
+        }
+        #expect(kept > 600, "\(kept) of 1,500 rows that take half as much again as there is room for")
+        // Others take their place once they are not asked for any more.
+        for _ in 0..<10 { kept = (5_001...5_500).reduce(0) { $0 + (offer(cache, Int64($1), value) ? 1 : 0) } }
+        #expect(kept > 450, "\(kept) of 500")
+    }
+
     @Test("nothing is kept where nothing may be")
     func none() {
         let cache = RowCache(bytes: 0)

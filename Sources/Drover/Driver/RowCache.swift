@@ -4,7 +4,7 @@ import Synchronization
 ///
 /// A row of the log never changes, so that nothing here is ever out of date: a reader asks by the place that its snapshot
 /// names. What is read once leaves a mark alone, and is kept when it is read again: a list of the whole store drives
-/// nothing out. Of what is kept, what was not asked for since the last look at it goes first.
+/// nothing out. Of what is kept, what was not asked for since the last look at it makes room.
 public final class RowCache: Sendable {
     /// Bytes that a driver keeps by default.
     public static let defaultBytes = 16 << 20
@@ -110,28 +110,32 @@ public final class RowCache: Sendable {
                 slots[slot].wasAskedFor = true
                 return true
             }
-            while bytes + size > limit && !slots.isEmpty { makeRoom() }
+            // Where all of it is in use it stays as it is: one that is turned away comes again, and many that come in
+            // turn would else drive each other out.
+            while bytes + size > limit && !slots.isEmpty { if !makeRoom() { return false } }
             index[place] = slots.count
             slots.append(Slot(place: place, version: row.version, value: Bytes(row.value), size: size))
             bytes += size
             return false
         }
 
-        private mutating func makeRoom() {
+        /// Takes away what the hand is at, unless that was asked for since it last came by.
+        private mutating func makeRoom() -> Bool {
             if hand >= slots.count { hand = 0 }
             if slots[hand].wasAskedFor {
                 slots[hand].wasAskedFor = false
                 hand += 1
-                return
+                return false
             }
             bytes -= slots[hand].size
             index[slots[hand].place] = nil
             // The last takes its place, and is looked at when the hand comes round again.
             let last = slots.removeLast()
-            guard hand < slots.count else { return }
+            guard hand < slots.count else { return true }
             slots[hand] = last
             index[last.place] = hand
             hand += 1
+            return true
         }
     }
 

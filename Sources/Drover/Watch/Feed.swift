@@ -58,6 +58,8 @@ final class Feed: Sendable {
     private let knownCompacted = Atomic<Int64>(0)
     /// Revisions up to this one are being committed here, and come through ``publish(_:)``.
     private let expected = Atomic<Int64>(0)
+    /// Whether nothing is read or written any more.
+    private let hasFailed = Atomic<Bool>(false)
     /// Every event up to this revision has been handed to the watches; the greatest number while there are none.
     private let handedOn = Atomic<Int64>(.max)
 
@@ -106,6 +108,8 @@ final class Feed: Sendable {
     /// The database has failed, perhaps so that nothing is read or written any more: the watches end then.
     func notice(_ error: any Error) {
         guard let failure = error as? DriverFailure, failure.endsStore else { return }
+        // Once: of those that come later none is begun.
+        if hasFailed.exchange(true, ordering: .relaxed) { return }
         post(.failed(failure.asDroverError))
     }
 
