@@ -55,7 +55,11 @@ enum CodecKernels {
 
     private static func encodeEvent() -> KernelRun {
         let event = Event(kind: .put, kv: Fixtures.keyValue(1), previous: Fixtures.keyValue(1))
-        return KernelRun { _ = ResponseEncoder.watchEvent(event, withPrevious: true) }
+        let allocator = ByteBufferAllocator()
+        return KernelRun {
+            var buffer = allocator.buffer(capacity: ResponseEncoder.watchEventSize(event, withPrevious: true))
+            ResponseEncoder.appendWatchEvent(event, withPrevious: true, to: &buffer)
+        }
     }
 
     /// The head of a call whose fields are in the table already, as all but the first of a connection.

@@ -80,6 +80,8 @@ public final class MySQLDriver: Driver, DriverProvider {
 
     func connect(isolation: String, answerSeconds: UInt32 = 60) throws -> MySQLConnection {
         let known = try history.floor()
+        // It may be another server by now, and not every one says whose history it has.
+        rows.removeAll()
         let turn = availability.turn
         let connection = try MySQLConnection(
             configuration,

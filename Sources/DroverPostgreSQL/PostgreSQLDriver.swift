@@ -80,6 +80,8 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
 
     func connect(database: String? = nil) throws -> PGConnection {
         let known = try history.floor()
+        // It may be another server by now, and not every one says whose history it has.
+        rows.removeAll()
         let turn = availability.turn
         let connection = try PGConnection(configuration, database: database, settings: Self.settings)
         connection.connectedAt = known

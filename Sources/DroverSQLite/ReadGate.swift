@@ -27,7 +27,7 @@ final class ReadGate: Sendable {
         if isOver { throw Self.failure }
     }
 
-    private static var failure: DriverFailure {
+    static var failure: DriverFailure {
         var failure = DriverFailure(
             .unavailable,
             "the disk could not sync the database file; nothing acknowledged is lost: see to the disk, then restart"

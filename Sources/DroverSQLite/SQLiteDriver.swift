@@ -75,6 +75,8 @@ public final class SQLiteDriver: Driver, DriverProvider {
                 lock = try FileLock(path: configuration.resolvedPath + ".lock")
                 isLocked = true
             }
+            // It may be another file by now.
+            rows.removeAll()
             makeFile()
             file.withLock { $0 = configuration.resolvedPath }
             let writer = try SQLiteWriter(self)

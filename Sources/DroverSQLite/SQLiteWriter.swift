@@ -182,6 +182,8 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
         if let open, sqlite3_get_autocommit(open.connection.handle) == 0 { try? open.rollback.run() }
     }
 
+    var endOfStore: DriverFailure? { driver.gate.isOver ? ReadGate.failure : nil }
+
     func settle(batch: Int64) throws -> Bool {
         inBatch = false
         // What the connection knows of its syncs goes with it.

@@ -171,14 +171,11 @@ public final class Server: Sendable {
         }
         let logger = configuration.logger
         let metrics = contexts[0].metrics
-        let (refusals, faults) = (LogThrottle(), LogThrottle())
+        let refusals = LogThrottle()
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    // Before the one that pauses: what cannot be accepted now can be in a second.
-                    let pipeline = channel.pipeline.syncOperations
-                    try pipeline.addHandler(AcceptFaults(logger, faults))
-                    try pipeline.addHandler(AcceptBackoffHandler())
+                    try channel.pipeline.syncOperations.addHandler(AcceptFaults(logger))
                 }
             }
             .serverChannelOption(.backlog, value: 1_024)

@@ -48,8 +48,9 @@ struct RowCacheListTests {
                     }
                 }
                 if round == 4 {
-                    // Gone and come again in one revision, with the version that it had.
-                    _ = try await store.txn(if: [], then: [.delete(key(2)), .put(key(2), "anew")])
+                    // Gone and come again, with the version that it had.
+                    try await store.delete(key(2))
+                    try await store.put(key(2), "anew")
                     live[key(2)] = "anew"
                 }
                 try await check(0, live)

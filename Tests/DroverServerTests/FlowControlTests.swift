@@ -146,6 +146,57 @@ struct FlowControlTests {
         }
     }
 
+    @Test(
+        "a long request whose frames are padded arrives, and one that halts holds others up for a few seconds at most"
+    )
+    func paddedRequest() async throws {
+        try await withServer { _, port in
+            let request = PBPutRequest.with {
+                $0.key = Data("p".utf8)
+                $0.value = Data(repeating: 120, count: 1_400_000)
+            }
+            let whole = message(try request.serializedBytes())
+            let raw = try RawConnection(port: port)
+            raw.send(Frames.hello + windowUpdate(0, 0x7fff_0000))
+            // Twelve that begin and never go on: more than are let in at a time.
+            for i in 0..<12 as Range<UInt32> {
+                raw.send(Frames.frame(1, 4, 2 * i + 1, Frames.request("/etcdserverpb.KV/Put")))
+                raw.send(Frames.frame(0, 0, 2 * i + 1, Array(whole.prefix(1_000))))
+            }
+            let stream: UInt32 = 101
+            raw.send(Frames.frame(1, 4, stream, Frames.request("/etcdserverpb.KV/Put")))
+            var window = 65_536
+            var rest = whole[...]
+            var seen: [UInt8] = []
+            var counted = 0
+            let begun = ContinuousClock.now
+            while !rest.isEmpty && begun.duration(to: .now) < .seconds(60) {
+                let count = min(8_000, rest.count, window - 101)
+                if count <= 0 {
+                    seen += raw.receive { new in
+                        Frames.parse(seen + new).filter { $0.kind == 8 && $0.stream == stream }.count > counted
+                    }
+                    let updates = Frames.parse(seen).filter { $0.kind == 8 && $0.stream == stream }
+                    for update in updates.dropFirst(counted) {
+                        window += update.payload.reduce(0) { $0 << 8 | Int($1) }
+                    }
+                    counted = updates.count
+                    continue
+                }
+                // A hundred bytes of padding.
+                let payload = [100] + Array(rest.prefix(count)) + [UInt8](repeating: 0, count: 100)
+                rest = rest.dropFirst(count)
+                raw.send(Frames.frame(0, rest.isEmpty ? 9 : 8, stream, payload))
+                window -= payload.count
+            }
+            let told = Frames.parse(seen).map { "\($0.kind) \($0.stream) \($0.payload.prefix(8))" }
+            let left = rest.count
+            #expect(left == 0, "\(told.suffix(20))")
+            seen += raw.receive { has(seen + $0) { $0.stream == stream && $0.kind == 1 && $0.flags & 1 == 1 } }
+            #expect(has(seen) { $0.stream == stream && $0.kind == 0 && $0.payload.count > 5 })
+        }
+    }
+
     @Test("messages that never end with a frame do not fill memory, in either form")
     func splitMessages() async throws {
         try await withServer { _, port in

@@ -164,6 +164,40 @@ struct WebSocketTests {
         }
     }
 
+    @Test(
+        "what comes before the handshake is answered, or without asking for it aright, ends the connection or is plain"
+    )
+    func early() async throws {
+        try await withServer { _, port in
+            let next = Array("GET /version HTTP/1.1\r\nHost: x\r\n\r\n".utf8)
+            // Without `Connection: Upgrade` it is a request as any other.
+            let lines = [
+                "GET /v3/watch HTTP/1.1", "Host: x", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", "",
+            ]
+            for whole in [handshake("/v3/watch"), Array(lines.joined(separator: "\r\n").utf8)] {
+                for isDivided in [false, true] {
+                    let raw = try RawConnection(port: port, patience: 1)
+                    if isDivided {
+                        raw.send(whole)
+                        raw.send(next + next)
+                    } else {
+                        raw.send(whole + next + next)
+                    }
+                    _ = raw.receive()
+                }
+            }
+            // The server is there yet.
+            let raw = try RawConnection(port: port)
+            raw.send(next)
+            let text = String(
+                decoding: raw.receive { String(decoding: $0, as: UTF8.self).contains("etcdserver") },
+                as: UTF8.self
+            )
+            #expect(text.hasPrefix("HTTP/1.1 200 "))
+        }
+    }
+
     @Test("a server that stops says so, and closes")
     func shutDown() async throws {
         try await withServer { server, port in

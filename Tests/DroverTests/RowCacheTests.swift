@@ -1,4 +1,3 @@
-import Synchronization
 import Testing
 
 @testable import Drover
@@ -103,22 +102,22 @@ struct RowCacheTests {
     @Test("readers and writers of it do not disturb each other")
     func threads() async {
         let cache = RowCache(bytes: 256 << 10)
-        let wrong = Atomic(0)
-        await withTaskGroup(of: Void.self) { group in
+        let wrong = await withTaskGroup(of: Int.self) { group in
             for task in 0..<4 {
                 group.addTask {
+                    var wrong = 0
                     for round in 0..<20_000 {
                         let main = Int64((round * 31 + task * 7) % 1_000)
                         let expected = Bytes(repeating: UInt8(truncatingIfNeeded: main), count: 500)
                         _ = offer(cache, main, expected)
-                        if let found = value(cache, main, length: 500), found != expected {
-                            wrong.add(1, ordering: .relaxed)
-                        }
+                        if let found = value(cache, main, length: 500), found != expected { wrong += 1 }
                         if round % 5_000 == 0 { cache.removeAll() }
                     }
+                    return wrong
                 }
             }
+            return await group.reduce(0, +)
         }
-        #expect(wrong.load(ordering: .relaxed) == 0 && cache.bytes <= 256 << 10)
+        #expect(wrong == 0 && cache.bytes <= 256 << 10)
     }
 }

@@ -103,7 +103,7 @@ final class Committer: Sendable {
                 process(calls[...], writer)
                 lastBatchEnd = Monotonic.now()
                 lastBatchNanoseconds = lastBatchEnd - begun
-                writer.upkeep(idle: false)
+                keepUp(writer, idle: false)
                 sweepsFirst = true
                 // Where writers never rest, what a sweep waits for has come about all the same.
                 if sweepWaits && lastBatchEnd - lastSweep > Self.sweepPauseNanoseconds { queue.requestSweep() }
@@ -114,7 +114,7 @@ final class Committer: Sendable {
                 body(writer)
             case .idle:
                 spin = 0
-                writer.upkeep(idle: true)
+                keepUp(writer, idle: true)
                 if sweepWaits { queue.requestSweep() }
             case .stop:
                 sweepWaits = false
@@ -125,6 +125,11 @@ final class Committer: Sendable {
                 return
             }
         }
+    }
+
+    private func keepUp(_ writer: any DriverWriter, idle: Bool) {
+        writer.upkeep(idle: idle)
+        if let failure = writer.endOfStore { effects.didFail(failure) }
     }
 
     // MARK: - A batch
@@ -269,7 +274,7 @@ final class Committer: Sendable {
                 let happened: Bool
                 do {
                     happened = try writer.settle(batch: changes.base.batch + 1)
-                } catch let again as DriverFailure where again.kind != .forked {
+                } catch let again as DriverFailure where !again.endsStore {
                     // Whatever kept it from being asked is no answer: a batch that is tried again may happen twice.
                     if Monotonic.now() > deadline { throw DriverFailure(.unknownOutcome, again.message) }
                     usleep(50_000)
@@ -345,7 +350,7 @@ final class Committer: Sendable {
                 next = min(limits.sweepRows, rows + rows / 4 + 1)
             }
             if isBusy { sweepRows.busy = next } else { sweepRows.calm = next }
-            writer.upkeep(idle: false)
+            keepUp(writer, idle: false)
             if step != .finished {
                 // A sweep that waits is tried again a fifth of a second later.
                 if step == .more { queue.requestSweep() }

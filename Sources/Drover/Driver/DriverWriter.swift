@@ -19,6 +19,8 @@ public protocol DriverWriter: DriverView {
     func sweep(rows: Int, position: Int64) throws -> SweepStep
     /// Called between batches, and when there is nothing to do: time for upkeep such as checkpoints.
     func upkeep(idle: Bool)
+    /// Why nothing is read or written any more until the store is opened anew; nil, and by default, while that is not so.
+    var endOfStore: DriverFailure? { get }
     /// Gives space back to the system, where the database is embedded. Nothing by default.
     func defragment() throws
     /// Closes the connection.
@@ -36,5 +38,7 @@ public enum SweepStep: Sendable, Hashable {
 }
 
 extension DriverWriter {
+    public var endOfStore: DriverFailure? { nil }
+
     public func defragment() throws {}
 }

@@ -15,6 +15,8 @@ public final class RowCache: Sendable {
     private static let markCount = 1 << 16
     /// Of so many parts of what is kept a row is one at the most.
     private static let parts = 32
+    /// As often as the hand comes by in vain at what is not asked for any more.
+    private static let mostUses = 3
     /// Rows of a range that are few enough to be joined to their values whatever is kept.
     public static let fewRows = 32
 
@@ -43,7 +45,7 @@ public final class RowCache: Sendable {
         share.store(known + (kept * 1_000 / rows - known) / 4, ordering: .relaxed)
     }
 
-    /// The value of the row there, if it is kept and of that key and version.
+    /// The value of the row there, if it is kept and of that version and length.
     public func value(of row: RowView) -> Bytes? {
         if limit == 0 { return nil }
         let place = LogPosition(main: row.main, sub: row.sub)
@@ -56,7 +58,8 @@ public final class RowCache: Sendable {
     @discardableResult
     public func offer(_ row: RowView) -> Bool {
         let size = row.value.count + Self.overhead
-        if limit == 0 || size > longest || row.version == 0 { return false }
+        // One that is too long to come with its row has no value here.
+        if limit == 0 || size > longest || row.version == 0 || row.value.count != row.valueLength { return false }
         let place = LogPosition(main: row.main, sub: row.sub)
         let hash = Self.hash(place)
         guard marks.sees(hash) else { return false }
@@ -89,7 +92,8 @@ public final class RowCache: Sendable {
             var version: Int64
             var value: Bytes
             var size: Int
-            var wasAskedFor = false
+            /// How often it was asked for since the hand came by, as far as that counts.
+            var uses = 1
         }
 
         private var index: [LogPosition: Int] = [:]
@@ -100,14 +104,14 @@ public final class RowCache: Sendable {
 
         mutating func value(at place: LogPosition, _ version: Int64) -> Bytes? {
             guard let slot = index[place], slots[slot].version == version else { return nil }
-            slots[slot].wasAskedFor = true
+            use(slot)
             return slots[slot].value
         }
 
         /// Returns whether it was there.
         mutating func insert(_ place: LogPosition, _ row: RowView, size: Int, limit: Int) -> Bool {
             if let slot = index[place] {
-                slots[slot].wasAskedFor = true
+                use(slot)
                 return true
             }
             // Where all of it is in use it stays as it is: one that is turned away comes again, and many that come in
@@ -119,11 +123,13 @@ public final class RowCache: Sendable {
             return false
         }
 
+        private mutating func use(_ slot: Int) { slots[slot].uses = min(slots[slot].uses + 1, RowCache.mostUses) }
+
         /// Takes away what the hand is at, unless that was asked for since it last came by.
         private mutating func makeRoom() -> Bool {
             if hand >= slots.count { hand = 0 }
-            if slots[hand].wasAskedFor {
-                slots[hand].wasAskedFor = false
+            if slots[hand].uses > 0 {
+                slots[hand].uses -= 1
                 hand += 1
                 return false
             }

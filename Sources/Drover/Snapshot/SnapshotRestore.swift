@@ -70,7 +70,6 @@ public struct SnapshotRestore {
     ///   refuses to be opened until then; what
     ///   `read` throws as it is.
     public func run() throws -> Result {
-        defer { driver.close() }
         do {
             var copy = self
             return try copy.restore()
@@ -81,7 +80,11 @@ public struct SnapshotRestore {
 
     private mutating func restore() throws -> Result {
         let writer = try driver.openWriter()
-        defer { writer.close() }
+        // One that is refused may serve a store.
+        defer {
+            writer.close()
+            driver.close()
+        }
         guard try read(SnapshotRecord.head.count) == SnapshotRecord.head else {
             throw Self.foreign
         }

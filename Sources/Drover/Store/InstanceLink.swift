@@ -224,7 +224,12 @@ final class InstanceLink: ReplySink {
     private func reconnect(_ link: any DriverLink) {
         var pause: UInt32 = 20_000
         while !stopping.load(ordering: .sequentiallyConsistent) {
-            if (try? link.reconnect()) != nil { return }
+            do {
+                return try link.reconnect()
+            } catch {
+                // Another connection may have found that the history is lost.
+                feed.notice(error)
+            }
             // A renewal must not wait for longer than its client does.
             fail(leases.take(limit: .max), DroverError(.timeout))
             usleep(pause)

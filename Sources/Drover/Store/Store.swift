@@ -67,6 +67,8 @@ public final class Store: Sendable {
 
         // Each connection is handed to its thread and used nowhere else. The threads start when nothing can fail any more.
         nonisolated(unsafe) let writer = try Self.opening(driver, logger)
+        // Let go of when this fails, so that the driver can be opened again.
+        let opened = OpenDriver(driver)
         nonisolated(unsafe) let feedReader = try driver.openReader()
         readers = try ReaderPool(
             driver: driver,
@@ -178,6 +180,7 @@ public final class Store: Sendable {
         feedThread = WorkerThread(name: "drover-feed") { feed.run(feedReader) }
         if meta.swept < meta.compacted { queue.requestSweep() }
         surveyor.start()
+        opened.keep()
     }
 
     /// An instance that starts waits for the locks of those that serve already.

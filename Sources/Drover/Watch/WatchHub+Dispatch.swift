@@ -16,6 +16,8 @@ extension WatchHub {
             // The values before them may be much longer than the events: a few revisions at a time then.
             let previous = previousValues(of: left, index, inStep: inStep, through: last)
             let piece = left.prefix { $0.main <= previous.through }
+            // What lies beyond is not committed for all that is known: the database is damaged.
+            if piece.isEmpty { return }
             dispatch(piece, previous.values, to: index, from: first, through: previous.through)
             left = left[piece.endIndex...]
             first = previous.through + 1

@@ -24,6 +24,7 @@ extension HTTP1Connection {
                 let refusal = ByteBuffer(string: "drover: the WebSocket's handshake is not one of RFC 6455\n")
                 return self.sendPlain(status: 400, contentType: "text/plain; charset=utf-8", refusal)
             }
+            self.isChanging = true
             let answer = HTTPResponseHead(version: .http1_1, status: .switchingProtocols, headers: headers)
             context.write(self.wrapOutboundOut(.head(answer)), promise: nil)
             context.writeAndFlush(self.wrapOutboundOut(.end(nil)), promise: nil)
@@ -55,6 +56,7 @@ extension HTTP1Connection {
                     ],
                     position: .before(self)
                 )
+                self.isChanging = false
                 try pipeline.context(handler: bridge).fireChannelRead(NIOAny(HTTPServerRequestPart.head(request)))
             } catch {
                 context.close(promise: nil)

@@ -16,6 +16,9 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection, ListConnec
     var codec: [any RemovableChannelHandler] = []
     /// A request for a WebSocket that is not whole yet.
     private var webSocket: HTTPRequestHead?
+    /// Whether the codec is being changed: what comes meanwhile was sent before its time, and there is nothing to answer it
+    /// with.
+    var isChanging = false
     private(set) var allocator = ByteBufferAllocator()
     private var stream: ServerStream?
     /// Bytes of a reply that the socket has not taken yet.
@@ -88,6 +91,7 @@ final class HTTP1Connection: ChannelInboundHandler, ServerConnection, ListConnec
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if isChanging { return context.close(promise: nil) }
         depth += 1
         defer { depth -= 1 }
         loopContext.revisionOfRead = nil

@@ -14,10 +14,15 @@ final class WebSocketBridge: ChannelDuplexHandler {
     /// Whether a message has begun and is not over.
     private var isInMessage = false
     private var isClosing = false
+    /// Whether pings of the present read were answered, which leave together.
+    private var owesFlush = false
 
     /// Whether a request asks for a WebSocket.
     static func isAsked(_ head: HTTPRequestHead) -> Bool {
-        head.method == .GET && head.headers[canonicalForm: "upgrade"].contains { $0.lowercased() == "websocket" }
+        func names(_ word: String, in header: String) -> Bool {
+            head.headers[canonicalForm: header].contains { $0.lowercased() == word }
+        }
+        return head.method == .GET && names("websocket", in: "upgrade") && names("upgrade", in: "connection")
     }
 
     /// The request that a WebSocket stands for. A browser, which can set no header, names its token as a protocol.
@@ -52,15 +57,26 @@ final class WebSocketBridge: ChannelDuplexHandler {
         case .text, .binary, .continuation:
             context.fireChannelRead(wrapInboundOut(.body(frame.unmaskedData)))
         case .ping:
-            context.writeAndFlush(wrapOutboundOut(WebSocketFrame(fin: true, opcode: .pong, data: frame.unmaskedData)))
-                .whenFailure { _ in }
+            let pong = WebSocketFrame(fin: true, opcode: .pong, data: frame.unmaskedData)
+            context.write(wrapOutboundOut(pong), promise: nil)
+            owesFlush = true
         case .pong: break
         case .connectionClose: close(context, .normalClosure)
         default: close(context, .protocolError)
         }
     }
 
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if owesFlush { context.flush() }
+        owesFlush = false
+        context.fireChannelReadComplete()
+    }
+
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        if isClosing {
+            promise?.succeed()
+            return
+        }
         switch unwrapOutboundIn(data) {
         case .head: promise?.succeed()
         case .body(.byteBuffer(var bytes)):
@@ -70,8 +86,7 @@ final class WebSocketBridge: ChannelDuplexHandler {
         case .body: promise?.succeed()
         case .end:
             if isInMessage { context.write(wrapOutboundOut(frame(ByteBuffer(), isLast: true)), promise: nil) }
-            close(context, .normalClosure)
-            promise?.succeed()
+            close(context, .normalClosure, promise)
         }
     }
 
@@ -80,13 +95,21 @@ final class WebSocketBridge: ChannelDuplexHandler {
         return WebSocketFrame(fin: isLast, opcode: isInMessage ? .continuation : .text, data: bytes)
     }
 
-    private func close(_ context: ChannelHandlerContext, _ code: WebSocketErrorCode) {
+    /// - Parameter promise: fulfilled when the other side has been sent it.
+    private func close(
+        _ context: ChannelHandlerContext,
+        _ code: WebSocketErrorCode,
+        _ promise: EventLoopPromise<Void>? = nil
+    ) {
         if isClosing { return }
         isClosing = true
         var bytes = ByteBuffer()
         bytes.write(webSocketErrorCode: code)
         let channel = context.channel
         context.writeAndFlush(wrapOutboundOut(WebSocketFrame(fin: true, opcode: .connectionClose, data: bytes)))
-            .whenComplete { _ in channel.close(promise: nil) }
+            .whenComplete { result in
+                promise?.completeWith(result)
+                channel.close(promise: nil)
+            }
     }
 }

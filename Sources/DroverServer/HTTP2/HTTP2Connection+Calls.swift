@@ -150,7 +150,7 @@ extension HTTP2Connection {
             let length = bytes.getInteger(at: bytes.readerIndex + 1, as: UInt32.self).map(Int.init) ?? 0
             let message = length + MessageBuffer.prefixBytes
             // Another message than the one that was let in.
-            if message != stream.claimedBytes || arrived == 0 { givesRoomBack(stream) }
+            if stream.claimedBytes > 0 && (message != stream.claimedBytes || arrived == 0) { givesRoomBack(stream) }
             if arrived > 0 && !call.ended { wantsRoom(stream, message: message, arrived: arrived) }
         }
         if bytes.readableBytes > 0 && !call.ended {
@@ -171,6 +171,7 @@ extension HTTP2Connection {
     func endRequest(_ stream: HTTP2Stream) {
         if stream.requestEnded { return }
         stream.requestEnded = true
+        if stream.claimedBytes > 0 || stream.waitsForRoom { givesRoomBack(stream) }
         if stream.replyEnded {
             streams[stream.id] = nil
             return closeIfDone()
@@ -246,6 +247,7 @@ extension HTTP2Connection {
             lingering.removeFirst()
             if let stream = streams[id] { reset(stream, .noError) }
         }
+        expireRoom(now)
         if !hasDeadlines { return }
         var left = false
         for stream in streams.values {

@@ -38,7 +38,9 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection, ListConnec
     var bufferedRequestBytes = 0
     /// Bytes of long messages that are let in, and those that wait; see HTTP2Connection+Room.
     var claimedBytes = 0
-    var waitingForRoom: Deque<(stream: HTTP2Stream, message: Int, missing: Int)> = []
+    var waitingForRoom: Deque<HTTP2Stream> = []
+    /// When one was let in, or came on.
+    var roomMovedAt = NIODeadline.now()
     var highestStream: UInt32 = 0
     var hasDeadlines = false
     var lingering: Deque<(UInt32, NIODeadline)> = []

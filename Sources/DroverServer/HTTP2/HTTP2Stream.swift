@@ -25,7 +25,9 @@ final class HTTP2Stream {
     var unacknowledged = 0
     /// Bytes of a long message that is let in; see HTTP2Connection+Room.
     var claimedBytes = 0
-    /// Whether a long message waits to be let in.
+    /// Bytes of the long message that is to be let in, or was.
+    var wantedBytes = 0
+    /// Whether it waits to be let in.
     var waitsForRoom = false
     var queue: Deque<Outbound> = []
     var requestEnded = false

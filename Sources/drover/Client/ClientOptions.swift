@@ -36,7 +36,7 @@ struct ClientOptions: ParsableArguments {
     @Flag(inversion: .prefixedNo, help: .hidden)
     var insecureTransport = !["0", "false", "f"].contains(Environment.client("INSECURE_TRANSPORT")?.lowercased())
 
-    @Flag(help: .hidden)
+    @Flag(inversion: .prefixedNo, help: .hidden)
     var debug = false
 
     @Option(name: [.customShort("w"), .long], help: "How to print: simple, fields, json, table or protobuf.")
