@@ -30,6 +30,7 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
     let logger: Logger
     let history = HistoryGuard()
     let rows: RowCache
+    public var rowCache: RowCache? { rows }
     let availability = Availability()
     /// This instance's id, random, as old as the object.
     let instanceID = UInt64.random(in: 1...UInt64(Int64.max))

@@ -25,6 +25,7 @@ public final class SQLiteDriver: Driver, DriverProvider {
     let revisions = RevisionMap()
     let gate = ReadGate()
     let rows: RowCache
+    public var rowCache: RowCache? { rows }
     /// Events before this revision may be gone: the compaction mark of the sweep that began last. Set before a sweep's first
     /// step commits.
     let purged = Atomic<Int64>(0)

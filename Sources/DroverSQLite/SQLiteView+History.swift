@@ -20,7 +20,7 @@ extension SQLiteView {
         let dead = """
             SELECT t.key, t.id FROM drover_tombstone t WHERE \(Self.condition(range, "t")) AND t.id > ?3 ORDER BY t.key
             """
-        let cache = values ? cache(for: range, expecting: expecting) : nil
+        let cache = values && !range.isSingle ? rows : nil
         var (taken, kept) = (0, 0)
         defer { cache?.note(rows: taken, kept: kept) }
         var waiting = HistoryWindow(expecting: range.isSingle ? 1 : expecting)

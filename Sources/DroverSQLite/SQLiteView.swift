@@ -8,6 +8,8 @@ final class SQLiteView: DriverView {
     let connection: SQLiteConnection
     let revisions: RevisionMap
     private let driver: SQLiteDriver
+    /// The values that are kept.
+    var rows: RowCache { driver.rows }
     private let meta: SQLiteStatement
     private let pointWithValue: SQLiteStatement
     private let pointWithoutValue: SQLiteStatement
@@ -304,7 +306,7 @@ final class SQLiteView: DriverView {
 
     /// The values that are kept, for a range that may have many.
     func cache(for range: KeyRange, expecting: Int) -> RowCache? {
-        range.isSingle || expecting < RowCache.fewRows ? nil : driver.rows
+        range.isSingle || expecting < RowCache.fewRows ? nil : rows
     }
 
     /// Reads the newest state of a range, and of the log only those rows that are not kept.

@@ -10,6 +10,8 @@ public protocol Driver: AnyObject, Sendable {
     /// Whether other processes may serve the same database at the same time. A driver of an embedded database says no:
     /// its readers are then fast enough to be called on an event loop, and its leases' deadlines live in memory.
     var isShared: Bool { get }
+    /// Values that it keeps, where it does; nil by default.
+    var rowCache: RowCache? { get }
     /// Opens the database, creating or migrating its tables, and returns the connection that writes.
     func openWriter() throws -> any DriverWriter
     /// Opens one more connection for reading. Called after ``openWriter()``.
@@ -22,6 +24,8 @@ public protocol Driver: AnyObject, Sendable {
 }
 
 extension Driver {
+    public var rowCache: RowCache? { nil }
+
     /// An embedded database has no link.
     public func openLink() throws -> any DriverLink {
         throw DriverFailure(.unavailable, "this backend is not shared between processes")

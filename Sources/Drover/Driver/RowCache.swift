@@ -26,6 +26,8 @@ public final class RowCache: Sendable {
     private let marks: Marks
     /// Of a thousand rows that ranges have read lately, those that were here.
     private let share = Atomic<Int>(0)
+    private let rowsRead = Atomic<Int>(0)
+    private let rowsKept = Atomic<Int>(0)
 
     /// - Parameter bytes: what it may hold; 0 keeps nothing.
     public init(bytes: Int = RowCache.defaultBytes) {
@@ -40,6 +42,8 @@ public final class RowCache: Sendable {
 
     /// A range has read rows, of which some were here.
     public func note(rows: Int, kept: Int) {
+        rowsRead.add(rows, ordering: .relaxed)
+        rowsKept.add(kept, ordering: .relaxed)
         if rows < Self.fewRows { return }
         let known = share.load(ordering: .relaxed)
         share.store(known + (kept * 1_000 / rows - known) / 4, ordering: .relaxed)
@@ -71,6 +75,11 @@ public final class RowCache: Sendable {
     /// Forgets all.
     public func removeAll() {
         for shard in shards { shard.state.withLock { $0 = ShardState() } }
+    }
+
+    /// Rows that ranges have read so far, those of them that were here, and the bytes that are held, about.
+    public var totals: (rows: Int, kept: Int, bytes: Int) {
+        (rowsRead.load(ordering: .relaxed), rowsKept.load(ordering: .relaxed), bytes)
     }
 
     /// Bytes that are held, about.

@@ -9,6 +9,8 @@ extension Store {
         public var conflicts: Int
         public var countWalks: Int
         public var keys: (puts: Int, deletes: Int)
+        /// Rows with values that ranges have read, those of them that were kept in memory, and the bytes kept now.
+        public var cachedRows: (rows: Int, kept: Int, bytes: Int)
     }
 
     /// Figures of the engine since it was opened.
@@ -21,7 +23,8 @@ extension Store {
             longestSweepSeconds: committer.counters.longestSweepSeconds,
             conflicts: committer.counters.conflictCount,
             countWalks: counts.walkCount,
-            keys: committer.counters.keyCounts
+            keys: committer.counters.keyCounts,
+            cachedRows: driver.rowCache?.totals ?? (0, 0, 0)
         )
     }
 

@@ -90,6 +90,19 @@ enum MetricsText {
             "Ranges counted key by key, since their count was not known.",
             figures.countWalks
         )
+        page.one(
+            "drover_range_rows_total",
+            "counter",
+            "Rows of ranges that were read with their values.",
+            figures.cachedRows.rows
+        )
+        page.one(
+            "drover_range_rows_cached_total",
+            "counter",
+            "Those of them whose values were kept in memory.",
+            figures.cachedRows.kept
+        )
+        page.one("drover_row_cache_bytes", "gauge", "Bytes of values kept in memory.", figures.cachedRows.bytes)
         page.one("drover_leases", "gauge", "Leases.", figures.leaseCount)
         operations(context, figures, &page)
         commits(figures.commits, &page)
