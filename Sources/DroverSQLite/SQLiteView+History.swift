@@ -20,9 +20,8 @@ extension SQLiteView {
         let dead = """
             SELECT t.key, t.id FROM drover_tombstone t WHERE \(Self.condition(range, "t")) AND t.id > ?3 ORDER BY t.key
             """
-        let cache = values && !range.isSingle ? rows : nil
-        var (taken, kept) = (0, 0)
-        defer { cache?.note(rows: taken, kept: kept) }
+        var kept = values && !range.isSingle ? RowCacheScan(rows, from: .embedded) : nil
+        defer { kept?.end() }
         var waiting = HistoryWindow(expecting: range.isSingle ? 1 : expecting)
         var goesOn = true
         try withScan(live) { live in
@@ -49,15 +48,13 @@ extension SQLiteView {
                         waiting.add(id, tooNewFor: row.bytes(0))
                     } else if !waiting.isEmpty {
                         waiting.add(id)
-                    } else if let cache, takesLive, id == row.integer(1) {
+                    } else if kept != nil, takesLive, id == row.integer(1) {
                         let keyRow = self.row(row)
-                        taken += 1
-                        if let value = cache.value(of: keyRow) {
-                            kept += 1
+                        if let value = kept!.value(of: keyRow) {
                             goesOn = try keyRow.lending(value, to: body)
                         } else {
                             goesOn = try lend(id, values: true) { row in
-                                cache.offer(row)
+                                kept!.missed(row)
                                 return try body(row)
                             }
                         }

@@ -281,48 +281,37 @@ final class SQLiteView: DriverView {
         if let revision {
             return try scanHistory(range, at: revision, values: values, expecting: expecting, body)
         }
-        let cache = values ? cache(for: range, expecting: expecting) : nil
-        if let cache, cache.isWorthwhile { return try scan(range, cache, body) }
+        var kept =
+            values && !range.isSingle && expecting >= RowCache.fewRows
+            ? RowCacheScan(driver.rows, from: .embedded) : nil
+        defer { kept?.end() }
+        if kept?.isApart == true { return try scan(range, &kept!, body) }
         let join = values ? "CROSS JOIN drover_log l ON l.id = c.id" : ""
         let sql = """
             SELECT \(Self.currentColumns)\(values ? ", l.value" : "")
             FROM drover_current c \(join) WHERE \(Self.condition(range, "c")) ORDER BY c.key
             """
-        var (taken, kept) = (0, 0)
-        defer { cache?.note(rows: taken, kept: kept) }
         try withScan(sql) { statement in
             bind(range, statement)
             while try statement.step() {
                 var row = row(statement)
                 if values { row.value = statement.bytes(6) }
-                if let cache {
-                    taken += 1
-                    if cache.offer(row) { kept += 1 }
-                }
+                kept?.came(row)
                 if try !body(row) { return }
             }
         }
     }
 
-    /// The values that are kept, for a range that may have many.
-    func cache(for range: KeyRange, expecting: Int) -> RowCache? {
-        range.isSingle || expecting < RowCache.fewRows ? nil : rows
-    }
-
     /// Reads the newest state of a range, and of the log only those rows that are not kept.
-    private func scan(_ range: KeyRange, _ cache: RowCache, _ body: (RowView) throws -> Bool) throws {
+    private func scan(_ range: KeyRange, _ kept: inout RowCacheScan, _ body: (RowView) throws -> Bool) throws {
         let keys =
             "SELECT \(Self.currentColumns) FROM drover_current c WHERE \(Self.condition(range, "c")) ORDER BY c.key"
-        var (taken, kept) = (0, 0)
-        defer { cache.note(rows: taken, kept: kept) }
         try withScan(keys) { keys in
             try withScan("SELECT value FROM drover_log WHERE id = ?1") { values in
                 bind(range, keys)
                 while try keys.step() {
                     var row = row(keys)
-                    taken += 1
-                    if let value = cache.value(of: row) {
-                        kept += 1
+                    if let value = kept.value(of: row) {
                         guard try row.lending(value, to: body) else { return }
                         continue
                     }
@@ -330,7 +319,7 @@ final class SQLiteView: DriverView {
                     defer { values.reset() }
                     guard try values.step() else { continue }
                     row.value = values.bytes(0)
-                    cache.offer(row)
+                    kept.missed(row)
                     guard try body(row) else { return }
                 }
             }

@@ -84,19 +84,55 @@ struct RowCacheTests {
     func none() {
         let cache = RowCache(bytes: 0)
         for _ in 0..<3 { #expect(!offer(cache, 7, [1])) }
-        #expect(value(cache, 7, length: 1) == nil && !cache.isWorthwhile)
+        #expect(value(cache, 7, length: 1) == nil && cache.share < 500)
     }
 
     @Test("it is worthwhile while most rows of ranges are kept")
     func share() {
         let cache = RowCache(bytes: 1 << 20)
-        #expect(!cache.isWorthwhile)
-        for _ in 0..<3 { cache.note(rows: 100, kept: 100) }
-        #expect(cache.isWorthwhile)
-        cache.note(rows: 10, kept: 0)
-        #expect(cache.isWorthwhile, "few rows say nothing")
-        for _ in 0..<3 { cache.note(rows: 500, kept: 0) }
-        #expect(!cache.isWorthwhile)
+        #expect(cache.share < 500)
+        for _ in 0..<3 { cache.note(rows: 100, looked: 100, kept: 100) }
+        #expect(cache.share >= 500)
+        cache.note(rows: 100, looked: 3, kept: 0)
+        #expect(cache.share >= 500, "few looks say nothing")
+        for _ in 0..<3 { cache.note(rows: 500, looked: 31, kept: 0) }
+        #expect(cache.share < 500)
+    }
+
+    @Test(
+        "once it is full, a range that it does not know is hardly looked at, and one that is read over and over is kept"
+    )
+    func sample() {
+        let cache = RowCache(bytes: 1 << 20)
+        let value = Bytes(repeating: 3, count: 900)
+        func read(_ mains: ClosedRange<Int64>) -> Bool {
+            value.withUnsafeBytes { bytes in
+                var scan = RowCacheScan(cache, from: .server)
+                for main in mains {
+                    let whole = row(main, bytes)
+                    if !scan.isApart {
+                        scan.came(whole)
+                    } else if scan.value(of: row(main, UnsafeRawBufferPointer(start: nil, count: 0), length: 900))
+                        == nil
+                    {
+                        scan.missed(whole)
+                    }
+                }
+                scan.end()
+                return scan.isApart
+            }
+        }
+        for first in stride(from: 1, to: 20_000, by: 500) as StrideTo<Int64> {
+            for _ in 0..<2 { #expect(!read(first...first + 499)) }
+        }
+        #expect(cache.isFull && cache.totals.kept < 2_000, "\(cache.totals)")
+        var rounds = 0
+        while !read(30_001...30_500) && rounds < 1_000 { rounds += 1 }
+        #expect(rounds < 400, "it took \(rounds) rounds")
+        for _ in 0..<200 { _ = read(30_001...30_500) }
+        let before = cache.totals
+        for _ in 0..<10 { #expect(read(30_001...30_500)) }
+        #expect(cache.totals.kept - before.kept > 4_500, "of 5,000 rows")
     }
 
     @Test("readers and writers of it do not disturb each other")

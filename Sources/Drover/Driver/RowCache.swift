@@ -4,7 +4,7 @@ import Synchronization
 ///
 /// A row of the log never changes, so that nothing here is ever out of date: a reader asks by the place that its snapshot
 /// names. What is read once leaves a mark alone, and is kept when it is read again: a list of the whole store drives
-/// nothing out. Of what is kept, what was not asked for since the last look at it makes room.
+/// nothing out. Of what is kept, what was not asked for since the last look at it makes room. See ``RowCacheScan``.
 public final class RowCache: Sendable {
     /// Bytes that a driver keeps by default.
     public static let defaultBytes = 16 << 20
@@ -17,6 +17,8 @@ public final class RowCache: Sendable {
     private static let parts = 32
     /// As often as the hand comes by in vain at what is not asked for any more.
     private static let mostUses = 3
+    /// Looks that say nothing of how many rows are here.
+    private static let fewLooks = 4
     /// Rows of a range that are few enough to be joined to their values whatever is kept.
     public static let fewRows = 32
 
@@ -24,8 +26,8 @@ public final class RowCache: Sendable {
     private let longest: Int
     private let shards: [Shard]
     private let marks: Marks
-    /// Of a thousand rows that ranges have read lately, those that were here.
-    private let share = Atomic<Int>(0)
+    private let recent = Atomic<Int>(0)
+    private let hasBeenFull = Atomic<Bool>(false)
     private let rowsRead = Atomic<Int>(0)
     private let rowsKept = Atomic<Int>(0)
 
@@ -37,20 +39,27 @@ public final class RowCache: Sendable {
         marks = Marks(bytes > 0 ? Self.markCount : 0)
     }
 
-    /// Whether so many of the rows that ranges read are here that their values are better not read with them.
-    public var isWorthwhile: Bool { share.load(ordering: .relaxed) >= 500 }
+    /// Of a thousand rows that ranges have read lately, those that were here.
+    var share: Int { recent.load(ordering: .relaxed) }
 
-    /// A range has read rows, of which some were here.
-    public func note(rows: Int, kept: Int) {
+    /// Whether something was turned away or had to go for want of room.
+    var isFull: Bool { hasBeenFull.load(ordering: .relaxed) }
+
+    /// A range has read rows, some of which were looked for, and of those some were here.
+    func note(rows: Int, looked: Int, kept: Int) {
         rowsRead.add(rows, ordering: .relaxed)
-        rowsKept.add(kept, ordering: .relaxed)
-        if rows < Self.fewRows { return }
-        let known = share.load(ordering: .relaxed)
-        share.store(known + (kept * 1_000 / rows - known) / 4, ordering: .relaxed)
+        if looked == 0 { return }
+        rowsKept.add(kept * rows / looked, ordering: .relaxed)
+        if looked < Self.fewLooks { return }
+        let known = recent.load(ordering: .relaxed)
+        recent.store(known + (kept * 1_000 / looked - known) / 4, ordering: .relaxed)
     }
 
+    /// Where the next range begins with those of its rows that are looked at, each of its rows in turn.
+    var turn: Int { rowsRead.load(ordering: .relaxed) }
+
     /// The value of the row there, if it is kept and of that version and length.
-    public func value(of row: RowView) -> Bytes? {
+    func value(of row: RowView) -> Bytes? {
         if limit == 0 { return nil }
         let place = LogPosition(main: row.main, sub: row.sub)
         let hash = Self.hash(place)
@@ -60,7 +69,7 @@ public final class RowCache: Sendable {
 
     /// Keeps the row's value if it was offered before. Returns whether it was kept already.
     @discardableResult
-    public func offer(_ row: RowView) -> Bool {
+    func offer(_ row: RowView) -> Bool {
         let size = row.value.count + Self.overhead
         // One that is too long to come with its row has no value here.
         if limit == 0 || size > longest || row.version == 0 || row.value.count != row.valueLength { return false }
@@ -68,13 +77,15 @@ public final class RowCache: Sendable {
         let hash = Self.hash(place)
         guard marks.sees(hash) else { return false }
         return shards[hash & (Self.shardCount - 1)].state.withLock { state in
-            state.insert(place, row, size: size, limit: limit)
+            if !isFull && state.bytes + size > limit { hasBeenFull.store(true, ordering: .relaxed) }
+            return state.insert(place, row, size: size, limit: limit)
         }
     }
 
     /// Forgets all.
     public func removeAll() {
         for shard in shards { shard.state.withLock { $0 = ShardState() } }
+        hasBeenFull.store(false, ordering: .relaxed)
     }
 
     /// Rows that ranges have read so far, those of them that were here, and the bytes that are held, about.

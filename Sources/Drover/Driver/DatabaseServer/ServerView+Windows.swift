@@ -22,17 +22,16 @@ extension ServerView {
         var start = range.lower
         while true {
             let limit = window.next()
-            let mayKeep = values && !range.isSingle && limit >= RowCache.fewRows
             // Where most values are kept, the others are fetched by themselves.
-            let isApart = mayKeep && cache.isWorthwhile
+            var kept = values && !range.isSingle && limit >= RowCache.fewRows ? RowCacheScan(cache, from: .server) : nil
+            defer { kept?.end() }
+            let isApart = kept?.isApart == true
             let longest = values && !isApart ? window.longest : nil
             let rows = try fetch(range, from: start, at: revision, longest: longest, limit: limit)
-            let apart = isApart ? try valuesApart(of: rows, through: revision, longest: window.longest) : nil
-            var kept = apart?.kept ?? 0
+            let apart = isApart ? try valuesApart(of: rows, through: revision, longest: window.longest, &kept!) : nil
             var older: [Bytes: LogPosition]?
             var bytes = 0
             var taken = 0
-            defer { if mayKeep { cache.note(rows: taken, kept: kept) } }
             while let row = rows.next() {
                 taken += 1
                 if taken == limit { start = Bytes(row.key).successor }
@@ -52,7 +51,7 @@ extension ServerView {
                             isWhole(row, values) ? try body(row) : try lendWhole(row, body)
                         }
                     } else {
-                        if mayKeep && cache.offer(row) { kept += 1 }
+                        kept?.came(row)
                         goesOn = isWhole(row, values) ? try body(row) : try lendWhole(row, body)
                     }
                 }
@@ -64,14 +63,19 @@ extension ServerView {
     }
 
     /// The values of rows that came without them: those that are kept, and those that are not from the log, together.
-    private func valuesApart(of rows: Rows, through revision: Int64?, longest: Int) throws -> ValuesApart<Rows> {
+    private func valuesApart(
+        of rows: Rows,
+        through revision: Int64?,
+        longest: Int,
+        _ kept: inout RowCacheScan
+    ) throws -> ValuesApart<Rows> {
         var apart = ValuesApart<Rows>(rows: rows.count)
         var missing: [LogPosition] = []
         var number = 0
         while let row = rows.next() {
             defer { number += 1 }
             if row.version == 0 || row.main > revision ?? .max { continue }
-            if let value = cache.value(of: row) {
+            if let value = kept.value(of: row) {
                 apart.keep(value, of: number)
             } else {
                 missing.append(LogPosition(main: row.main, sub: row.sub))
@@ -82,7 +86,7 @@ extension ServerView {
         for events in try fetchEvents(missing, longest: longest) {
             apart.fetched.append(events)
             while let event = events.next() {
-                if isWhole(event, true) { cache.offer(event) }
+                if isWhole(event, true) { kept.missed(event) }
                 apart.events[LogPosition(main: event.main, sub: event.sub)] = event.value
             }
         }

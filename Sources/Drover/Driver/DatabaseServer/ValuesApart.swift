@@ -2,8 +2,6 @@
 struct ValuesApart<Rows: FetchedRows> {
     /// Those that were kept, by the rows' numbers.
     private var values: [Bytes?]
-    /// How many those are.
-    private(set) var kept = 0
     /// Those that were fetched, by their places; valid for as long as ``fetched``.
     var events: [LogPosition: UnsafeRawBufferPointer] = [:]
     /// What holds them.
@@ -11,10 +9,7 @@ struct ValuesApart<Rows: FetchedRows> {
 
     init(rows: Int) { values = Array(repeating: nil, count: rows) }
 
-    mutating func keep(_ value: Bytes, of row: Int) {
-        values[row] = value
-        kept += 1
-    }
+    mutating func keep(_ value: Bytes, of row: Int) { values[row] = value }
 
     /// Lends the row of that number with its value. One that is too long to have come with others has no address.
     func lend<R>(_ row: RowView, _ number: Int, to body: (RowView) throws -> R) rethrows -> R {

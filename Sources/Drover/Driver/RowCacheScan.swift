@@ -1,0 +1,70 @@
+/// A range that is read with its values, some of which may be kept in a ``RowCache``.
+///
+/// While there is room every row is offered to it. Once it is full only a few are, so that where the rows that are read are
+/// many more than it holds, it costs them next to nothing; those that are read over and over come to be offered all the same.
+public struct RowCacheScan {
+    /// Where values come from, and so what it is worth to have them here.
+    public enum Source: Sendable {
+        /// A database in this process, to which a row that is not kept is hardly more than one that is.
+        case embedded
+        /// One that sends them.
+        case server
+
+        /// Of a thousand rows those that must be kept so that values are fetched apart.
+        var most: Int { self == .embedded ? 800 : 500 }
+        /// Of so many rows one is offered where fewer are kept, once there is no room left.
+        var oneOfFew: Int { self == .embedded ? 64 : 16 }
+    }
+
+    /// The same where most are kept.
+    private static let oneOfMost = 4
+
+    private let cache: RowCache
+    /// Whether so many of the rows that ranges read are kept that values are better fetched apart from the rows.
+    public let isApart: Bool
+    private let stride: Int
+    private var turn: Int
+    private var rows = 0
+    private var looked = 0
+    private var kept = 0
+
+    /// A range that is about to be read.
+    public init(_ cache: RowCache, from source: Source) {
+        self.cache = cache
+        isApart = cache.share >= source.most
+        stride = cache.isFull ? (isApart ? Self.oneOfMost : source.oneOfFew) : 1
+        turn = cache.turn % stride
+    }
+
+    /// The value of a row that came without it, if it is kept.
+    public mutating func value(of row: RowView) -> Bytes? {
+        rows += 1
+        looked += 1
+        let value = cache.value(of: row)
+        if value != nil { kept += 1 }
+        return value
+    }
+
+    /// A row whose value was not kept, with it.
+    public mutating func missed(_ row: RowView) {
+        if isTurn() { cache.offer(row) }
+    }
+
+    /// A row that came with its value.
+    public mutating func came(_ row: RowView) {
+        rows += 1
+        guard isTurn() else { return }
+        looked += 1
+        if cache.offer(row) { kept += 1 }
+    }
+
+    private mutating func isTurn() -> Bool {
+        turn += 1
+        if turn < stride { return false }
+        turn = 0
+        return true
+    }
+
+    /// The range was read, or as much of it as was wanted.
+    public func end() { cache.note(rows: rows, looked: looked, kept: kept) }
+}
