@@ -24,8 +24,6 @@ public final class SQLiteDriver: Driver, DriverProvider {
     let logger: Logger
     let revisions = RevisionMap()
     let gate = ReadGate()
-    let rows: RowCache
-    public var rowCache: RowCache? { rows }
     /// Events before this revision may be gone: the compaction mark of the sweep that began last. Set before a sweep's first
     /// step commits.
     let purged = Atomic<Int64>(0)
@@ -39,7 +37,6 @@ public final class SQLiteDriver: Driver, DriverProvider {
     public init(_ configuration: SQLiteConfiguration, logger: Logger = Logger(label: "drover.sqlite")) {
         self.configuration = configuration
         self.logger = logger
-        rows = RowCache(bytes: configuration.cachedRowBytes)
     }
 
     /// Tells SQLite, for the whole process, not to count its allocations, which takes a lock that all threads share.
@@ -52,9 +49,7 @@ public final class SQLiteDriver: Driver, DriverProvider {
     }
 
     public static func makeDriver(endpoint: String, options: DriverOptions) throws -> any Driver {
-        var configuration = SQLiteConfiguration(endpoint: endpoint)
-        configuration.cachedRowBytes = options.cachedRowBytes
-        return SQLiteDriver(configuration, logger: options.logger)
+        SQLiteDriver(SQLiteConfiguration(endpoint: endpoint), logger: options.logger)
     }
 
     public func openWriter() throws -> any DriverWriter {
@@ -76,8 +71,6 @@ public final class SQLiteDriver: Driver, DriverProvider {
                 lock = try FileLock(path: configuration.resolvedPath + ".lock")
                 isLocked = true
             }
-            // It may be another file by now.
-            rows.removeAll()
             makeFile()
             file.withLock { $0 = configuration.resolvedPath }
             let writer = try SQLiteWriter(self)

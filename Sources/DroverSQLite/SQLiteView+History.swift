@@ -14,14 +14,11 @@ extension SQLiteView {
         _ body: (RowView) throws -> Bool
     ) throws {
         let newest = revisions.id(revision + 1, 0) - 1
-        let live =
-            "SELECT \(Self.currentColumns) FROM drover_current c WHERE \(Self.condition(range, "c")) ORDER BY c.key"
+        let live = "SELECT c.key, c.id FROM drover_current c WHERE \(Self.condition(range, "c")) ORDER BY c.key"
         // A key deleted at or before the revision did not exist then.
         let dead = """
             SELECT t.key, t.id FROM drover_tombstone t WHERE \(Self.condition(range, "t")) AND t.id > ?3 ORDER BY t.key
             """
-        var kept = values && !range.isSingle ? RowCacheScan(rows, from: .embedded) : nil
-        defer { kept?.end() }
         var waiting = HistoryWindow(expecting: range.isSingle ? 1 : expecting)
         var goesOn = true
         try withScan(live) { live in
@@ -48,16 +45,6 @@ extension SQLiteView {
                         waiting.add(id, tooNewFor: row.bytes(0))
                     } else if !waiting.isEmpty {
                         waiting.add(id)
-                    } else if kept != nil, takesLive, id == row.integer(1) {
-                        let keyRow = self.row(row)
-                        if let value = kept!.value(of: keyRow) {
-                            goesOn = try keyRow.lending(value, to: body)
-                        } else {
-                            goesOn = try lend(id, values: true) { row in
-                                kept!.missed(row)
-                                return try body(row)
-                            }
-                        }
                     } else {
                         goesOn = try lend(id, values: values, body)
                     }

@@ -8,8 +8,6 @@ final class SQLiteView: DriverView {
     let connection: SQLiteConnection
     let revisions: RevisionMap
     private let driver: SQLiteDriver
-    /// The values that are kept.
-    var rows: RowCache { driver.rows }
     private let meta: SQLiteStatement
     private let pointWithValue: SQLiteStatement
     private let pointWithoutValue: SQLiteStatement
@@ -246,8 +244,6 @@ final class SQLiteView: DriverView {
 
     // MARK: - Ranges
 
-    static let currentColumns = "c.key, c.id, c.created, c.version, c.lease, c.length"
-
     /// The condition on `key` for a range; its bounds are parameters 1 and 2.
     static func condition(_ range: KeyRange, _ table: String) -> String {
         switch range.upper {
@@ -281,64 +277,30 @@ final class SQLiteView: DriverView {
         if let revision {
             return try scanHistory(range, at: revision, values: values, expecting: expecting, body)
         }
-        var kept =
-            values && !range.isSingle && expecting >= RowCache.fewRows
-            ? RowCacheScan(driver.rows, from: .embedded) : nil
-        defer { kept?.end() }
-        if kept?.isApart == true { return try scan(range, &kept!, body) }
         let join = values ? "CROSS JOIN drover_log l ON l.id = c.id" : ""
         let sql = """
-            SELECT \(Self.currentColumns)\(values ? ", l.value" : "")
+            SELECT c.key, c.id, c.created, c.version, c.lease, c.length\(values ? ", l.value" : "")
             FROM drover_current c \(join) WHERE \(Self.condition(range, "c")) ORDER BY c.key
             """
         try withScan(sql) { statement in
             bind(range, statement)
             while try statement.step() {
-                var row = row(statement)
-                if values { row.value = statement.bytes(6) }
-                kept?.came(row)
-                if try !body(row) { return }
+                let (main, sub) = revisions.position(statement.integer(1))
+                let goesOn = try body(
+                    RowView(
+                        key: statement.bytes(0),
+                        value: values ? statement.bytes(6) : UnsafeRawBufferPointer(start: nil, count: 0),
+                        valueLength: Int(statement.integer(5)),
+                        main: main,
+                        sub: sub,
+                        createRevision: statement.integer(2),
+                        version: statement.integer(3),
+                        lease: statement.integer(4)
+                    )
+                )
+                if !goesOn { return }
             }
         }
-    }
-
-    /// Reads the newest state of a range, and of the log only those rows that are not kept.
-    private func scan(_ range: KeyRange, _ kept: inout RowCacheScan, _ body: (RowView) throws -> Bool) throws {
-        let keys =
-            "SELECT \(Self.currentColumns) FROM drover_current c WHERE \(Self.condition(range, "c")) ORDER BY c.key"
-        try withScan(keys) { keys in
-            try withScan("SELECT value FROM drover_log WHERE id = ?1") { values in
-                bind(range, keys)
-                while try keys.step() {
-                    var row = row(keys)
-                    if let value = kept.value(of: row) {
-                        guard try row.lending(value, to: body) else { return }
-                        continue
-                    }
-                    values.bind(1, keys.integer(1))
-                    defer { values.reset() }
-                    guard try values.step() else { continue }
-                    row.value = values.bytes(0)
-                    kept.missed(row)
-                    guard try body(row) else { return }
-                }
-            }
-        }
-    }
-
-    /// The row of `drover_current` that a statement with ``currentColumns`` is at.
-    func row(_ statement: SQLiteStatement) -> RowView {
-        let (main, sub) = revisions.position(statement.integer(1))
-        return RowView(
-            key: statement.bytes(0),
-            value: UnsafeRawBufferPointer(start: nil, count: 0),
-            valueLength: Int(statement.integer(5)),
-            main: main,
-            sub: sub,
-            createRevision: statement.integer(2),
-            version: statement.integer(3),
-            lease: statement.integer(4)
-        )
     }
 
     func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 {

@@ -75,7 +75,10 @@ struct ServeCommand: AsyncParsableCommand {
     )
     var quotaBackendBytes: Int = Environment.integer("QUOTA_BACKEND_BYTES") ?? 0
 
-    @Option(help: "Bytes of values that were read more than once and are kept in memory; 0 keeps none.")
+    @Option(
+        help:
+            "Bytes of values that were read more than once and are kept in memory, beneath a database server; 0 keeps none."
+    )
     var rowCacheBytes: Int = Environment.integer("ROW_CACHE_BYTES") ?? RowCache.defaultBytes
 
     @OptionGroup var security: ServerSecurityOptions

@@ -107,7 +107,7 @@ struct RowCacheTests {
         let value = Bytes(repeating: 3, count: 900)
         func read(_ mains: ClosedRange<Int64>) -> Bool {
             value.withUnsafeBytes { bytes in
-                var scan = RowCacheScan(cache, from: .server)
+                var scan = RowCacheScan(cache)
                 for main in mains {
                     let whole = row(main, bytes)
                     if !scan.isApart {

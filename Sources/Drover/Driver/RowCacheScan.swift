@@ -3,21 +3,10 @@
 /// While there is room every row is offered to it. Once it is full only a few are, so that where the rows that are read are
 /// many more than it holds, it costs them next to nothing; those that are read over and over come to be offered all the same.
 public struct RowCacheScan {
-    /// Where values come from, and so what it is worth to have them here.
-    public enum Source: Sendable {
-        /// A database in this process, to which a row that is not kept is hardly more than one that is.
-        case embedded
-        /// One that sends them.
-        case server
-
-        /// Of a thousand rows those that must be kept so that values are fetched apart.
-        var most: Int { self == .embedded ? 800 : 500 }
-        /// Of so many rows one is offered where fewer are kept, once there is no room left.
-        var oneOfFew: Int { self == .embedded ? 64 : 16 }
-    }
-
-    /// The same where most are kept.
-    private static let oneOfMost = 4
+    /// Of a thousand rows those that must be kept so that values are fetched apart.
+    private static let most = 500
+    /// Of so many rows one is offered once there is no room left: where most are kept, and where they are not.
+    private static let (oneOfMost, oneOfFew) = (4, 16)
 
     private let cache: RowCache
     /// Whether so many of the rows that ranges read are kept that values are better fetched apart from the rows.
@@ -29,10 +18,10 @@ public struct RowCacheScan {
     private var kept = 0
 
     /// A range that is about to be read.
-    public init(_ cache: RowCache, from source: Source) {
+    public init(_ cache: RowCache) {
         self.cache = cache
-        isApart = cache.share >= source.most
-        stride = cache.isFull ? (isApart ? Self.oneOfMost : source.oneOfFew) : 1
+        isApart = cache.share >= Self.most
+        stride = cache.isFull ? (isApart ? Self.oneOfMost : Self.oneOfFew) : 1
         turn = cache.turn % stride
     }
 
