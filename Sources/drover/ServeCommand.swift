@@ -124,9 +124,9 @@ struct ServeCommand: AsyncParsableCommand {
         // A client that goes away, or a file size limit, must end in an error, not the process.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
-        let files = OpenFiles.raiseLimit()
+        OpenFiles.raiseLimit()
         let connections = ServerLimits().connections
-        if files > 0 && files < connections + 100 {
+        if let files = OpenFiles.limit, files < connections + 100 {
             logger.warning(
                 "the limit on open files is below that on connections; raise it (ulimit -n, LimitNOFILE=)",
                 metadata: ["files": "\(files)", "connections": "\(connections)"]

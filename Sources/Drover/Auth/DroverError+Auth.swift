@@ -1,6 +1,7 @@
 extension DroverError {
-    /// How etcd says in a watch's answer why it was refused.
+    /// How etcd says in a watch's answer why it was refused, or ended.
     package var watchReason: String {
+        if code == .stopped { return message }
         let name =
             switch code.status {
             case .permissionDenied: "PermissionDenied"

@@ -145,20 +145,10 @@ final class WatchSubscription: Sendable {
                     } else {
                         state.batches.append((batch, delivery.footprint))
                     }
-                case .failed(let error):
-                    state.ended = .failure(error)
-                    if let waiting = state.waiting {
-                        state.waiting = nil
-                        resume = { waiting.resume(throwing: error) }
-                    }
-                case .cancelled(let compactRevision, let reason):
-                    let isStopped = reason == DroverError.Code.stopped.text
-                    let isForbidden = reason == DroverError(.permissionDenied).watchReason
-                    let error = DroverError(
-                        compactRevision > 0 ? .compacted : isForbidden ? .permissionDenied : .watchCancelled,
-                        message: reason.isEmpty ? nil : reason
-                    )
-                    let end: Result<Void, DroverError> = isStopped ? .success(()) : .failure(error)
+                case .cancelled(let compactRevision, let cause):
+                    let error =
+                        compactRevision > 0 ? DroverError(.compacted) : cause ?? DroverError(.watchCancelled)
+                    let end: Result<Void, DroverError> = error.code == .stopped ? .success(()) : .failure(error)
                     state.ended = end
                     if let waiting = state.waiting {
                         state.waiting = nil

@@ -10,10 +10,9 @@ public struct WatchDelivery: Sendable {
         case events(EventList, withPrevious: Bool)
         /// Every event up to `revision` has been delivered. `id` is -1 when that holds for the whole stream.
         case progress
-        /// The watch has ended. `compactRevision` is set when the revisions it wanted are gone.
-        case cancelled(compactRevision: Int64, reason: String)
-        /// The watch has ended: what it would be told next cannot be read, now or later.
-        case failed(DroverError)
+        /// The watch has ended: `compactRevision` is set when the revisions it wanted are gone, and `cause` when it was ended
+        /// for another reason than that its client wanted it to.
+        case cancelled(compactRevision: Int64, cause: DroverError?)
     }
 
     /// The consumer it is for.

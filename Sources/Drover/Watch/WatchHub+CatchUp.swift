@@ -124,14 +124,7 @@ extension WatchHub {
 
     private func cancelCompacted(_ compacted: Int64, _ pass: CatchUpPass) {
         for watcher in pass.index.all where max(watcher.next, pass.next) < compacted {
-            remove(watcher)
-            watcher.consumer.watchers[watcher.id] = nil
-            tell(
-                watcher.consumer,
-                watcher.id,
-                dispatched,
-                .cancelled(compactRevision: compacted, reason: "")
-            )
+            end(watcher, compactRevision: compacted)
         }
     }
 
@@ -144,7 +137,7 @@ extension WatchHub {
         feed.logger.log(level: readFailures == 1 ? .error : .debug, what, metadata: ["reason": "\(error)"])
         feed.notice(error)
         if let failure = error as? DriverFailure, failure.kind == .corrupt {
-            for watcher in watchers { end(watcher, failure.asDroverError) }
+            for watcher in watchers { end(watcher, cause: failure.asDroverError) }
             return
         }
         // The watches keep their places; a database that is away must not be asked in a tight loop.

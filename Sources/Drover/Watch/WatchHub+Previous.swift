@@ -44,8 +44,8 @@ extension WatchHub {
                     previous.through = next.main - 1
                     break
                 }
-                let main = left.prefix(Self.previousAtOnce).last?.main
-                let revisions = left.prefix { $0.main <= main ?? next.main }
+                let last = left.prefix(Self.previousAtOnce).last ?? next
+                let revisions = left.prefix { $0.main <= last.main }
                 try readPrevious(Array(revisions)) { event, value in
                     bytes += value.key.count + value.value.count
                     previous.values?[LogPosition(main: event.main, sub: event.sub)] = value

@@ -134,7 +134,7 @@ final class WatchHub {
         case .cancel(let consumer, let id):
             guard let watcher = consumer.watchers.removeValue(forKey: id) else { return }
             remove(watcher)
-            tell(consumer, id, dispatched, .cancelled(compactRevision: 0, reason: ""))
+            tell(consumer, id, dispatched, .cancelled(compactRevision: 0, cause: nil))
         case .progress(let consumer):
             answerProgress(consumer)
         case .drained(let consumer):
@@ -153,7 +153,7 @@ final class WatchHub {
             endForbidden()
         case .failed(let error):
             for consumer in consumers.values {
-                for watcher in consumer.watchers.values { end(watcher, error) }
+                for watcher in consumer.watchers.values { end(watcher, cause: error) }
             }
         }
     }
@@ -165,10 +165,7 @@ final class WatchHub {
             for watcher in consumer.watchers.values {
                 watcher.caller = system.settled(watcher.caller)
                 if system.mayStillRead(watcher.request.range, watcher.caller) { continue }
-                consumer.watchers[watcher.id] = nil
-                remove(watcher)
-                let reason = DroverError(.permissionDenied).watchReason
-                tell(consumer, watcher.id, dispatched, .cancelled(compactRevision: 0, reason: reason))
+                end(watcher, cause: DroverError(.permissionDenied))
             }
         }
     }
@@ -179,14 +176,14 @@ final class WatchHub {
             defer { inbox.commands.removeAll() }
             return inbox.commands
         }
-        let reason = DroverError.Code.stopped.text
+        let stopped = DroverError(.stopped)
         for case .close(let consumer) in commands { carryOut(.close(consumer)) }
         for case .create(let consumer, _) in commands where !consumer.isClosed {
-            tell(consumer, -1, dispatched, .refused(reason: reason, code: .stopped))
+            tell(consumer, -1, dispatched, .refused(reason: stopped.message, code: .stopped))
         }
         for consumer in consumers.values {
             for watcher in consumer.watchers.values {
-                tell(consumer, watcher.id, dispatched, .cancelled(compactRevision: 0, reason: reason))
+                tell(consumer, watcher.id, dispatched, .cancelled(compactRevision: 0, cause: stopped))
                 leave(watcher)
             }
             consumer.watchers.removeAll()
@@ -260,11 +257,11 @@ final class WatchHub {
         }
     }
 
-    /// Ends a watch that cannot be told what comes next.
-    func end(_ watcher: Watcher, _ error: DroverError) {
+    /// Ends a watch that cannot be told what comes next, and says why.
+    func end(_ watcher: Watcher, compactRevision: Int64 = 0, cause: DroverError? = nil) {
         watcher.consumer.watchers[watcher.id] = nil
         remove(watcher)
-        tell(watcher.consumer, watcher.id, dispatched, .failed(error))
+        tell(watcher.consumer, watcher.id, dispatched, .cancelled(compactRevision: compactRevision, cause: cause))
     }
 
     func remove(_ watcher: Watcher) {

@@ -221,14 +221,8 @@ enum MetricsText {
             closedir(files)
             page.one("process_open_fds", "gauge", "Open files and sockets.", count)
         }
-        var files = rlimit()
-        #if canImport(Darwin)
-            let resource = RLIMIT_NOFILE
-        #else
-            let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-        #endif
-        if getrlimit(resource, &files) == 0 {
-            page.one("process_max_fds", "gauge", "Files and sockets that may be open.", UInt64(files.rlim_cur))
+        if let limit = OpenFiles.limit {
+            page.one("process_max_fds", "gauge", "Files and sockets that may be open.", limit)
         }
         if let resident = residentBytes() {
             page.one("process_resident_memory_bytes", "gauge", "Bytes of resident memory.", resident)

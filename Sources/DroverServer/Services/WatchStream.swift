@@ -94,17 +94,7 @@ final class WatchStream: StreamSession {
             )
         case .progress:
             ResponseEncoder.appendWatch(context.header, revision: delivery.revision, id: delivery.id, to: &buffer)
-        case .failed(let error):
-            fragmenting.remove(delivery.id)
-            ResponseEncoder.appendWatch(
-                context.header,
-                revision: delivery.revision,
-                id: delivery.id,
-                cancelled: true,
-                reason: error.watchReason,
-                to: &buffer
-            )
-        case .cancelled(let compactRevision, let reason):
+        case .cancelled(let compactRevision, let cause):
             fragmenting.remove(delivery.id)
             ResponseEncoder.appendWatch(
                 context.header,
@@ -112,7 +102,7 @@ final class WatchStream: StreamSession {
                 id: delivery.id,
                 cancelled: true,
                 compactRevision: compactRevision,
-                reason: reason,
+                reason: cause?.watchReason ?? "",
                 to: &buffer
             )
         }

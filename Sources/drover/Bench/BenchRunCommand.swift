@@ -3,6 +3,7 @@ import Drover
 import DroverBackends
 import DroverBench
 import DroverClient
+import DroverServer
 
 #if canImport(Glibc)
     import Glibc

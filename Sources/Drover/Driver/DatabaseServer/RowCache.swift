@@ -8,7 +8,7 @@ import Synchronization
 public final class RowCache: Sendable {
     /// Bytes that a driver keeps by default.
     public static let defaultBytes = 16 << 20
-    /// What a row takes beside its key and value, about.
+    /// What a row takes beside its value, about.
     private static let overhead = 160
     private static let shardCount = 8
     /// Marks of rows that were read once.
@@ -20,7 +20,7 @@ public final class RowCache: Sendable {
     /// Looks that say nothing of how many rows are here.
     private static let fewLooks = 4
     /// Rows of a range that are few enough to be joined to their values whatever is kept.
-    public static let fewRows = 32
+    static let fewRows = 32
 
     private let limit: Int
     private let longest: Int
@@ -94,7 +94,7 @@ public final class RowCache: Sendable {
     }
 
     /// Bytes that are held, about.
-    public var bytes: Int { shards.reduce(0) { sum, shard in sum + shard.state.withLock { $0.bytes } } }
+    var bytes: Int { shards.reduce(0) { sum, shard in sum + shard.state.withLock { $0.bytes } } }
 
     private static func hash(_ place: LogPosition) -> Int {
         var bits = UInt64(bitPattern: place.main) &* 0x9E37_79B9_7F4A_7C15 ^ UInt64(bitPattern: place.sub)

@@ -2,7 +2,7 @@
 ///
 /// While there is room every row is offered to it. Once it is full only a few are, so that where the rows that are read are
 /// many more than it holds, it costs them next to nothing; those that are read over and over come to be offered all the same.
-public struct RowCacheScan {
+struct RowCacheScan {
     /// Of a thousand rows those that must be kept so that values are fetched apart.
     private static let most = 500
     /// Of so many rows one is offered once there is no room left: where most are kept, and where they are not.
@@ -10,7 +10,7 @@ public struct RowCacheScan {
 
     private let cache: RowCache
     /// Whether so many of the rows that ranges read are kept that values are better fetched apart from the rows.
-    public let isApart: Bool
+    let isApart: Bool
     private let stride: Int
     private var turn: Int
     private var rows = 0
@@ -18,7 +18,7 @@ public struct RowCacheScan {
     private var kept = 0
 
     /// A range that is about to be read.
-    public init(_ cache: RowCache) {
+    init(_ cache: RowCache) {
         self.cache = cache
         isApart = cache.share >= Self.most
         stride = cache.isFull ? (isApart ? Self.oneOfMost : Self.oneOfFew) : 1
@@ -26,7 +26,7 @@ public struct RowCacheScan {
     }
 
     /// The value of a row that came without it, if it is kept.
-    public mutating func value(of row: RowView) -> Bytes? {
+    mutating func value(of row: RowView) -> Bytes? {
         rows += 1
         looked += 1
         let value = cache.value(of: row)
@@ -35,12 +35,12 @@ public struct RowCacheScan {
     }
 
     /// A row whose value was not kept, with it.
-    public mutating func missed(_ row: RowView) {
+    mutating func missed(_ row: RowView) {
         if isTurn() { cache.offer(row) }
     }
 
     /// A row that came with its value.
-    public mutating func came(_ row: RowView) {
+    mutating func came(_ row: RowView) {
         rows += 1
         guard isTurn() else { return }
         looked += 1
@@ -55,5 +55,5 @@ public struct RowCacheScan {
     }
 
     /// The range was read, or as much of it as was wanted.
-    public func end() { cache.note(rows: rows, looked: looked, kept: kept) }
+    func end() { cache.note(rows: rows, looked: looked, kept: kept) }
 }
