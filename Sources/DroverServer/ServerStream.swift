@@ -230,9 +230,7 @@ final class ServerStream {
         session?.ended()
         session = nil
         inbound = nil
-        if case .http2(let connection, let stream) = transport, stream.claimedBytes > 0 || stream.waitsForRoom {
-            connection.givesRoomBack(stream)
-        }
+        if case .http2(let connection, let stream) = transport { connection.givesRoomBack(stream) }
     }
 
     // MARK: - JSON over either version of HTTP

@@ -87,11 +87,11 @@ enum WireForm {
     }
 
     /// A text of an answer: the token of Authenticate's, or the version of Status's, both of field 2.
-    static func readText(_ bytes: UnsafeRawBufferPointer, field wanted: Int = 2) throws -> String? {
+    static func readText(_ bytes: UnsafeRawBufferPointer) throws -> String? {
         var reader = WireReader(bytes)
         while !reader.isAtEnd {
             let (field, type) = try reader.tag()
-            if field == wanted && type == 2 { return String(decoding: try reader.lengthDelimited(), as: UTF8.self) }
+            if field == 2 && type == 2 { return String(decoding: try reader.lengthDelimited(), as: UTF8.self) }
             try reader.skip(type, field: field)
         }
         return nil

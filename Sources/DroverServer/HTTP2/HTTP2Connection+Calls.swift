@@ -171,7 +171,7 @@ extension HTTP2Connection {
     func endRequest(_ stream: HTTP2Stream) {
         if stream.requestEnded { return }
         stream.requestEnded = true
-        if stream.claimedBytes > 0 || stream.waitsForRoom { givesRoomBack(stream) }
+        givesRoomBack(stream)
         if stream.replyEnded {
             streams[stream.id] = nil
             return closeIfDone()

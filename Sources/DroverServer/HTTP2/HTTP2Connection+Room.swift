@@ -45,7 +45,7 @@ extension HTTP2Connection {
         writeWindowUpdate(stream.id, bytes)
     }
 
-    /// The stream's message has arrived, or nobody waits for it any more.
+    /// The stream's message has arrived, or nobody waits for it any more. Does nothing where none was let in or waits.
     func givesRoomBack(_ stream: HTTP2Stream) {
         stream.waitsForRoom = false
         if stream.claimedBytes == 0 { return }
