@@ -14,7 +14,8 @@ extension SQLiteView {
         _ body: (RowView) throws -> Bool
     ) throws {
         let newest = revisions.id(revision + 1, 0) - 1
-        let live = "SELECT c.key, c.id FROM drover_current c WHERE \(Self.condition(range, "c")) ORDER BY c.key"
+        let live =
+            "SELECT \(Self.currentColumns) FROM drover_current c WHERE \(Self.condition(range, "c")) ORDER BY c.key"
         // A key deleted at or before the revision did not exist then.
         let dead = """
             SELECT t.key, t.id FROM drover_tombstone t WHERE \(Self.condition(range, "t")) AND t.id > ?3 ORDER BY t.key
@@ -45,6 +46,9 @@ extension SQLiteView {
                         waiting.add(id, tooNewFor: row.bytes(0))
                     } else if !waiting.isEmpty {
                         waiting.add(id)
+                    } else if takesLive && id == row.integer(1) {
+                        // Nothing has changed since: of the log no more is read than the value.
+                        goesOn = try lendCurrent(row, values: values, body)
                     } else {
                         goesOn = try lend(id, values: values, body)
                     }

@@ -20,6 +20,7 @@ final class SQLiteView: DriverView {
     let previousByID: SQLiteStatement
     /// What came before the creation of a key in a revision.
     let creation: SQLiteStatement
+    private let valueByID: SQLiteStatement
     private let byLease: SQLiteStatement
     private let leaseByID: SQLiteStatement
     private let system: SQLiteStatement
@@ -47,6 +48,7 @@ final class SQLiteView: DriverView {
         currentByKey = try connection.prepare(
             "SELECT id, created, version, lease, length FROM drover_current WHERE key = ?1"
         )
+        valueByID = try connection.prepare("SELECT value FROM drover_log WHERE id = ?1")
         tombstoneByKey = try connection.prepare("SELECT id FROM drover_tombstone WHERE key = ?1")
         logByID = try connection.prepare(
             "SELECT key, value, created, version, lease, previous FROM drover_log WHERE id = ?1"
@@ -244,6 +246,35 @@ final class SQLiteView: DriverView {
 
     // MARK: - Ranges
 
+    /// What a statement that walks `drover_current` selects first, for ``current(_:)``.
+    static let currentColumns = "c.key, c.id, c.created, c.version, c.lease, c.length"
+
+    /// The row that a statement with ``currentColumns`` is at, without its value.
+    func current(_ statement: SQLiteStatement) -> RowView {
+        let (main, sub) = revisions.position(statement.integer(1))
+        return RowView(
+            key: statement.bytes(0),
+            value: UnsafeRawBufferPointer(start: nil, count: 0),
+            valueLength: Int(statement.integer(5)),
+            main: main,
+            sub: sub,
+            createRevision: statement.integer(2),
+            version: statement.integer(3),
+            lease: statement.integer(4)
+        )
+    }
+
+    /// Lends a row of ``current(_:)``, with its value when that is wanted.
+    func lendCurrent(_ statement: SQLiteStatement, values: Bool, _ body: (RowView) throws -> Bool) throws -> Bool {
+        var row = current(statement)
+        if !values { return try body(row) }
+        valueByID.bind(1, statement.integer(1))
+        defer { valueByID.reset() }
+        guard try valueByID.step() else { return true }
+        row.value = valueByID.bytes(0)
+        return try body(row)
+    }
+
     /// The condition on `key` for a range; its bounds are parameters 1 and 2.
     static func condition(_ range: KeyRange, _ table: String) -> String {
         switch range.upper {
@@ -279,26 +310,15 @@ final class SQLiteView: DriverView {
         }
         let join = values ? "CROSS JOIN drover_log l ON l.id = c.id" : ""
         let sql = """
-            SELECT c.key, c.id, c.created, c.version, c.lease, c.length\(values ? ", l.value" : "")
+            SELECT \(Self.currentColumns)\(values ? ", l.value" : "")
             FROM drover_current c \(join) WHERE \(Self.condition(range, "c")) ORDER BY c.key
             """
         try withScan(sql) { statement in
             bind(range, statement)
             while try statement.step() {
-                let (main, sub) = revisions.position(statement.integer(1))
-                let goesOn = try body(
-                    RowView(
-                        key: statement.bytes(0),
-                        value: values ? statement.bytes(6) : UnsafeRawBufferPointer(start: nil, count: 0),
-                        valueLength: Int(statement.integer(5)),
-                        main: main,
-                        sub: sub,
-                        createRevision: statement.integer(2),
-                        version: statement.integer(3),
-                        lease: statement.integer(4)
-                    )
-                )
-                if !goesOn { return }
+                var row = current(statement)
+                if values { row.value = statement.bytes(6) }
+                if try !body(row) { return }
             }
         }
     }
