@@ -51,14 +51,17 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "The most operations in each list of a transaction; 32 times as many in all of it.")
     var maxTxnOps: Int = Environment.integer("MAX_TXN_OPS") ?? 128
 
-    @Option(help: "Certificates that the database server's must come from.")
-    var caFile: String? = Environment.value("CA_FILE")
+    @Option(name: .customLong("ca-file"), help: "Certificates that the database server's must come from.")
+    private var givenCaFile: String?
+    var caFile: String? { givenCaFile ?? Environment.value("CA_FILE") }
 
-    @Option(help: "This client's certificate for the database server.")
-    var certFile: String? = Environment.value("CERT_FILE")
+    @Option(name: .customLong("cert-file"), help: "This client's certificate for the database server.")
+    private var givenCertFile: String?
+    var certFile: String? { givenCertFile ?? Environment.value("CERT_FILE") }
 
-    @Option(help: "The key of that certificate.")
-    var keyFile: String? = Environment.value("KEY_FILE")
+    @Option(name: .customLong("key-file"), help: "The key of that certificate.")
+    private var givenKeyFile: String?
+    var keyFile: String? { givenKeyFile ?? Environment.value("KEY_FILE") }
 
     @Flag(inversion: .prefixedNo, help: "Take any certificate of the database server.")
     var skipVerify = Environment.flag("SKIP_VERIFY")
@@ -128,7 +131,7 @@ struct ServeCommand: AsyncParsableCommand {
         let connections = ServerLimits().connections
         if let files = OpenFiles.limit, files < connections + 100 {
             logger.warning(
-                "the limit on open files is below that on connections; raise it (ulimit -n, LimitNOFILE=)",
+                "the limit on open files is below what the most connections and the store take; raise it (ulimit -n, LimitNOFILE=)",
                 metadata: ["files": "\(files)", "connections": "\(connections)"]
             )
         }

@@ -11,14 +11,23 @@ import DroverServer
 
 /// TLS on the client port, and how clients say who they are.
 struct ServerSecurityOptions: ParsableArguments {
-    @Option(help: "The certificate of the client port (PEM); with it, the port speaks TLS. kine: --server-cert-file.")
-    var serverCertFile: String? = Environment.value("SERVER_CERT_FILE")
+    @Option(
+        name: .customLong("server-cert-file"),
+        help: "The certificate of the client port (PEM); with it, the port speaks TLS. kine: --server-cert-file."
+    )
+    private var givenServerCertFile: String?
+    var serverCertFile: String? { givenServerCertFile ?? Environment.value("SERVER_CERT_FILE") }
 
-    @Option(help: "The key of that certificate (PEM).")
-    var serverKeyFile: String? = Environment.value("SERVER_KEY_FILE")
+    @Option(name: .customLong("server-key-file"), help: "The key of that certificate (PEM).")
+    private var givenServerKeyFile: String?
+    var serverKeyFile: String? { givenServerKeyFile ?? Environment.value("SERVER_KEY_FILE") }
 
-    @Option(help: "Certificates that clients' must come from (PEM); clients must then show one.")
-    var trustedCaFile: String? = Environment.value("TRUSTED_CA_FILE")
+    @Option(
+        name: .customLong("trusted-ca-file"),
+        help: "Certificates that clients' must come from (PEM); clients must then show one."
+    )
+    private var givenTrustedCaFile: String?
+    var trustedCaFile: String? { givenTrustedCaFile ?? Environment.value("TRUSTED_CA_FILE") }
 
     @Flag(
         inversion: .prefixedNo,

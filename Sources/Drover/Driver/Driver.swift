@@ -33,7 +33,7 @@ extension Driver {
 }
 
 /// How a driver is found by the scheme of an endpoint.
-public protocol DriverProvider {
+public protocol DriverProvider: SendableMetatype {
     /// The schemes it serves, such as `sqlite`.
     static var schemes: [String] { get }
     /// Whether it serves the endpoint. By its scheme, unless a driver knows other forms too.

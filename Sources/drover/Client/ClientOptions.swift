@@ -21,14 +21,17 @@ struct ClientOptions: ParsableArguments {
     @Option(help: "The user's password; --user is then a name alone.")
     var password: String?
 
-    @Option(help: "Certificates that the server's must come from (PEM).")
-    var cacert: String? = Environment.client("CACERT")
+    @Option(name: .customLong("cacert"), help: "Certificates that the server's must come from (PEM).")
+    private var givenCacert: String?
+    var cacert: String? { givenCacert ?? Environment.client("CACERT") }
 
-    @Option(help: "The client's own certificate (PEM).")
-    var cert: String? = Environment.client("CERT")
+    @Option(name: .customLong("cert"), help: "The client's own certificate (PEM).")
+    private var givenCert: String?
+    var cert: String? { givenCert ?? Environment.client("CERT") }
 
-    @Option(help: "The key of the client's certificate (PEM).")
-    var key: String? = Environment.client("KEY")
+    @Option(name: .customLong("key"), help: "The key of the client's certificate (PEM).")
+    private var givenKey: String?
+    var key: String? { givenKey ?? Environment.client("KEY") }
 
     @Flag(help: "Take any certificate for the server's: for tests alone.")
     var insecureSkipTlsVerify = Environment.clientFlag("INSECURE_SKIP_TLS_VERIFY")

@@ -66,7 +66,7 @@ struct LeaseKeeper: Sendable {
         _ deadline: Deadline,
         _ onRenewal: (PBLeaseKeepAliveResponse) throws -> Bool
     ) async throws {
-        var messages = call.messages.makeAsyncIterator()
+        let messages = call.messages.makeAsyncIterator()
         while !Task.isCancelled {
             var request = PBLeaseKeepAliveRequest()
             request.id = id
