@@ -29,7 +29,7 @@ enum WatchKernels {
             let outlet = Outlet()
             let consumer = store.makeWatchConsumer(token: 1, target: outlet)
             outlet.expect(count)
-            for number in 0..<count { consumer.create(WatchRequest(range(number))) }
+            for number in 0..<count { _ = consumer.create(WatchRequest(range(number))) }
             outlet.wait()
             let batch = Batch()
             let puts = (0..<Fixtures.batch).map(Fixtures.put)

@@ -1,5 +1,5 @@
 import Drover
-package import DroverServer
+import DroverServer
 import EtcdAPI
 import NIOCore
 

@@ -100,14 +100,14 @@ struct CallLifeTests {
             }
             let call = try await connection.open("/grpc.health.v1.Health/Watch")
             try await call.send(PBHealthCheckRequest())
-            var messages = call.messages.makeAsyncIterator()
+            let messages = call.messages.makeAsyncIterator()
             let first = try #require(try await messages.next())
             #expect(try PBHealthCheckResponse(serializedBytes: Array(first.readableBytesView)).status == .serving)
             await call.cancel()
             // Of a service that is not known the stream says so, and stays open.
             let other = try await connection.open("/grpc.health.v1.Health/Watch")
             try await other.send(request)
-            var states = other.messages.makeAsyncIterator()
+            let states = other.messages.makeAsyncIterator()
             let state = try #require(try await states.next())
             #expect(
                 try PBHealthCheckResponse(serializedBytes: Array(state.readableBytesView)).status == .serviceUnknown

@@ -278,7 +278,7 @@ struct HTTP2ProtocolTests {
             var create = PBWatchRequest()
             create.createRequest.key = Data("a".utf8)
             try await call.send(create)
-            var messages = call.messages.makeAsyncIterator()
+            let messages = call.messages.makeAsyncIterator()
             let first = try #require(try await messages.next())
             #expect(try PBWatchResponse(serializedBytes: Array(first.readableBytesView)).created)
             async let down: Void = server.shutDown()

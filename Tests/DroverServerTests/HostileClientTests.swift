@@ -115,7 +115,7 @@ struct HostileClientTests {
             // Many watches in step, and one that never is: etcd says nothing then, and each of the others is told here.
             var creates: [UInt8] = []
             for i in 0...500 {
-                let create = try PBWatchRequest.with {
+                let create = PBWatchRequest.with {
                     $0.createRequest.key = Data("w\(i)".utf8)
                     if i == 500 { $0.createRequest.startRevision = 1 << 62 }
                 }
@@ -132,7 +132,7 @@ struct HostileClientTests {
             let begun = ContinuousClock.now
             let stream = try await other.open(watch)
             try await stream.send(PBWatchRequest.with { $0.createRequest.key = Data("a".utf8) })
-            var answers = stream.messages.makeAsyncIterator()
+            let answers = stream.messages.makeAsyncIterator()
             #expect(try await answers.next() != nil)
             #expect(begun.duration(to: .now) < .seconds(2))
             #expect(residentBytes() - before < 48 << 20)

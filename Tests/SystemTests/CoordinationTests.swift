@@ -13,7 +13,7 @@ extension SystemTests {
         private func outcome<Reply: Message>(_ type: Reply.Type, _ body: () async throws -> Reply) async -> String {
             do {
                 let reply = try await body()
-                return try reply.textFormatString()
+                return reply.textFormatString()
                     .replacing(/(cluster_id|member_id|raft_term): \d+\s*/) { _ in "" }
             } catch let error as ClientError {
                 return "\(error.code) \(error.message)"
