@@ -87,6 +87,8 @@ public struct Limits: Sendable {
     public var listChunkBytes = 512 << 10
     /// The bytes of a list that are produced without a pass over its lengths.
     public var listBufferBytes = 1 << 20
+    /// The bytes of a page, a list with a limit, that is read in one go if it seems to come to no more than that.
+    public var listPageBytes = 4 << 20
 
     /// The defaults; those that a user may meet are named in docs/operations.md.
     public init() {}
@@ -106,6 +108,7 @@ public struct Limits: Sendable {
         limits.countBlockKeys = max(2, countBlockKeys)
         // A list's first piece holds a row at least, and some are multiplied.
         limits.listBufferBytes = min(max(4_096, listBufferBytes), 1 << 40)
+        limits.listPageBytes = min(listPageBytes, 1 << 40)
         limits.listChunkBytes = min(max(4_096, listChunkBytes), 1 << 40)
         limits.countedRanges = min(limits.countedRanges, 1 << 32)
         limits.sharedBatchRows = min(max(0, sharedBatchRows), 1 << 40)
