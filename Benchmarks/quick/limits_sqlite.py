@@ -5,7 +5,8 @@ usage: limits_sqlite.py DROVER [--nodes N]
 
 Has `drover bench --workload kubernetes` fill a store for a while, and then reads pages of 500 of its pods without any of Drover's
 code: through the system's SQLite, each page in a snapshot of its own whose page cache is empty, as it is after another's
-commit. Nothing of what is read leaves SQLite but the sum of its lengths: by one process, and by two at once, as on a machine
+commit. All of it is in the file by then, none in its log, and nothing of what is read leaves SQLite but the sum of its lengths
+(which reads no overflow pages: these pods have none): by one process, and by two at once, as on a machine
 of two cores that has more to do. The same number of bytes is then sent through loopback, in pieces of 256 KiB. The figures
 are processor time of the reading and of the sending thread alone.
 """
@@ -45,9 +46,11 @@ def fill(drover, nodes, directory):
         port, _ = servers.drover(drover, servers.sqlite())
         bench = subprocess.Popen([drover, "bench", "--workload", "kubernetes", "--target", f"http://127.0.0.1:{port}",
                                   "--nodes", str(nodes), "--duration", "60s", "--report", "-"], **QUIET)
+        servers.started.append(bench)
         time.sleep(SECONDS)
+        if bench.poll() is not None:
+            raise SystemExit(f"drover bench has ended with {bench.returncode}")
         bench.kill()
-        bench.wait()
     finally:
         servers.stop()
     return f"{directory}/drover.db"

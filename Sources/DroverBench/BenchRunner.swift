@@ -38,6 +38,7 @@ public struct BenchRunner: Sendable {
     private let workloads: [String]
     private let targets: [any BenchTarget]
     private let progress: @Sendable (Progress) -> Void
+    private let isFollowed: Bool
 
     /// Finds the targets, and asks endpoints for their version.
     ///
@@ -50,6 +51,7 @@ public struct BenchRunner: Sendable {
     ///   - tls: how endpoints are reached whose scheme is https.
     ///   - user: whose token calls to endpoints carry; nil where there is no auth.
     ///   - threads: event loops that make the load of an endpoint. Default 1.
+    ///   - isFollowed: whether rounds are told of while they run, which costs what is measured a little. Default true.
     ///   - progress: told from any thread.
     /// - Throws: ``BenchError`` when something cannot be measured, `ClientError` when an endpoint does not answer.
     public init(
@@ -60,6 +62,7 @@ public struct BenchRunner: Sendable {
         tls: ClientTLS? = nil,
         user: (name: String, password: String)? = nil,
         threads: Int = 1,
+        isFollowed: Bool = true,
         progress: @escaping @Sendable (Progress) -> Void = { _ in }
     ) async throws {
         try Self.check(settings)
@@ -94,6 +97,7 @@ public struct BenchRunner: Sendable {
         self.settings = settings
         self.workloads = workloads
         self.progress = progress
+        self.isFollowed = isFollowed
     }
 
     /// A name for reports, which must hold no password.
@@ -160,7 +164,8 @@ public struct BenchRunner: Sendable {
                 BenchReport.Measurement(workload: name, target: $0.name, rounds: [], skipped: nil)
             }
             let folder = workload.findsKeys ? settings.folder : nil
-            let prefix = "/drover-bench/\(folder ?? "\(run)/\(name)")/"
+            // Of each target its own, unless they stay: two may be instances on one database.
+            let prefixes = targets.indices.map { "/drover-bench/\(folder ?? "\(run)/\(name)/\($0)")/" }
             for round in 0..<settings.rounds {
                 for turn in targets.indices {
                     // Begun with another one each round: none always comes behind the same neighbour's writes.
@@ -172,7 +177,7 @@ public struct BenchRunner: Sendable {
                         continue
                     }
                     do {
-                        let result = try await self.round(workload, name, target, prefix, round)
+                        let result = try await self.round(workload, name, target, prefixes[place], round)
                         measurements[place].rounds.append(result)
                         progress(
                             .finished(
@@ -190,7 +195,9 @@ public struct BenchRunner: Sendable {
                     }
                 }
             }
-            for target in targets where folder == nil { await clear(prefix, name, target) }
+            if folder == nil {
+                for (prefix, target) in zip(prefixes, targets) { await clear(prefix, name, target) }
+            }
             report.measurements += measurements
         }
         return report
@@ -251,8 +258,8 @@ public struct BenchRunner: Sendable {
             recorder.open(from: begin, to: end)
             usage.measure(from: begin, to: end)
         }
-        let follower = Task { await follow(name, target.name, round, recorder, once) }
-        defer { follower.cancel() }
+        let follower = isFollowed ? Task { await follow(name, target.name, round, recorder, once) } : nil
+        defer { follower?.cancel() }
         do {
             progress(.preparing(workload: name, target: target.name))
             try await workload.prepare(bench)

@@ -65,7 +65,8 @@ enum MySQLFailure {
         switch code {
         // Lock wait, deadlock (also a certification that failed in Galera), group certification.
         case 1205, 1213, 3101: return failure(.conflict)
-        case 1021, 1114, 1030: return failure(.noSpace, "; free space on the database's disk")
+        case 1021, 1114: return failure(.noSpace, "; free space on the database's disk")
+        case 1030 where isOutOfSpace(text): return failure(.noSpace, "; free space on the database's disk")
         case 1048, 1062, 1153, 1264, 1366, 1406, 1118, 1301: return failure(.refused)
         case 1290, 1836, 3100:
             return failure(.unavailable, "; this server is read-only: name the primary, or all hosts")
@@ -75,6 +76,13 @@ enum MySQLFailure {
         case 1034, 1035, 1194, 1712: return failure(.corrupt)
         default: return failure(.unavailable)
         }
+    }
+
+    /// Whether what a storage engine failed with, the first number in the text, is the system's for a full disk (28), quota
+    /// (122) or file size limit (27), or the engine's own for a full file (135).
+    private static func isOutOfSpace(_ text: String) -> Bool {
+        let digits = text.drop { !$0.isNumber }.prefix { $0.isNumber }
+        return Int(digits).map { [27, 28, 122, 135].contains($0) } ?? false
     }
 
     /// Whether an error of that number leaves the connection of no use.

@@ -217,20 +217,25 @@ final class MySQLWriter: DriverWriter, ForwardingView {
         inBatch = false
         view = nil
         driver.rows.removeAll()
+        let floor = try driver.history.floor()
         let settled = try driver.connect(isolation: MySQLDriver.writing, answerSeconds: 10)
         // The lock waits for the old session's end on this node; moving the counter makes it fail on any other.
+        var lock = SQLText()
+        lock.add("SET SESSION autocommit = 0")
+        lock.add("START TRANSACTION")
+        lock.add(Self.lockMeta)
+        // A server that has lost batches must not be moved to where it seems to have them.
+        let view = MySQLView(driver, settled)
+        try view.check(view.meta(settled.land(lock)[2]), since: floor)
         var text = SQLText()
         // Fenced as a batch is, by a token that nobody else has written.
         let token = Int64.random(in: Int64.min..<0)
-        text.add("SET SESSION autocommit = 0")
-        text.add("START TRANSACTION")
-        text.add("SELECT batch FROM drover_meta WHERE id = 1 FOR UPDATE")
         text.add("UPDATE drover_meta SET batch = batch + 1, writer = \(token) WHERE id = 1")
         text.add("SELECT batch FROM drover_instance WHERE id = \(Int64(bitPattern: driver.instanceID))")
         text.add("UPDATE drover_meta SET batch = CASE WHEN writer = \(token) THEN batch END WHERE id = 1")
         text.add("COMMIT")
         text.add("SET SESSION autocommit = 1")
-        let own = try settled.land(text)[4]!
+        let own = try settled.land(text)[1]!
         if settled.warnings.dropLast().last == true {
             throw DriverFailure(.unavailable, "MySQL could not commit durably")
         }

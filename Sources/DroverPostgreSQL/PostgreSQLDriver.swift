@@ -90,6 +90,13 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
         return connection
     }
 
+    /// Refuses a server that may only be read, where the endpoint's `target_session_attrs` lets one through: a standby knows
+    /// of commits later than those who are told of them.
+    static func checkPrimary(_ connection: PGConnection) throws {
+        let isReadOnly = try connection.query("SELECT current_setting('transaction_read_only')")[0].text(0, 0) == "on"
+        if isReadOnly { throw PGFailure.make(sqlState: "25006", "the session is read-only") }
+    }
+
     public func openWriter() throws -> any DriverWriter {
         do {
             let connection = try connectCreatingDatabase()

@@ -19,9 +19,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
     }
 
     private func adopt(_ connection: PGConnection) throws {
-        // Where the endpoint's `target_session_attrs` lets one through.
-        let isReadOnly = try connection.query("SELECT current_setting('transaction_read_only')")[0].text(0, 0) == "on"
-        if isReadOnly { throw PGFailure.make(sqlState: "25006", "the session is read-only") }
+        try PostgreSQLDriver.checkPrimary(connection)
         try connection.prepare(PGStatements.ofWriter)
         let adopted = PostgreSQLView(driver, connection)
         try checkGeneration(adopted)
@@ -210,6 +208,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         inBatch = false
         view = nil
         driver.rows.removeAll()
+        let floor = try driver.history.floor()
         let settled = try driver.connect()
         var own = PGParameters()
         own.add(Int64(bitPattern: driver.instanceID))
@@ -217,15 +216,18 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         try settled.send(PGStatements.begin)
         try settled.send(PGStatements.lockMeta)
         try settled.send(PGStatements.ownBatch, own)
+        let found = try settled.land()
+        // A server that has lost batches must not be moved to where it seems to have them.
+        let view = PostgreSQLView(driver, settled)
+        try view.check(view.meta(found[1]), since: floor)
         try settled.send(PGStatements.moveBatch)
         try settled.send(PGStatements.commit)
-        let results = try settled.land()
-        guard results.last?.commandTag == "COMMIT", !settled.hasWarning else {
+        guard try settled.land().last?.commandTag == "COMMIT", !settled.hasWarning else {
             throw DriverFailure(.unavailable, "PostgreSQL could not commit durably")
         }
         // The answer stands whether or not this connection can be kept.
         try? adopt(settled)
-        return results[2].rows == 1 && results[2].integer(0, 0) >= batch
+        return found[2].rows == 1 && found[2].integer(0, 0) >= batch
     }
 
     // MARK: - The sweep

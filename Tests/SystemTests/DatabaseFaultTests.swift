@@ -31,7 +31,7 @@ extension SystemTests {
             }
         }
 
-        @Test("the server is killed and started again under load, three times", arguments: Engine.shared)
+        @Test("the server stops as in a crash and is started again under load, three times", arguments: Engine.shared)
         func restart(engine: Engine) async throws {
             try await withServer(engine) { database, directory in
                 let drover = try await TestServer.drover(

@@ -23,6 +23,8 @@ public struct Limits: Sendable {
     public var pointBatch = 512
     /// The most bytes of values that one statement of point reads brings, beyond its first.
     public var pointBytes = 16 << 20
+    /// Bytes of the keys of point reads that go together: as hexadecimal digits they fit a packet of 1 MiB.
+    public var pointKeyBytes = 256 << 10
     /// Seconds that a call waits for a database that is away before it fails with etcd's "request timed out". etcd: five
     /// seconds and two election timeouts.
     public var databaseWaitSeconds: Double = 7
@@ -87,7 +89,7 @@ public struct Limits: Sendable {
     public var listChunkBytes = 512 << 10
     /// The bytes of a list that are produced without a pass over its lengths.
     public var listBufferBytes = 1 << 20
-    /// The bytes of a page, a list with a limit, that is read in one go if it seems to come to no more than that.
+    /// The bytes of a page, a list with a limit, that is read in one go if it seems to come to no more, and few others are.
     public var listPageBytes = 4 << 20
 
     /// The defaults; those that a user may meet are named in docs/operations.md.
@@ -97,7 +99,8 @@ public struct Limits: Sendable {
     var usable: Limits {
         var limits = self
         let needed: [WritableKeyPath<Limits, Int>] = [
-            \.readerThreads, \.pointThreads, \.pointBatch, \.renewalBatch, \.expiriesPerRound, \.batchCalls,
+            \.readerThreads, \.pointThreads, \.pointBatch, \.pointKeyBytes, \.renewalBatch, \.expiriesPerRound,
+            \.batchCalls,
             \.sweepRows, \.sharedLeaseEnds, \.catchUpRows, \.catchUpBytes,
         ]
         for limit in needed { limits[keyPath: limit] = max(1, self[keyPath: limit]) }
@@ -108,7 +111,7 @@ public struct Limits: Sendable {
         limits.countBlockKeys = max(2, countBlockKeys)
         // A list's first piece holds a row at least, and some are multiplied.
         limits.listBufferBytes = min(max(4_096, listBufferBytes), 1 << 40)
-        limits.listPageBytes = min(listPageBytes, 1 << 40)
+        limits.listPageBytes = min(max(0, listPageBytes), 1 << 40)
         limits.listChunkBytes = min(max(4_096, listChunkBytes), 1 << 40)
         limits.countedRanges = min(limits.countedRanges, 1 << 32)
         limits.sharedBatchRows = min(max(0, sharedBatchRows), 1 << 40)

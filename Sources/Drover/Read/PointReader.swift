@@ -89,7 +89,7 @@ final class PointReader: Sendable {
         while true {
             let taken = state.wait { state -> [PointCall]? in
                 if !state.calls.isEmpty {
-                    let count = min(state.calls.count, self.limits.pointBatch)
+                    let count = self.batch(state.calls)
                     let calls = Array(state.calls.prefix(count))
                     state.calls.removeFirst(count)
                     return calls
@@ -99,6 +99,17 @@ final class PointReader: Sendable {
             if taken.isEmpty { return }
             answerAll(taken, reader)
         }
+    }
+
+    /// How many of the calls go together: a statement that holds their keys must fit the smallest packets that servers take.
+    private func batch(_ calls: Deque<PointCall>) -> Int {
+        var (count, bytes) = (0, 0)
+        for call in calls {
+            bytes += call.key.count
+            if count == limits.pointBatch || count > 0 && bytes > limits.pointKeyBytes { break }
+            count += 1
+        }
+        return count
     }
 
     /// Answers calls that go together in one statement; those whose values are too long for that in further ones.

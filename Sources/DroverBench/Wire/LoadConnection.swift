@@ -285,6 +285,10 @@ final class LoadConnection: ChannelInboundHandler {
         unacknowledged += arrived
         guard let stream = streams[id] else { return }
         var payload = payload
+        if flags & 0x8 != 0 {
+            let padding = Int(payload.readInteger(as: UInt8.self) ?? 0)
+            payload = payload.readSlice(length: max(0, payload.readableBytes - padding))!
+        }
         if stream.pending.readableBytes > 0 {
             stream.pending.writeBuffer(&payload)
             payload = stream.pending
@@ -312,9 +316,12 @@ final class LoadConnection: ChannelInboundHandler {
             var padding = 0
             if flags & 0x8 != 0 { padding = Int(payload.readInteger(as: UInt8.self) ?? 0) }
             if flags & 0x20 != 0 { payload.moveReaderIndex(forwardBy: min(5, payload.readableBytes)) }
-            if padding > 0 {
-                payload = payload.getSlice(at: payload.readerIndex, length: payload.readableBytes - padding)!
+            guard padding <= payload.readableBytes else {
+                fail("the server's headers cannot be read")
+                context?.close(promise: nil)
+                return
             }
+            payload = payload.readSlice(length: payload.readableBytes - padding)!
             headerBlock.clear()
             headersEndStream = flags & 1 != 0
         }

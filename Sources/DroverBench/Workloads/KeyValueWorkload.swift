@@ -48,7 +48,7 @@ struct KeyValueWorkload: Workload {
                     let last = max(1, settings.keys - 500)
                     return .list(key: keys.key(random.next(below: last)), end: keys.end, limit: 500, revision: 0)
                 }
-            case .pages: return PageWalk(keys)
+            case .pages: return PageWalk(keys, settings.keys)
             case .list:
                 return ClosureScript(finding: settings.keys) { _ in
                     .list(key: keys.first, end: keys.end, limit: 0, revision: 0)
@@ -66,16 +66,26 @@ struct KeyValueWorkload: Workload {
 /// Walks through all keys in pages of 500, as Kubernetes lists, over and over.
 private final class PageWalk: LaneScript, @unchecked Sendable {
     private let keys: KeyMaker
+    private let total: Int
+    /// Keys of the pages before, of this walk.
+    private var walked = 0
 
-    init(_ keys: KeyMaker) { self.keys = keys }
+    init(_ keys: KeyMaker, _ total: Int) {
+        self.keys = keys
+        self.total = total
+    }
 
     override func next(after result: OperationResult?) -> Operation? {
+        if result == nil { walked = 0 }
         let from = result.map { $0.more ? $0.lastKey + [0] : keys.first } ?? keys.first
         return .list(key: from, end: keys.end, limit: 500, revision: 0)
     }
 
     override func isComplete(_ operation: Operation, _ result: OperationResult) -> Bool {
-        result.more ? result.keys == 500 : result.keys > 0
+        walked += result.keys
+        if result.more { return result.keys == 500 }
+        defer { walked = 0 }
+        return walked >= total
     }
 }
 

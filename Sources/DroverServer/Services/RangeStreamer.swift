@@ -14,6 +14,8 @@ final class RangeStreamer: @unchecked Sendable {
     private var revision: Int64 = 0
     private var lastKey: Bytes = []
     private var rowsLeft = Int64.max
+    /// What a page may come to that is read in one go.
+    private var mostAtOnce = 0
     /// What a row came to in the first piece, for drivers that fetch rows ahead.
     private var averageRowBytes = 256
     private var tail = ByteBuffer()
@@ -63,6 +65,9 @@ final class RangeStreamer: @unchecked Sendable {
     /// The gate has let it in.
     func begin() {
         if stream.value.ended { return leaveGate() }
+        mostAtOnce = context.store.limits.listBufferBytes
+        let page = context.store.limits.listPageBytes
+        if splits && context.listGate.hasRoom(forPage: page, connection) { mostAtOnce = max(mostAtOnce, page) }
         read { try self.first($0) }
     }
 
@@ -179,6 +184,7 @@ final class RangeStreamer: @unchecked Sendable {
                 if splits && buffer.readableBytes > limits.listChunkBytes / 2 {
                     let needed = ResponseEncoder.rangeRowSize(row, values: values)
                     if buffer.writableBytes < needed && buffer.readableBytes + needed > limits.listChunkBytes {
+                        if end.isSet { throw CancellationError() }
                         bytesBefore += buffer.readableBytes
                         before.append(buffer)
                         buffer = self.allocator.buffer(capacity: 32 << 10)
@@ -187,12 +193,10 @@ final class RangeStreamer: @unchecked Sendable {
                 rows += 1
                 ResponseEncoder.appendRangeRow(row, to: &buffer)
                 let bytes = bytesBefore + buffer.readableBytes
-                if bytes >= mostBytes && splits && mostBytes < limits.listPageBytes && limit / rows < 1 << 20 {
-                    // Each piece is a snapshot of its own, and a pass over lengths comes before the second: of a page that
-                    // is hardly longer, they would be a fifth of what it costs.
-                    if Int(clamping: limit) * (bytes / Int(rows)) <= limits.listPageBytes {
-                        mostBytes = limits.listPageBytes
-                    }
+                // Each piece is a snapshot of its own, and a pass over lengths comes before the second: of a page that is
+                // hardly longer than the first, they would be a sixth of what it costs.
+                if bytes >= mostBytes && bytes / Int(rows) <= mostAtOnce / Int(clamping: limit) {
+                    mostBytes = mostAtOnce
                 }
                 if rows == limit || bytes >= mostBytes { self.lastKey = Bytes(row.key) }
                 return true

@@ -11,7 +11,8 @@ import Synchronization
 
 /// Tells how a run goes: a line that is drawn anew on a terminal, a line for each round elsewhere.
 final class BenchDisplay: Sendable {
-    private let isTerminal = isatty(2) == 1
+    /// Whether there is a line to draw.
+    let isTerminal = isatty(2) == 1
     private let isDrawn = Mutex(false)
 
     func show(_ progress: BenchRunner.Progress) {
@@ -30,7 +31,6 @@ final class BenchDisplay: Sendable {
             let p99,
             let left
         ):
-            guard isTerminal else { return }
             let share = total > 0 ? max(0, min(1, 1 - left / total)) : 0
             let full = Int(share * 20)
             let bar = String(repeating: "#", count: full) + String(repeating: ".", count: 20 - full)

@@ -167,7 +167,8 @@ struct BenchRunCommand: AsyncParsableCommand {
                 drivers: Backends.all,
                 tls: tls,
                 user: credentials,
-                threads: threads
+                threads: threads,
+                isFollowed: display.isTerminal
             ) { display.show($0) }
             Signals.listen()
             let result = await runner.run { Signals.hasCome }
