@@ -67,12 +67,21 @@ final class MySQLConnection: DatabaseConnection {
         }
         guard let connected else { throw failure ?? DriverFailure(.unavailable, "no MySQL server is named") }
         handle = connected
-        // Settings that this server does not know are left out.
-        for setting in settings { _ = try? query(setting) }
+        for setting in settings {
+            do {
+                try query(setting)
+            } catch let failure as DriverFailure where Self.unknownSetting.contains(failure.engineCode) {
+                // Left out where this server does not know it, or not for a session.
+            }
+        }
         if let result = try? query("SELECT @@max_allowed_packet").first, let result, result.next() {
             packetBytes = Int(result.integer(0))
         }
     }
+
+    /// A statement that is not understood or not supported, and a variable that is not known, that is not a session's, that
+    /// takes another right, that does not take the value, or that can only be read.
+    private static let unknownSetting = [1_064, 1_193, 1_227, 1_228, 1_229, 1_231, 1_232, 1_235, 1_238]
 
     deinit { mysql_close(handle) }
 

@@ -1,4 +1,5 @@
 import Drover
+import Foundation
 import Synchronization
 import TestSupport
 import Testing
@@ -75,6 +76,45 @@ struct FenceTests {
             let third = try writer.begin(BatchPrefetch(keys: [Bytes("a".utf8)]))
             #expect(third.meta.revision == first.revision + 1 && third.states[0]?.version == 1)
             writer.rollback()
+            writer.close()
+            driver.close()
+        }
+    }
+
+    @Test("a settlement moves nothing in a database that has lost batches", arguments: Backend.selected)
+    func settlingLost(backend: Backend) async throws {
+        guard let server = try backend.server() else { return }
+        try await withTemporaryDirectory { directory in
+            let database = Engine.database(directory)
+            let driver = try backend.makeDriver(directory)
+            let writer = try driver.openWriter()
+            let first = try writer.begin(BatchPrefetch()).meta
+            try writer.commit(changes(first, "a"))
+            let second = try writer.begin(BatchPrefetch()).meta
+            writer.rollback()
+            // As on a standby that was promoted without the last batch, which changed no key.
+            try server.sql("UPDATE drover_meta SET batch = \(first.batch)", database: database)
+            #expect { try writer.settle(batch: second.batch + 1) } throws: {
+                ($0 as? DriverFailure)?.kind == .forked
+            }
+            let batch = try server.sql("SELECT batch FROM drover_meta", database: database)
+            #expect(batch.trimmingCharacters(in: .whitespacesAndNewlines) == "\(first.batch)")
+            writer.close()
+            driver.close()
+        }
+    }
+
+    @Test("what may only be read is not read from either", arguments: Backend.selected.filter { $0 == .postgres })
+    func readOnly(backend: Backend) async throws {
+        guard let server = try backend.server() else { return }
+        try await withTemporaryDirectory { directory in
+            let driver = try backend.makeDriver(directory)
+            let writer = try driver.openWriter()
+            let sql = "ALTER DATABASE \(Engine.database(directory)) SET default_transaction_read_only = on"
+            try server.sql(sql, database: nil)
+            // A standby that libpq has been let connect to would answer with what it knew a moment ago.
+            #expect(throws: (any Error).self) { try driver.openReader() }
+            #expect(throws: (any Error).self) { try driver.openLink() }
             writer.close()
             driver.close()
         }

@@ -273,6 +273,19 @@ extension SystemTests {
                 count.countOnly = true
                 let counted: PBRangeResponse = try await connection.unary("/etcdserverpb.KV/Range", count)
                 #expect(counted.count == 199)
+                // Reads that wait together, whose keys do not fit one query.
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for i in 0..<1_500 {
+                        group.addTask {
+                            let range = PBRangeRequest.with {
+                                $0.key = Data("\(i)".utf8) + Data(repeating: 1, count: 2_000)
+                            }
+                            let none: PBRangeResponse = try await connection.unary("/etcdserverpb.KV/Range", range)
+                            #expect(none.count == 0)
+                        }
+                    }
+                    try await group.waitForAll()
+                }
                 drover.process.stop()
             }
         }
