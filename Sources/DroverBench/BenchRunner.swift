@@ -304,7 +304,8 @@ public struct BenchRunner: Sendable {
             // Until its time is known the round is being prepared.
             if Task.isCancelled { return }
             if recorder.begin == .max { continue }
-            let total = recorder.total()
+            let current = recorder.current
+            let total = current.total()
             let main = total.series.compactMap { $0 }.max { $0.times.totalCount < $1.times.totalCount }
             let now = Clock.now()
             let length = once ? 0 : settings.warmUpSeconds + settings.seconds
@@ -314,9 +315,9 @@ public struct BenchRunner: Sendable {
                     target: target,
                     round: round + 1,
                     of: settings.rounds,
-                    seconds: now > recorder.begin ? Double(min(now, recorder.end) - recorder.begin) / 1e9 : 0,
+                    seconds: now > current.begin ? Double(min(now, current.end) - current.begin) / 1e9 : 0,
                     total: length,
-                    calls: recorder.made.load(ordering: .relaxed),
+                    calls: current.made.load(ordering: .relaxed),
                     p50: Double(main?.times.valueAtPercentile(50) ?? 0) / 1_000,
                     p99: Double(main?.times.valueAtPercentile(99) ?? 0) / 1_000,
                     left: once || now > recorder.end ? 0 : Double(recorder.end - now) / 1e9

@@ -78,11 +78,11 @@ enum MySQLFailure {
         }
     }
 
-    /// Whether what a storage engine failed with, the first number in the text, is the system's for a full disk (28), quota
-    /// (122) or file size limit (27), or the engine's own for a full file (135).
+    /// Whether what a storage engine failed with, the first number in the text, is the system's for a full disk (28) or file
+    /// size limit (27), or the engine's own for a full file (135).
     private static func isOutOfSpace(_ text: String) -> Bool {
         let digits = text.drop { !$0.isNumber }.prefix { $0.isNumber }
-        return Int(digits).map { [27, 28, 122, 135].contains($0) } ?? false
+        return Int(digits).map { [27, 28, 135].contains($0) } ?? false
     }
 
     /// Whether an error of that number leaves the connection of no use.

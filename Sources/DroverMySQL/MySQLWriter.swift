@@ -217,11 +217,12 @@ final class MySQLWriter: DriverWriter, ForwardingView {
         inBatch = false
         view = nil
         driver.rows.removeAll()
-        let floor = try driver.history.floor()
         let settled = try driver.connect(isolation: MySQLDriver.writing, answerSeconds: 10)
+        // What was seen while it was connected may be on another server: then it is tried again.
+        let floor = try driver.history.floor()
         // The lock waits for the old session's end on this node; moving the counter makes it fail on any other.
         var lock = SQLText()
-        lock.add("SET SESSION autocommit = 0")
+        lock.add("SET SESSION autocommit = 0, wait_timeout = 4")
         lock.add("START TRANSACTION")
         lock.add(Self.lockMeta)
         // A server that has lost batches must not be moved to where it seems to have them.

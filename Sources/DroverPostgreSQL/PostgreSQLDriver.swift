@@ -1,6 +1,7 @@
 import CLibPQ
 public import Drover
 public import Logging
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -32,6 +33,8 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
     let rows: RowCache
     public var rowCache: RowCache? { rows }
     let availability = Availability()
+    /// Whether somebody writes.
+    private let isServing = Atomic<Bool>(false)
     /// This instance's id, random, as old as the object.
     let instanceID = UInt64.random(in: 1...UInt64(Int64.max))
 
@@ -91,13 +94,15 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
     }
 
     /// Refuses a server that may only be read, where the endpoint's `target_session_attrs` lets one through: a standby knows
-    /// of commits later than those who are told of them.
-    static func checkPrimary(_ connection: PGConnection) throws {
+    /// of commits later than those who are told of them. Where nothing is written either, as by `drover check`, it will do.
+    func checkPrimary(_ connection: PGConnection) throws {
+        if !isServing.load(ordering: .relaxed) { return }
         let isReadOnly = try connection.query("SELECT current_setting('transaction_read_only')")[0].text(0, 0) == "on"
         if isReadOnly { throw PGFailure.make(sqlState: "25006", "the session is read-only") }
     }
 
     public func openWriter() throws -> any DriverWriter {
+        isServing.store(true, ordering: .relaxed)
         do {
             let connection = try connectCreatingDatabase()
             // Indexes of a large store may have to be made.

@@ -13,7 +13,7 @@ final class PostgreSQLLink: DriverLink {
 
     private static func connect(_ driver: PostgreSQLDriver) throws -> PostgreSQLView {
         let connection = try driver.connect()
-        try PostgreSQLDriver.checkPrimary(connection)
+        try driver.checkPrimary(connection)
         // Where the engine knows no notifications, looking often enough does.
         _ = try? connection.query("LISTEN drover")
         return PostgreSQLView(driver, connection)

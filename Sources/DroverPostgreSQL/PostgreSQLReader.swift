@@ -9,7 +9,7 @@ final class PostgreSQLReader: ServerReader {
         self.driver = driver
         held = try ReaderConnection(to: "PostgreSQL", driver.availability) {
             let connection = try driver.connect()
-            try PostgreSQLDriver.checkPrimary(connection)
+            try driver.checkPrimary(connection)
             try connection.prepare(PGStatements.ofReader)
             try connection.widenInput()
             connection.answerMilliseconds = PGConnection.longAnswerMilliseconds

@@ -19,7 +19,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
     }
 
     private func adopt(_ connection: PGConnection) throws {
-        try PostgreSQLDriver.checkPrimary(connection)
+        try driver.checkPrimary(connection)
         try connection.prepare(PGStatements.ofWriter)
         let adopted = PostgreSQLView(driver, connection)
         try checkGeneration(adopted)
@@ -208,8 +208,9 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         inBatch = false
         view = nil
         driver.rows.removeAll()
-        let floor = try driver.history.floor()
         let settled = try driver.connect()
+        // What was seen while it was connected may be on another server: then it is tried again.
+        let floor = try driver.history.floor()
         var own = PGParameters()
         own.add(Int64(bitPattern: driver.instanceID))
         // The lock waits for the old session's end; moving the counter makes sure that it has one.

@@ -23,7 +23,7 @@ public struct Limits: Sendable {
     public var pointBatch = 512
     /// The most bytes of values that one statement of point reads brings, beyond its first.
     public var pointBytes = 16 << 20
-    /// Bytes of the keys of point reads that go together: as hexadecimal digits they fit a packet of 1 MiB.
+    /// Bytes of the keys of point reads that go together: each byte written as two, they fit a packet of 1 MiB.
     public var pointKeyBytes = 256 << 10
     /// Seconds that a call waits for a database that is away before it fails with etcd's "request timed out". etcd: five
     /// seconds and two election timeouts.

@@ -67,6 +67,13 @@ final class LoadRecorder: Sendable {
     let lanesLost = Atomic<Int>(0)
 
     private let isClosed = Atomic<Bool>(false)
+    private let shown = Mutex<LoadRecorder?>(nil)
+
+    /// What whoever watches is shown meanwhile: a recorder of a part of the time, which is taken in at the end.
+    func show(_ recorder: LoadRecorder?) { shown.withLock { $0 = recorder } }
+
+    /// The recorder that measures now.
+    var current: LoadRecorder { shown.withLock { $0 } ?? self }
 
     /// Nanoseconds behind the end within which calls that were due before it are still made.
     static let grace: UInt64 = 10_000_000_000

@@ -3,17 +3,19 @@ import Synchronization
 /// Puts while a long history is compacted away: half of the time without, then while it goes on, then what is left.
 struct CompactionWorkload: Workload {
     func run(_ bench: WorkloadBench) async throws -> [String: Double] {
-        if bench.settings.rate > 0 {
-            throw OperationFailure(description: "compaction is measured in a closed loop; leave the rate out")
-        }
         let keys = bench.keys("c/")
         try await bench.writeHistory(keys)
         let revision = try await bench.session.perform(.count(key: keys.first, end: keys.end)).revision
         let values = bench.values()
         bench.begin()
         let middle = bench.recorder.begin + (bench.recorder.end - bench.recorder.begin) / 2
-        let before = LoadRecorder(parts: 8, begin: bench.recorder.begin, end: middle)
-        let during = LoadRecorder(parts: 8, begin: middle, end: bench.recorder.end)
+        func recorder(from begin: UInt64, to end: UInt64) -> LoadRecorder {
+            let recorder = LoadRecorder(parts: 8, isOpenLoop: bench.settings.rate > 0)
+            recorder.open(from: begin, to: end)
+            return recorder
+        }
+        let before = recorder(from: bench.recorder.begin, to: middle)
+        let during = recorder(from: middle, to: bench.recorder.end)
         let isCompacted = Flag()
         func scripts(until flag: Flag = Flag()) -> [LaneScript] {
             (0..<bench.settings.lanes).map { lane in
@@ -25,12 +27,15 @@ struct CompactionWorkload: Workload {
                 }
             }
         }
+        bench.recorder.show(before)
         try await bench.session.run(scripts(), pace: bench.pace, recorder: before)
+        bench.recorder.show(during)
         async let compaction = compact(bench, revision, isCompacted)
         try await bench.session.run(scripts(until: isCompacted), pace: bench.pace, recorder: during)
         let ended = min(Clock.now(), bench.recorder.end)
-        let after = LoadRecorder(parts: 8, begin: ended, end: bench.recorder.end)
+        let after = recorder(from: ended, to: bench.recorder.end)
         if ended < bench.recorder.end {
+            bench.recorder.show(after)
             try await bench.session.run(scripts(), pace: bench.pace, recorder: after)
         }
         // Until its answer, which tells that what was compacted away is gone.
@@ -47,6 +52,7 @@ struct CompactionWorkload: Workload {
         if let calm = figures["p99 before (us)"], let busy = figures["p99 during (us)"], calm > 0 {
             figures["p99 during, to before"] = busy / calm
         }
+        bench.recorder.show(nil)
         bench.recorder.absorb(before)
         bench.recorder.absorb(during)
         bench.recorder.absorb(after)
