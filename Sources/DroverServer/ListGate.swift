@@ -73,10 +73,10 @@ struct ListGate {
     }
 
     /// Whether a list that has begun may be a page of so many bytes that is read in one go. Each list that is being read is
-    /// taken for one, and they may come to twice what one connection is held to, and four times what all are.
+    /// taken for one, and they may come to four times what one connection is held to, and eight times what all are.
     func hasRoom(forPage bytes: Int, _ connection: any ListConnection) -> Bool {
-        connection.queuedBytes + connection.listsReading * bytes <= 2 * limits.connectionListBytes
-            && queuedBytes - stuckBytes + reading * bytes <= 4 * limits.listsPerLoopBytes
+        connection.queuedBytes + connection.listsReading * bytes <= 4 * limits.connectionListBytes
+            && queuedBytes - stuckBytes + reading * bytes <= 8 * limits.listsPerLoopBytes
     }
 
     /// Whether the list may begin now; it is kept and begun later if not.
