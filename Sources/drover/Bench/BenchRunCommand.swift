@@ -92,17 +92,7 @@ struct BenchRunCommand: AsyncParsableCommand {
     @Option(help: "The user of endpoints with auth, as NAME:PASSWORD.")
     var user: String?
 
-    @Option(name: .customLong("cacert"), help: "Certificates that endpoints' must come from (PEM).")
-    private var givenCacert: String?
-    var cacert: String? { givenCacert ?? Environment.client("CACERT") }
-
-    @Option(name: .customLong("cert"), help: "The client's own certificate (PEM).")
-    private var givenCert: String?
-    var cert: String? { givenCert ?? Environment.client("CERT") }
-
-    @Option(name: .customLong("key"), help: "The key of the client's certificate (PEM).")
-    private var givenKey: String?
-    var key: String? { givenKey ?? Environment.client("KEY") }
+    @OptionGroup var tlsFiles: ClientTLSFiles
 
     @Flag(help: "Take any certificate of endpoints: for tests alone.")
     var insecureSkipTlsVerify = false
@@ -112,7 +102,6 @@ struct BenchRunCommand: AsyncParsableCommand {
         for text in [duration, warmUp] where Duration.seconds(of: text) == nil {
             throw ValidationError("--duration and --warm-up must be durations, such as 10s.")
         }
-        guard (cert == nil) == (key == nil) else { throw ValidationError("--cert and --key go together.") }
         if let user = user ?? Environment.client("USER"), user.first == ":" || user.isEmpty {
             throw ValidationError("--user must be NAME:PASSWORD.")
         }
@@ -165,7 +154,7 @@ struct BenchRunCommand: AsyncParsableCommand {
                 workloads: workloads,
                 settings: settings,
                 drivers: Backends.all,
-                tls: tls,
+                tls: tlsFiles.tls(acceptsAnyCertificate: insecureSkipTlsVerify),
                 user: credentials,
                 threads: threads,
                 isFollowed: display.isTerminal
@@ -209,15 +198,5 @@ struct BenchRunCommand: AsyncParsableCommand {
         guard let user = user ?? Environment.client("USER") else { return nil }
         let parts = user.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         return (parts[0], parts.count > 1 ? parts[1] : "")
-    }
-
-    private var tls: ClientTLS? {
-        guard cacert != nil || cert != nil || insecureSkipTlsVerify else { return nil }
-        var tls = ClientTLS()
-        tls.trustedFile = cacert
-        tls.certificateFile = cert
-        tls.keyFile = key
-        tls.acceptsAnyCertificate = insecureSkipTlsVerify
-        return tls
     }
 }

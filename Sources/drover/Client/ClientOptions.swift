@@ -21,17 +21,7 @@ struct ClientOptions: ParsableArguments {
     @Option(help: "The user's password; --user is then a name alone.")
     var password: String?
 
-    @Option(name: .customLong("cacert"), help: "Certificates that the server's must come from (PEM).")
-    private var givenCacert: String?
-    var cacert: String? { givenCacert ?? Environment.client("CACERT") }
-
-    @Option(name: .customLong("cert"), help: "The client's own certificate (PEM).")
-    private var givenCert: String?
-    var cert: String? { givenCert ?? Environment.client("CERT") }
-
-    @Option(name: .customLong("key"), help: "The key of the client's certificate (PEM).")
-    private var givenKey: String?
-    var key: String? { givenKey ?? Environment.client("KEY") }
+    @OptionGroup var tlsFiles: ClientTLSFiles
 
     @Flag(help: "Take any certificate for the server's: for tests alone.")
     var insecureSkipTlsVerify = Environment.clientFlag("INSECURE_SKIP_TLS_VERIFY")
@@ -71,7 +61,6 @@ struct ClientOptions: ParsableArguments {
         for text in [commandTimeout, dialTimeout] where Duration.seconds(of: text) == nil {
             throw ValidationError("--command-timeout and --dial-timeout must be durations, such as 5s.")
         }
-        guard (cert == nil) == (key == nil) else { throw ValidationError("--cert and --key go together.") }
     }
 
     /// The endpoints, one by one.
@@ -82,12 +71,10 @@ struct ClientOptions: ParsableArguments {
     /// Whom to ask, and as whom.
     func configuration(_ endpoints: [Endpoint]) throws -> EtcdClient.Configuration {
         var configuration = EtcdClient.Configuration(endpoints: endpoints)
-        if cacert != nil || cert != nil || insecureSkipTlsVerify || !insecureTransport {
-            var tls = ClientTLS()
-            (tls.trustedFile, tls.certificateFile, tls.keyFile) = (cacert, cert, key)
-            tls.acceptsAnyCertificate = insecureSkipTlsVerify
-            configuration.tls = tls
-        }
+        configuration.tls = tlsFiles.tls(
+            acceptsAnyCertificate: insecureSkipTlsVerify,
+            isWanted: !insecureTransport
+        )
         configuration.dialTimeout = .milliseconds(Int64(Duration.seconds(of: dialTimeout)! * 1_000))
         // Not the options' defaults, which the help would show.
         if let user = user ?? Environment.client("USER") {
