@@ -243,7 +243,7 @@ final class MySQLConnection: DatabaseConnection {
             if status > 0 { return }
             if status < 0 && errno == EINTR && left > 0 { continue }
             isBroken = true
-            throw DriverFailure(.unavailable, "MySQL has not answered for \(seconds) seconds")
+            throw DriverFailure(.unavailable, "MySQL has not answered for \(seconds) seconds", isUnreached: true)
         }
     }
 

@@ -37,7 +37,7 @@ final class MySQLWriter: DriverWriter, ForwardingView {
 
     private func inside() throws -> MySQLView {
         guard inBatch, let view, !view.connection.isBroken else {
-            throw DriverFailure(.unavailable, "the connection to MySQL was lost during a batch")
+            throw DriverFailure(.unavailable, "the connection to MySQL was lost during a batch", isUnreached: true)
         }
         return view
     }

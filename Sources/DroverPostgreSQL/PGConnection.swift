@@ -110,7 +110,7 @@ final class PGConnection: DatabaseConnection {
     private func lost() -> DriverFailure {
         isBroken = true
         let text = Self.oneLine(String(cString: PQerrorMessage(handle)))
-        return DriverFailure(.unavailable, "the connection to PostgreSQL was lost: \(text)")
+        return DriverFailure(.unavailable, "the connection to PostgreSQL was lost: \(text)", isUnreached: true)
     }
 
     // MARK: - A flight
@@ -270,7 +270,11 @@ final class PGConnection: DatabaseConnection {
 
     private func silent() -> DriverFailure {
         isBroken = true
-        return DriverFailure(.unavailable, "PostgreSQL has not answered for \(answerMilliseconds / 1_000) seconds")
+        return DriverFailure(
+            .unavailable,
+            "PostgreSQL has not answered for \(answerMilliseconds / 1_000) seconds",
+            isUnreached: true
+        )
     }
 
     private func nextResult() throws -> PGResult? {

@@ -40,7 +40,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
 
     private func inside() throws -> PostgreSQLView {
         guard inBatch, let view, !view.connection.isBroken else {
-            throw DriverFailure(.unavailable, "the connection to PostgreSQL was lost during a batch")
+            throw DriverFailure(.unavailable, "the connection to PostgreSQL was lost during a batch", isUnreached: true)
         }
         return view
     }

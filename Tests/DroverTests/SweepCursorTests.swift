@@ -22,4 +22,13 @@ struct SweepCursorTests {
         cursor.end()
         #expect(cursor.next(meta(compacted: 90, swept: 80)) == LogPosition(main: 80, sub: -1))
     }
+
+    @Test("what another instance has swept meanwhile is not gone through again")
+    func others() {
+        var cursor = SweepCursor()
+        _ = cursor.next(meta(compacted: 50, swept: 10))
+        _ = cursor.advance(to: LogPosition(main: 30, sub: 2))
+        #expect(cursor.next(meta(compacted: 70, swept: 50)) == LogPosition(main: 50, sub: -1))
+        #expect(cursor.advance(to: LogPosition(main: 60, sub: 0)) == 59)
+    }
 }

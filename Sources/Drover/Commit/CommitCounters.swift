@@ -39,6 +39,9 @@ public final class CommitCounters: Sendable {
     /// Tries of batches that met another writer.
     public var conflictCount: Int { conflicts.load(ordering: .relaxed) }
 
+    /// What steps of the sweep took here, in seconds; 0 where another instance sweeps.
+    public var sweepSeconds: Double { Double(sweepNanoseconds.load(ordering: .relaxed)) / 1e9 }
+
     /// The longest step of the sweep, in seconds.
     public var longestSweepSeconds: Double { Double(longestSweepNanoseconds.load(ordering: .relaxed)) / 1e9 }
 

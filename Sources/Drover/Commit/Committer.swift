@@ -27,6 +27,8 @@ final class Committer: Sendable {
         var didFail: @Sendable (DriverFailure) -> Void
         /// How far this instance's watches are.
         var position: @Sendable () -> Int64
+        /// Whether this instance is the one that sweeps; who begins to be asks the queue for a step.
+        var sweepsHere: @Sendable () -> Bool
     }
 
     /// How often a batch is tried again after a conflict before its calls are told that they timed out.
@@ -318,7 +320,23 @@ final class Committer: Sendable {
     /// Keeps the sweep waiting until the hold is released.
     func holdSweep() -> SweepHold { SweepHold(sweepHolds) }
 
+    /// The sweep has come to `revision`, whoever does it: physical compactions up to there are over.
+    func didSweep(to revision: Int64) {
+        let done = physicalWaiters.withLock { waiters in
+            let done = waiters.filter { $0.target <= revision }
+            if !done.isEmpty { waiters.removeAll { $0.target <= revision } }
+            return done
+        }
+        for waiter in done {
+            waiter.call.sink.deliver([.init(token: waiter.call.token, result: .success(waiter.reply))])
+        }
+    }
+
     private func sweep(_ writer: any DriverWriter) {
+        guard effects.sweepsHere() else {
+            sweepWaits = false
+            return
+        }
         if sweepHolds.isHeld {
             sweepWaits = true
             lastSweep = Monotonic.now()
@@ -356,13 +374,7 @@ final class Committer: Sendable {
                 if step == .more { queue.requestSweep() }
                 return
             }
-            let done = physicalWaiters.withLock { waiters in
-                defer { waiters.removeAll() }
-                return waiters
-            }
-            for waiter in done {
-                waiter.call.sink.deliver([.init(token: waiter.call.token, result: .success(waiter.reply))])
-            }
+            didSweep(to: .max)
         } catch {
             writer.rollback()
             if let failure = error as? DriverFailure, [.conflict, .unavailable, .noSpace].contains(failure.kind) {

@@ -26,7 +26,7 @@ public struct DriverFailure: Error, Sendable, CustomStringConvertible {
     public var message: String
     /// The engine's own error number, if any.
     public var engineCode: Int
-    /// Whether no server answered, or one that is just starting: it may be there in a moment.
+    /// Whether no server answered, one that is just starting did, or the connection was lost: it may be there in a moment.
     public var isUnreached = false
     /// Whether nothing is read or written any more until the store is opened anew.
     public var endsStore = false
@@ -48,6 +48,7 @@ public struct DriverFailure: Error, Sendable, CustomStringConvertible {
         case .noSpace: DroverError(.noSpace, cause: self)
         case .corrupt: DroverError(.corrupt, cause: self)
         case .forked: DroverError(.init(.unavailable, message), cause: self)
+        case .unavailable where isUnreached: DroverError(.connectionLost, cause: self)
         case .conflict, .unknownOutcome, .unavailable: DroverError(.timeout, cause: self)
         case .tooLarge: DroverError(.requestTooLarge, message: "drover: \(message)", cause: self)
         case .refused: DroverError(.internalFault, message: "drover: the database refused the request", cause: self)

@@ -2,9 +2,12 @@
 public struct SweepGrace: Sendable {
     /// Nanoseconds after which it waits no longer.
     private static let longest: Int64 = 10_000_000_000
+    /// After as long without a question another instance has swept meanwhile, and it waits anew.
+    private static let gap: Int64 = 5_000_000_000
 
     /// When it began to wait, in nanoseconds of the monotonic clock; 0 while it does not.
     private var since: Int64 = 0
+    private var askedAt: Int64 = 0
 
     /// Not waiting.
     public init() {}
@@ -20,7 +23,8 @@ public struct SweepGrace: Sendable {
             return false
         }
         let now = Monotonic.now()
-        if since == 0 { since = now }
+        if since == 0 || now - askedAt > Self.gap { since = now }
+        askedAt = now
         if now - since < Self.longest { return true }
         since = 0
         return false

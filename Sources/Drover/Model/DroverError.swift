@@ -108,6 +108,11 @@ extension DroverError.Code {
     )
     public static let noInflightDowngrade = Self(.failedPrecondition, "etcdserver: no inflight downgrade job")
     public static let timeout = Self(.unavailable, "etcdserver: request timed out")
+    /// etcd's when a member has lost the others; here when the database server does not answer any more.
+    public static let connectionLost = Self(
+        .unavailable,
+        "etcdserver: request timed out, possibly due to connection lost"
+    )
     public static let stopped = Self(.unavailable, "etcdserver: server stopped")
     public static let noLeader = Self(.unavailable, "etcdserver: no leader")
     public static let emptyWatchRange = Self(.invalidArgument, "mvcc: watcher range is empty")

@@ -44,6 +44,7 @@ final class InstanceLink: ReplySink {
     private let arrivalClock = ClockGuard()
     private let queue: WriteQueue
     private let feed: Feed
+    private let duty: SweepDuty
     private let limits: Limits
     private let logger: Logger
     /// Told of what each look at the database shows.
@@ -55,6 +56,7 @@ final class InstanceLink: ReplySink {
         clock: ClockGuard,
         queue: WriteQueue,
         feed: Feed,
+        duty: SweepDuty,
         limits: Limits,
         logger: Logger,
         noticed: @escaping @Sendable (StoreMeta) -> Void
@@ -65,6 +67,7 @@ final class InstanceLink: ReplySink {
         self.clock = clock
         self.queue = queue
         self.feed = feed
+        self.duty = duty
         self.limits = limits
         self.logger = logger
     }
@@ -135,7 +138,7 @@ final class InstanceLink: ReplySink {
     /// The thread's body; `link` belongs to it until it returns.
     func run(_ link: any DriverLink) {
         var due = Schedule()
-        var swept: (mark: Int64, since: Int64) = (0, 0)
+        var turn = SweepTurn(own: own.id)
         var needsRearm = false
         var needsStart = false
         var failures = 0
@@ -158,7 +161,7 @@ final class InstanceLink: ReplySink {
                     let moved = feed.notice(meta)
                     noticed(meta)
                     due.poll = Monotonic.now() + (moved ? Self.busyPoll : Self.idlePoll)
-                    watchSweep(meta, &swept)
+                    watchSweep(meta, &turn)
                 }
                 // A look may have taken long: what waited for it is renewed before anything is ended.
                 let now = Monotonic.now()
@@ -200,7 +203,7 @@ final class InstanceLink: ReplySink {
                 needsStart = true
                 failures += 1
                 // A renewal must not wait for longer than its client does.
-                fail(leases.take(limit: .max), DroverError(.timeout))
+                fail(leases.take(limit: .max), DroverError(.connectionLost))
                 usleep(UInt32(min(failures, 50) * 20_000))
                 reconnect(link)
             }
@@ -231,7 +234,7 @@ final class InstanceLink: ReplySink {
                 feed.notice(error)
             }
             // A renewal must not wait for longer than its client does.
-            fail(leases.take(limit: .max), DroverError(.timeout))
+            fail(leases.take(limit: .max), DroverError(.connectionLost))
             usleep(pause)
             pause = min(pause * 2, 500_000)
         }
@@ -312,14 +315,10 @@ final class InstanceLink: ReplySink {
         state.withLock { $0.living = living }
     }
 
-    /// A compaction whose instance has gone before it was swept is swept by another.
-    private func watchSweep(_ meta: StoreMeta, _ swept: inout (mark: Int64, since: Int64)) {
-        let now = Monotonic.now()
-        if meta.swept >= meta.compacted || meta.swept != swept.mark {
-            swept = (meta.swept, now)
-        } else if now - swept.since > 15_000_000_000 {
-            swept.since = now
-            queue.requestSweep()
-        }
+    /// What any instance has compacted is swept by the one whose turn it is.
+    private func watchSweep(_ meta: StoreMeta, _ turn: inout SweepTurn) {
+        let decision = turn.decide(meta, living: state.withLock { $0.living }, now: Monotonic.now())
+        duty.isOurs = decision.isOurs
+        if decision.begins { queue.requestSweep() }
     }
 }

@@ -5,6 +5,7 @@ extension Store {
         public var feed: (watchers: Int, slow: Int, events: Int, passes: Int, chunks: Int)
         public var leases: (granted: Int, revoked: Int, renewed: Int, expired: Int)
         public var leaseCount: Int
+        public var sweepSeconds: Double
         public var longestSweepSeconds: Double
         public var conflicts: Int
         public var countWalks: Int
@@ -20,6 +21,7 @@ extension Store {
             feed: feed.counters.snapshot(),
             leases: lessor?.totals() ?? sharedLeases?.totals() ?? (0, 0, 0, 0),
             leaseCount: leaseCount,
+            sweepSeconds: committer.counters.sweepSeconds,
             longestSweepSeconds: committer.counters.longestSweepSeconds,
             conflicts: committer.counters.conflictCount,
             countWalks: counts.walkCount,

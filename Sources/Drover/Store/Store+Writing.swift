@@ -4,7 +4,8 @@ extension Store {
     /// Writes one key.
     ///
     /// - Throws: ``DroverError`` with etcd's codes: `emptyKey`, `keyNotFound`, `valueProvided`, `leaseProvided`,
-    ///   `leaseNotFound`, `noSpace`, `keyTooLong`, and `requestTooLarge`. `timeout` means that the outcome is not known.
+    ///   `leaseNotFound`, `noSpace`, `keyTooLong`, and `requestTooLarge`. `timeout` and `connectionLost` mean that the outcome
+    ///   is not known.
     @discardableResult
     public func put(_ request: PutRequest) async throws -> PutResponse {
         try validator.check(request)

@@ -111,6 +111,7 @@ public final class Store: Sendable {
         )
         system.observe { [weak feed] in feed?.post(.permissions) }
         let queue = WriteQueue(limits: limits)
+        let duty = SweepDuty(isOurs: !driver.isShared)
         let quota = Quota(bytes: configuration.quotaBytes)
         self.quota = quota
         let committer = Committer(
@@ -131,7 +132,8 @@ public final class Store: Sendable {
                 system: { try system.load($0, $1) },
                 systemDidChange: { system.keep($0) },
                 didFail: { feed.notice($0) },
-                position: { feed.position }
+                position: { feed.position },
+                sweepsHere: { duty.isOurs }
             )
         )
         self.lessor = lessor
@@ -156,9 +158,13 @@ public final class Store: Sendable {
                 clock: clock,
                 queue: queue,
                 feed: feed,
+                duty: duty,
                 limits: limits,
                 logger: logger,
-                noticed: { [readers] meta in system.notice(meta, readers) }
+                noticed: { [readers] meta in
+                    system.notice(meta, readers)
+                    committer.didSweep(to: meta.swept)
+                }
             )
             housekeeper = nil
             sharedLeases = leases

@@ -79,6 +79,12 @@ enum MetricsText {
             figures.leases.expired
         )
         page.one(
+            "drover_sweep_seconds_total",
+            "counter",
+            "Seconds spent in compaction's physical part.",
+            figures.sweepSeconds
+        )
+        page.one(
             "drover_sweep_step_longest_seconds",
             "gauge",
             "The longest step of compaction's physical part.",

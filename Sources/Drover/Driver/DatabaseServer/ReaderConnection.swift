@@ -48,7 +48,7 @@ public final class ReaderConnection<View: ServerView> {
     /// - Throws: ``DriverFailure`` of kind `unavailable` when the connection was lost.
     public func inside() throws -> View {
         guard let view, !view.connection.isBroken else {
-            throw DriverFailure(.unavailable, "the connection to \(server) was lost during a read")
+            throw DriverFailure(.unavailable, "the connection to \(server) was lost during a read", isUnreached: true)
         }
         return view
     }

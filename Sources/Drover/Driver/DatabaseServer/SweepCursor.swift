@@ -15,10 +15,11 @@ public struct SweepCursor: Sendable {
 
     /// The place after which the next step begins.
     public mutating func next(_ meta: StoreMeta) -> LogPosition {
-        if let place {
+        if let place, place.main >= meta.swept {
             // Deletions at the mark before were spared then and go now, also those that the sweep has passed.
             if mark < meta.compacted && place.main >= mark { self.place = LogPosition(main: mark, sub: -1) }
         } else {
+            // Or another instance has swept since, and is further.
             place = LogPosition(main: meta.swept, sub: -1)
             // The first step is told at once: others have seen it stand still for as long as watches were waited for.
             toldAt = .min / 2
