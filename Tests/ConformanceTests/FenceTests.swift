@@ -162,8 +162,8 @@ struct FenceTests {
         try await withUnsettled(backend) { store, driver in
             _ = try await store.grantLease(ttl: 100, id: 7)
             try await store.put("attached", "1", lease: 7)
-            // The committer asks for half a second what has become of this put, while the others queue up.
-            driver.arm(refusals: 10)
+            // The committer asks for two seconds what has become of this put, while the others queue up.
+            driver.arm(refusals: 40)
             async let slow = store.put("slow", "1")
             try await Task.sleep(nanoseconds: 100_000_000)
             let before = store.metrics().commits.batches
@@ -189,7 +189,7 @@ struct FenceTests {
                 _ = try await store.grantLease(ttl: 100, id: id)
                 try await store.put("attached/\(id)", "1", lease: id)
             }
-            driver.arm(refusals: 10)
+            driver.arm(refusals: 40)
             async let slow = store.put("slow", "1")
             try await Task.sleep(nanoseconds: 100_000_000)
             let before = store.metrics().commits.batches

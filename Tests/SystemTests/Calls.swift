@@ -56,6 +56,15 @@ func wait(_ seconds: Double, _ isTrue: () async throws -> Bool) async throws {
     Issue.record("not within \(seconds) s")
 }
 
+extension TestServer {
+    /// A figure of `/metrics` that has no labels; none is -1.
+    func metric(_ name: String) throws -> Double {
+        let page = try run(find("curl")!, ["-sS", "http://127.0.0.1:\(port)/metrics"]).output
+        let line = page.split(separator: "\n").first { $0.hasPrefix(name + " ") }
+        return Double(line?.split(separator: " ").last ?? "") ?? -1
+    }
+}
+
 extension Sequence {
     func asyncMap<T>(_ body: (Element) async throws -> T) async rethrows -> [T] {
         var result: [T] = []

@@ -180,7 +180,7 @@ extension SystemTests {
                 server.process.signal(SIGINT)
                 #expect(server.process.wait() == 0)
                 #expect(server.process.log.contains("stopped"))
-                #expect(await watch.ending != nil)
+                try await wait(10) { await watch.ending != nil }
 
                 let again = try await TestServer.drover(directory: directory, port: freePort())
                 // A half-sent request keeps the clean end waiting for its grace.

@@ -66,14 +66,26 @@ extension SystemTests {
             let connection = try await server.connect()
             var steps: [String] = []
             for id in [11, 12, 13] as [Int64] { try await grant(connection, id) }
-            try await grant(connection, 14, ttl: 2)
+            try await grant(connection, 14)
+            /// As many wait for it, or have it.
+            func contenders(_ prefix: String, _ count: Int64) async throws {
+                let range = PBRangeRequest.with {
+                    $0.key = Data("\(prefix)/".utf8)
+                    $0.rangeEnd = Data("\(prefix)0".utf8)
+                    $0.countOnly = true
+                }
+                try await wait(20) {
+                    let reply: PBRangeResponse = try await connection.unary("/etcdserverpb.KV/Range", range)
+                    return reply.count == count
+                }
+            }
             // Locks: the first has it at once, and again; the second waits until it is given up.
             steps.append(await outcome(PBLockResponse.self) { try await lock(connection, "l", 11) })
             steps.append(await outcome(PBLockResponse.self) { try await lock(connection, "l", 11) })
             let second = Task { await outcome(PBLockResponse.self) { try await lock(connection, "l", 12) } }
-            try await Task.sleep(nanoseconds: 300_000_000)
+            try await contenders("l", 2)
             let third = Task { await outcome(PBLockResponse.self) { try await lock(connection, "l", 13) } }
-            try await Task.sleep(nanoseconds: 300_000_000)
+            try await contenders("l", 3)
             steps.append(await outcome(PBUnlockResponse.self) { try await unlock(connection, Data("l/b".utf8)) })
             steps.append(await second.value)
             // The owner's lease goes, and the lock to the next.
@@ -84,7 +96,7 @@ extension SystemTests {
             steps.append(await third.value)
             // One whose own lease goes while it waits is told.
             let late = Task { await outcome(PBLockResponse.self) { try await lock(connection, "l", 14) } }
-            try await Task.sleep(nanoseconds: 300_000_000)
+            try await contenders("l", 2)
             let _: PBLeaseRevokeResponse = try await connection.unary(
                 "/etcdserverpb.Lease/LeaseRevoke",
                 PBLeaseRevokeRequest.with { $0.id = 14 }
@@ -115,7 +127,7 @@ extension SystemTests {
             )
             steps.append(await outcome(PBCampaignResponse.self) { try await campaign(connection, 21, "again") })
             let rival = Task { await outcome(PBCampaignResponse.self) { try await campaign(connection, 22, "two") } }
-            try await Task.sleep(nanoseconds: 300_000_000)
+            try await contenders("e", 2)
             for (rev, value) in [(first.leader.rev, "more"), (first.leader.rev + 100, "wrong")] {
                 let proclaim = PBProclaimRequest.with {
                     $0.leader = first.leader
@@ -200,7 +212,7 @@ extension SystemTests {
                 all.key = Data("l/".utf8)
                 all.rangeEnd = Data("l0".utf8)
                 var left = 0
-                for _ in 0..<50 {
+                for _ in 0..<500 {
                     let reply: PBRangeResponse = try await connection.unary("/etcdserverpb.KV/Range", all)
                     left = reply.kvs.count
                     if left == 1 { break }
@@ -232,7 +244,7 @@ extension SystemTests {
                     etcdctl,
                     ["elect", "-l", "vote"],
                     environment: environment.merging(["PATH": "/usr/bin:/bin"]) { $1 },
-                    timeout: 2
+                    timeout: 5
                 )
                 #expect(seen.output.contains("me"), "\(seen.output)")
                 server.process.stop()

@@ -54,7 +54,7 @@ extension SystemTests {
                     environment: ["ETCDCTL_API": "3"],
                     log: "\(directory)/watch.log"
                 )
-                usleep(500_000)
+                try await wait(20) { try server.metric("etcd_debugging_mvcc_watcher_total") == 1 }
                 for i in 0..<50 { _ = try etcdctl(port, "put", "w/\(i % 5)", "value \(i)") }
                 let deadline = Date().addingTimeInterval(10)
                 while !watch.log.contains("value 49"), Date() < deadline { usleep(20_000) }
@@ -77,7 +77,7 @@ extension SystemTests {
                     environment: ["ETCDCTL_API": "3"],
                     log: "\(directory)/watch.log"
                 )
-                usleep(300_000)
+                try await wait(20) { try server.metric("etcd_debugging_mvcc_watcher_total") == 1 }
                 let connection = try await server.connect()
                 let count = 8_000
                 try await withThrowingTaskGroup(of: Void.self) { group in
@@ -185,7 +185,7 @@ extension SystemTests {
                     let watch = try run(
                         curl,
                         [
-                            "-sS", "-m", "1", version, base + "/v3/watch", "-d",
+                            "-sS", "-m", "3", version, base + "/v3/watch", "-d",
                             #"{"create_request":{"key":"Zm9v","start_revision":"2"}}"#,
                         ]
                     )

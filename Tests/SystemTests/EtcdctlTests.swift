@@ -29,7 +29,7 @@ extension SystemTests {
                     arguments,
                     environment: environment,
                     input: input,
-                    timeout: arguments.first == "watch" ? 2 : 20
+                    timeout: arguments.first == "watch" ? 4 : 20
                 )
                 // What it logs beside its errors names ports and times; bad flags are answered in each program's own words.
                 let errors = result.error.split(separator: "\n").filter { $0.hasPrefix("Error:") }

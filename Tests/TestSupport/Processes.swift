@@ -1,10 +1,22 @@
 import Foundation
+import Synchronization
 
 /// A setting of the environment.
 public func environment(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
 
-/// A port nobody listens on at this moment.
+/// What ``freePort()`` has given out, and may not be bound yet.
+private let givenPorts = Mutex<Set<Int>>([])
+
+/// A port nobody listens on at this moment, and none that was given out before.
 public func freePort() -> Int {
+    for _ in 0..<100 {
+        let port = unboundPort()
+        if givenPorts.withLock({ $0.insert(port).inserted }) { return port }
+    }
+    return unboundPort()
+}
+
+private func unboundPort() -> Int {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     defer { close(descriptor) }
     var address = sockaddr_in()

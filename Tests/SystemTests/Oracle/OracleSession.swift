@@ -252,7 +252,10 @@ final class OracleSession {
         var last = PBPutRequest()
         last.key = Data("zz".utf8)
         try await call("/etcdserverpb.KV/Put", last, PBPutResponse.self)
-        // Nothing may come late.
+        // All may come late, and nothing more behind it.
+        for _ in 0..<100 where watches.contains(where: { $0.snapshot() != $1.snapshot() }) {
+            try await Task.sleep(nanoseconds: 200_000_000)
+        }
         try await Task.sleep(nanoseconds: 1_500_000_000)
         for (mine, other) in watches {
             compared += 1
