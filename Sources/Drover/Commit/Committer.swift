@@ -38,9 +38,9 @@ final class Committer: Sendable {
     private static let loneCallSpinNanoseconds: Int64 = 400_000
     /// How long a step of the sweep should take at most, in nanoseconds, with nobody writing. While somebody does it is
     /// half as long as the last batch, so that a put waits half as long again and not for fifteen milliseconds, but no
-    /// less than what a commit costs on any engine.
+    /// less than about what a commit costs.
     private static let sweepNanoseconds: Int64 = 15_000_000
-    private static let leastSweepNanoseconds: Int64 = 2_000_000
+    private static let leastSweepNanoseconds: Int64 = 1_000_000
     /// How long after a batch somebody is taken to be writing, in nanoseconds.
     private static let busyNanoseconds: Int64 = 100_000_000
     /// How long after a sweep that could not go on it is tried again, in nanoseconds.
@@ -89,7 +89,7 @@ final class Committer: Sendable {
 
     /// The thread's body; `writer` belongs to it until it returns.
     func run(_ writer: any DriverWriter) {
-        var sweepsFirst = false
+        var (sweepsFirst, hasSkipped) = (false, false)
         // Where there is another core for the client and the event loop.
         let loneCallSpin = sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 ? Self.loneCallSpinNanoseconds : 0
         var spin: Int64 = 0
@@ -106,7 +106,10 @@ final class Committer: Sendable {
                 lastBatchEnd = Monotonic.now()
                 lastBatchNanoseconds = lastBatchEnd - begun
                 keepUp(writer, idle: false)
-                sweepsFirst = true
+                // Writers wait for one of the two between batches, in turn if need be.
+                let isKept = Monotonic.now() - lastBatchEnd > Self.leastSweepNanoseconds / 2
+                sweepsFirst = !isKept || hasSkipped
+                hasSkipped = !sweepsFirst
                 // Where writers never rest, what a sweep waits for has come about all the same.
                 if sweepWaits && lastBatchEnd - lastSweep > Self.sweepPauseNanoseconds { queue.requestSweep() }
             case .sweep:
@@ -368,7 +371,8 @@ final class Committer: Sendable {
                 next = min(limits.sweepRows, rows + rows / 4 + 1)
             }
             if isBusy { sweepRows.busy = next } else { sweepRows.calm = next }
-            keepUp(writer, idle: false)
+            // While somebody writes the next batch sees to it.
+            if !isBusy { keepUp(writer, idle: false) }
             if step != .finished {
                 // A sweep that waits is tried again a fifth of a second later.
                 if step == .more { queue.requestSweep() }
