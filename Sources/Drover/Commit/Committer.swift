@@ -123,9 +123,7 @@ final class Committer: Sendable {
                 if sweepWaits { queue.requestSweep() }
             case .stop:
                 sweepWaits = false
-                for waiter in physicalWaiters.withLock({ $0 }) {
-                    waiter.call.sink.deliver([.init(token: waiter.call.token, result: .failure(DroverError(.stopped)))])
-                }
+                failPhysical(DroverError(.stopped))
                 writer.close()
                 return
             }
@@ -397,14 +395,18 @@ final class Committer: Sendable {
                 "a step of the sweep failed and will be tried again with the next compaction",
                 metadata: ["reason": "\(error)"]
             )
-            let waiting = physicalWaiters.withLock { waiters in
-                defer { waiters.removeAll() }
-                return waiters
-            }
-            let failure = (error as? DriverFailure)?.asDroverError ?? DroverError(.internalFault, cause: error)
-            for waiter in waiting {
-                waiter.call.sink.deliver([.init(token: waiter.call.token, result: .failure(failure))])
-            }
+            failPhysical((error as? DriverFailure)?.asDroverError ?? DroverError(.internalFault, cause: error))
+        }
+    }
+
+    /// The link's thread may answer them, too: who takes them answers.
+    private func failPhysical(_ error: DroverError) {
+        let waiting = physicalWaiters.withLock { waiters in
+            defer { waiters.removeAll() }
+            return waiters
+        }
+        for waiter in waiting {
+            waiter.call.sink.deliver([.init(token: waiter.call.token, result: .failure(error))])
         }
     }
 }
