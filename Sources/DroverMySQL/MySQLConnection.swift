@@ -159,7 +159,7 @@ final class MySQLConnection: DatabaseConnection {
                 isUnreached: true
             )
         }
-        throw DriverFailure(.unavailable, failure.message, engineCode: code)
+        throw DriverFailure(.unavailable, failure.message, engineCode: code, isUnreached: failure.isUnreached)
     }
 
     /// A server whose packets are lost is noticed within seconds, not after the minute that a long statement may take.

@@ -163,7 +163,7 @@ public final class MySQLDriver: Driver, DriverProvider {
             guard let result = try? connection.query("SELECT @@global.\(name)")[0], result.next() else { return nil }
             return result.text(0)
         }
-        let wanted = [("innodb_flush_log_at_trx_commit", ["1"]), ("innodb_doublewrite", ["1", "ON"])]
+        let wanted = [("innodb_flush_log_at_trx_commit", ["1", "3"]), ("innodb_doublewrite", ["1", "ON"])]
         var wrong = wanted.filter { name, values in setting(name).map { !values.contains($0) } ?? false }.map(\.0)
         if ["1", "ON"].contains(setting("log_bin") ?? ""), setting("sync_binlog") != "1" {
             wrong.append("sync_binlog")

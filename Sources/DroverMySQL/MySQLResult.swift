@@ -74,9 +74,11 @@ enum MySQLFailure {
         case 1045: return failure(.unavailable, "; check the user and the password in the endpoint")
         case 1044, 1142, 1227: return failure(.unavailable, "; grant this user the right to create and use tables")
         case 1034, 1035, 1194, 1712: return failure(.corrupt)
-        // The server has gone away; the connection was lost in a query, or in the greeting.
-        case 2006, 2013, 2055:
-            return DriverFailure(.unavailable, "MySQL \(code): \(text)", engineCode: code, isUnreached: true)
+        // The server shuts down, or has ended the connection; it has gone away, or the connection was lost.
+        case 1053, 1927, 4031, 2006, 2013, 2055:
+            var failure = failure(.unavailable)
+            failure.isUnreached = true
+            return failure
         default: return failure(.unavailable)
         }
     }

@@ -64,6 +64,11 @@ enum PGFailure {
         case "25006": return failure(.unavailable, "; this server is a standby: name the primary, or all hosts")
         case "42501": return failure(.unavailable, "; grant this user the right to create and use tables")
         case "53300": return failure(.unavailable, "; raise max_connections or close other clients")
+        // The server shuts down, has crashed, or is just starting.
+        case "57P01", "57P02", "57P03":
+            var failure = failure(.unavailable)
+            failure.isUnreached = true
+            return failure
         default: break
         }
         switch sqlState.prefix(2) {

@@ -200,6 +200,7 @@ struct WatchTests {
             try await store.put("c/1", "1")
             let (told, teller) = AsyncStream.makeStream(of: Int.self)
             let reading = Task {
+                defer { teller.finish() }
                 var events = 0
                 for try await batch in sequence {
                     events += batch.events.count
@@ -222,6 +223,7 @@ struct WatchTests {
             let sequence = try await store.watch(prefix: "c/")
             let (told, teller) = AsyncStream.makeStream(of: Int.self)
             let task = Task {
+                defer { teller.finish() }
                 var batches = 0
                 for try await _ in sequence {
                     batches += 1

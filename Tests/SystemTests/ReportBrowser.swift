@@ -29,8 +29,7 @@ struct ReportBrowser {
     /// Pictures, printed and dark, what is said of charts, and where things are.
     func look() throws {
         for (name, more) in [
-            ("wide", ["--window-size=1200,2400"]), ("phone", ["--window-size=390,2400"]),
-            ("dark", ["--window-size=1200,2400", "--force-dark-mode"]),
+            ("wide", ["--window-size=1200,2400"]), ("dark", ["--window-size=1200,2400", "--force-dark-mode"]),
         ] {
             let shot = "\(directory)/\(name).png"
             let result = try open("report.html", more + ["--screenshot=\(shot)"])
@@ -64,6 +63,7 @@ struct ReportBrowser {
             const charts = [...document.querySelectorAll("svg")].map(s => s.getBoundingClientRect());
             const words = [...document.querySelectorAll("svg text")].map(t => t.getBoundingClientRect());
             document.body.setAttribute("data-look", [
+                innerWidth,
                 document.documentElement.scrollWidth - innerWidth,
                 charts.filter(c => c.width > 200 && c.height > 25).length,
                 [...charts, ...words].filter(c => c.left < 0 || c.right > innerWidth + 1).length,
@@ -78,20 +78,28 @@ struct ReportBrowser {
             atomically: true,
             encoding: .utf8
         )
-        for (name, more) in [
-            ("wide", ["--window-size=1200,2400"]), ("phone", ["--window-size=390,2400"]),
-            ("dark", ["--window-size=1200,2400", "--blink-settings=preferredColorScheme=0"]),
+        // A window is at least 500 pixels wide, whatever is asked for: a phone is a frame in one.
+        let phone = """
+            <body><iframe id="f" src="look.html" style="width: 390px; height: 844px; border: 0"></iframe><script>
+            f.onload = () => document.body.setAttribute("data-look", f.contentDocument.body.dataset.look);
+            </script></body>
+            """
+        try phone.write(toFile: "\(directory)/phone.html", atomically: true, encoding: .utf8)
+        for (name, page, width, more) in [
+            ("wide", "look.html", 1_200, ["--window-size=1200,2400"]),
+            ("phone", "phone.html", 390, ["--allow-file-access-from-files"]),
+            ("dark", "look.html", 1_200, ["--window-size=1200,2400", "--blink-settings=preferredColorScheme=0"]),
         ] {
-            let document = try open("look.html", more + ["--dump-dom"]).output
+            let document = try open(page, more + ["--dump-dom"]).output
             let told = document.components(separatedBy: "data-look=\"").dropFirst().first?.prefix { $0 != "\"" }
             let look = (told ?? "").split(separator: " ").compactMap { Int($0) }
-            try #require(look.count == 5, "\(name): \(told ?? "nothing")")
-            #expect(look[0] <= 0, "\(name): the page is \(look[0]) pixels wider than the window")
+            try #require(look.count == 6 && look[0] == width, "\(name): \(told ?? "nothing")")
+            #expect(look[1] <= 0, "\(name): the page is \(look[1]) pixels wider than the window")
             #expect(
-                look[1] > 20 && look[2] == 0,
-                "\(name): \(look[1]) charts, \(look[2]) of their parts outside the window"
+                look[2] > 20 && look[3] == 0,
+                "\(name): \(look[2]) charts, \(look[3]) of their parts outside the window"
             )
-            let (ground, ink) = (look[3], look[4])
+            let (ground, ink) = (look[4], look[5])
             #expect(name == "dark" ? ground < 60 && ink > 180 : ground > 200 && ink < 80, "\(name): \(look)")
         }
     }

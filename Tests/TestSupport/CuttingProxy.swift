@@ -38,6 +38,9 @@ public final class CuttingProxy: Sendable {
         /// Connections whose next answer is cut off, and those that lose everything.
         var doomed: Set<Int> = []
         var lost: Set<Int> = []
+        /// Whether PostgreSQL's notifications are lost, and how many were.
+        var losesNotifications = false
+        var notificationsLost = 0
         /// Writes to the socket by each connection's client: its flights.
         var sent: [Int: Int] = [:]
     }
@@ -92,6 +95,12 @@ public final class CuttingProxy: Sendable {
         state.withLock { $0.mark = (Array(text.utf8), fate) }
     }
 
+    /// From now on no notification of PostgreSQL's reaches a client.
+    public func loseNotifications() { state.withLock { $0.losesNotifications = true } }
+
+    /// Notifications that were lost.
+    public var notificationsLost: Int { state.withLock { $0.notificationsLost } }
+
     /// Connections that were cut.
     public var cuts: Int { state.withLock { $0.cuts } }
 
@@ -104,6 +113,11 @@ public final class CuttingProxy: Sendable {
     private func judge(_ direction: Direction, _ connection: Int, _ bytes: ByteBuffer) -> Verdict {
         state.withLock { state in
             if state.lost.contains(connection) { return .swallow }
+            // Source: PostgreSQL's manual, "Message Formats": NotificationResponse.
+            if direction == .toClient, state.losesNotifications, bytes.readableBytesView.first == UInt8(ascii: "A") {
+                state.notificationsLost += 1
+                return .swallow
+            }
             if direction == .toServer {
                 if let cut = state.cut, cut.connection == nil, Self.holds(bytes, cut.mark) {
                     state.cut!.connection = connection

@@ -39,7 +39,7 @@ public final class CommitCounters: Sendable {
     /// Tries of batches that met another writer.
     public var conflictCount: Int { conflicts.load(ordering: .relaxed) }
 
-    /// What steps of the sweep took here, in seconds; 0 where another instance sweeps.
+    /// What steps of the sweep took here, in seconds; of several instances one sweeps at a time.
     public var sweepSeconds: Double { Double(sweepNanoseconds.load(ordering: .relaxed)) / 1e9 }
 
     /// The longest step of the sweep, in seconds.

@@ -43,12 +43,16 @@ final class Committer: Sendable {
     private static let leastSweepNanoseconds: Int64 = 1_000_000
     /// How long after a batch somebody is taken to be writing, in nanoseconds.
     private static let busyNanoseconds: Int64 = 100_000_000
+    /// Events of the last batch. Used on the committer's thread alone.
+    private nonisolated(unsafe) var lastBatchEvents = 0
     /// How long after a sweep that could not go on it is tried again, in nanoseconds.
     private static let sweepPauseNanoseconds: Int64 = 200_000_000
 
     let queue: WriteQueue
     /// Rows of the sweep's next step, and of its next while somebody writes. Used on the committer's thread alone.
     private nonisolated(unsafe) var sweepRows: (calm: Int, busy: Int)
+    /// As many rows as the database takes. Used on the committer's thread alone.
+    private nonisolated(unsafe) var mostSweepRows: Int
     private nonisolated(unsafe) var lastBatchNanoseconds: Int64 = 0
     private nonisolated(unsafe) var lastBatchEnd = Int64.min / 2
     let counters = CommitCounters()
@@ -66,7 +70,8 @@ final class Committer: Sendable {
     private let sweepHolds = SweepHold.Registry()
     /// Why the last batch waited for the database; nil once one did not.
     private nonisolated(unsafe) var away: DriverFailure?
-    private let physicalWaiters = Mutex<[(target: Int64, call: WriteCall, reply: WriteReply)]>([])
+    /// Told by the link, too, how far the sweep has come.
+    let physicalWaiters = PhysicalWaiters()
 
     init(
         queue: WriteQueue,
@@ -84,6 +89,7 @@ final class Committer: Sendable {
         self.waitsForDatabase = waitsForDatabase
         self.quota = quota
         self.effects = effects
+        mostSweepRows = limits.sweepRows
         sweepRows = (min(limits.sweepRows, 256), min(limits.sweepRows, 64))
     }
 
@@ -123,7 +129,7 @@ final class Committer: Sendable {
                 if sweepWaits { queue.requestSweep() }
             case .stop:
                 sweepWaits = false
-                failPhysical(DroverError(.stopped))
+                physicalWaiters.fail(DroverError(.stopped))
                 writer.close()
                 return
             }
@@ -260,6 +266,7 @@ final class Committer: Sendable {
                 nanoseconds: Monotonic.now() - started
             )
             if evaluator.hasSystemChanged, let system = evaluator.system { effects.systemDidChange(system) }
+            lastBatchEvents = changes.events.count
             effects.didCommit(changes)
         }
         // What must not share this batch goes first in the next one.
@@ -298,7 +305,7 @@ final class Committer: Sendable {
         var groups: [(sink: any ReplySink, completions: [WriteCompletion])] = []
         for (call, result) in completions {
             if case .compact(let target, true) = call.operation, case .success(let reply) = result {
-                physicalWaiters.withLock { $0.append((target, call, reply)) }
+                physicalWaiters.add(target, call, reply)
                 continue
             }
             let completion = WriteCompletion(token: call.token, result: result)
@@ -321,18 +328,6 @@ final class Committer: Sendable {
     /// Keeps the sweep waiting until the hold is released.
     func holdSweep() -> SweepHold { SweepHold(sweepHolds) }
 
-    /// The sweep has come to `revision`, whoever does it: physical compactions up to there are over.
-    func didSweep(to revision: Int64) {
-        let done = physicalWaiters.withLock { waiters in
-            let done = waiters.filter { $0.target <= revision }
-            if !done.isEmpty { waiters.removeAll { $0.target <= revision } }
-            return done
-        }
-        for waiter in done {
-            waiter.call.sink.deliver([.init(token: waiter.call.token, result: .success(waiter.reply))])
-        }
-    }
-
     private func sweep(_ writer: any DriverWriter) {
         guard effects.sweepsHere() else {
             sweepWaits = false
@@ -354,8 +349,11 @@ final class Committer: Sendable {
             isBusy
             ? min(Self.sweepNanoseconds, max(Self.leastSweepNanoseconds, lastBatchNanoseconds / 2))
             : Self.sweepNanoseconds
+        // Fewer than writers add between two steps, and it would never be over.
+        let added = isBusy ? min(lastBatchEvents, limits.batchCalls) : 0
+        let least = min(mostSweepRows, max(16, added + added / 2))
+        let rows = max(least, isBusy ? sweepRows.busy : sweepRows.calm)
         do {
-            let rows = isBusy ? sweepRows.busy : sweepRows.calm
             let step = try writer.sweep(rows: rows, position: effects.position())
             sweepWaits = step == .waiting
             let taken = Monotonic.now() - started
@@ -364,49 +362,38 @@ final class Committer: Sendable {
             // Writers wait for a step: it is kept well below 50 ms whatever the disk.
             var next = rows
             if taken > most {
-                next = max(16, rows / 2)
+                next = max(least, rows / 2)
             } else if taken < most / 2 {
-                next = min(limits.sweepRows, rows + rows / 4 + 1)
+                next = min(mostSweepRows, rows + rows / 4 + 1)
             }
             if isBusy { sweepRows.busy = next } else { sweepRows.calm = next }
-            // While somebody writes the next batch sees to it.
-            if !isBusy { keepUp(writer, idle: false) }
+            // Where calls wait, their batch comes first and sees to it.
+            if !queue.hasCalls { keepUp(writer, idle: false) }
             if step != .finished {
                 // A sweep that waits is tried again a fifth of a second later.
                 if step == .more { queue.requestSweep() }
                 return
             }
-            didSweep(to: .max)
+            physicalWaiters.succeed(upTo: .max)
         } catch {
             writer.rollback()
             if let failure = error as? DriverFailure, [.conflict, .unavailable, .noSpace].contains(failure.kind) {
                 sweepWaits = true
                 return
             }
-            let rows = max(sweepRows.calm, sweepRows.busy)
             if let failure = error as? DriverFailure, [.tooLarge, .refused].contains(failure.kind), rows > 16 {
                 // A server may take smaller steps only.
-                sweepRows = (max(16, rows / 2), max(16, rows / 2))
+                mostSweepRows = max(16, rows / 2)
+                sweepRows = (min(sweepRows.calm, mostSweepRows), min(sweepRows.busy, mostSweepRows))
                 sweepWaits = true
                 return
             }
             sweepWaits = false
             logger.error(
-                "a step of the sweep failed and will be tried again with the next compaction",
+                "a step of the sweep failed; it is tried again with the next compaction or, on a server, after a while",
                 metadata: ["reason": "\(error)"]
             )
-            failPhysical((error as? DriverFailure)?.asDroverError ?? DroverError(.internalFault, cause: error))
-        }
-    }
-
-    /// The link's thread may answer them, too: who takes them answers.
-    private func failPhysical(_ error: DroverError) {
-        let waiting = physicalWaiters.withLock { waiters in
-            defer { waiters.removeAll() }
-            return waiters
-        }
-        for waiter in waiting {
-            waiter.call.sink.deliver([.init(token: waiter.call.token, result: .failure(error))])
+            physicalWaiters.fail((error as? DriverFailure)?.asDroverError ?? DroverError(.internalFault, cause: error))
         }
     }
 }

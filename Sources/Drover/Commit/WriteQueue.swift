@@ -108,6 +108,9 @@ final class WriteQueue: Sendable {
         state.broadcast()
     }
 
+    /// Whether calls wait.
+    var hasCalls: Bool { state.withLock { !$0.calls.isEmpty } }
+
     /// The next work for the committer. `sweepsFirst` lets a step of the sweep pass before waiting calls, so that a
     /// steady load does not keep it from ever being done.
     ///

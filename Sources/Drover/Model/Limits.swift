@@ -25,7 +25,7 @@ public struct Limits: Sendable {
     public var pointBytes = 16 << 20
     /// Bytes of the keys of point reads that go together: each byte written as two, they fit a packet of 1 MiB.
     public var pointKeyBytes = 256 << 10
-    /// Seconds that a call waits for a database that is away before it fails with etcd's "request timed out". etcd: five
+    /// Seconds that a call waits for a database that is away before it fails with etcd's "request timed out" or "…, possibly due to connection lost". etcd: five
     /// seconds and two election timeouts.
     public var databaseWaitSeconds: Double = 7
     /// The most renewals of leases that are written together.

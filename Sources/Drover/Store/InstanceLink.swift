@@ -49,6 +49,8 @@ final class InstanceLink: ReplySink {
     private let logger: Logger
     /// Told of what each look at the database shows.
     private let noticed: @Sendable (StoreMeta) -> Void
+    /// Told that nothing is read or written any more.
+    private let ended: @Sendable (DriverFailure) -> Void
 
     init(
         id: UInt64,
@@ -59,9 +61,11 @@ final class InstanceLink: ReplySink {
         duty: SweepDuty,
         limits: Limits,
         logger: Logger,
-        noticed: @escaping @Sendable (StoreMeta) -> Void
+        noticed: @escaping @Sendable (StoreMeta) -> Void,
+        ended: @escaping @Sendable (DriverFailure) -> Void
     ) {
         self.noticed = noticed
+        self.ended = ended
         state = Mutex(State(own: InstanceRecord(id: id, name: "drover", clientURLs: [], position: 0)))
         self.leases = leases
         self.clock = clock
@@ -193,7 +197,7 @@ final class InstanceLink: ReplySink {
                 // Somebody was in the way; the connection is as good as before.
                 usleep(20_000)
             } catch {
-                feed.notice(error)
+                notice(error)
                 // Until it is back, nothing of what others commit is seen, and no lease is renewed or ended here.
                 logger.log(
                     level: failures == 0 ? .warning : .debug,
@@ -203,7 +207,7 @@ final class InstanceLink: ReplySink {
                 needsStart = true
                 failures += 1
                 // A renewal must not wait for longer than its client does.
-                fail(leases.take(limit: .max), DroverError(.connectionLost))
+                fail(leases.take(limit: .max), (error as? DriverFailure)?.asDroverError ?? DroverError(.connectionLost))
                 usleep(UInt32(min(failures, 50) * 20_000))
                 reconnect(link)
             }
@@ -231,13 +235,18 @@ final class InstanceLink: ReplySink {
                 return try link.reconnect()
             } catch {
                 // Another connection may have found that the history is lost.
-                feed.notice(error)
+                notice(error)
+                // A renewal must not wait for longer than its client does.
+                fail(leases.take(limit: .max), (error as? DriverFailure)?.asDroverError ?? DroverError(.connectionLost))
             }
-            // A renewal must not wait for longer than its client does.
-            fail(leases.take(limit: .max), DroverError(.connectionLost))
             usleep(pause)
             pause = min(pause * 2, 500_000)
         }
+    }
+
+    private func notice(_ error: any Error) {
+        feed.notice(error)
+        if let failure = error as? DriverFailure, failure.endsStore { ended(failure) }
     }
 
     private func fail(_ waiting: [(id: Int64, completions: [SharedLeases.Completion])], _ error: DroverError) {

@@ -163,8 +163,10 @@ public final class Store: Sendable {
                 logger: logger,
                 noticed: { [readers] meta in
                     system.notice(meta, readers)
-                    committer.didSweep(to: meta.swept)
-                }
+                    committer.physicalWaiters.succeed(upTo: meta.swept)
+                },
+                // Another instance's sweep is not seen any more.
+                ended: { committer.physicalWaiters.fail($0.asDroverError) }
             )
             housekeeper = nil
             sharedLeases = leases

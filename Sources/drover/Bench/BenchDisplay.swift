@@ -11,8 +11,8 @@ import Synchronization
 
 /// Tells how a run goes: a line that is drawn anew on a terminal, a line for each round elsewhere.
 final class BenchDisplay: Sendable {
-    /// Whether there is a line to draw.
-    let isTerminal = isatty(2) == 1
+    /// Whether there is a line to draw: a terminal, and one that can take a line away.
+    let isTerminal = isatty(2) == 1 && getenv("TERM").map { String(cString: $0) } != "dumb"
     private let isDrawn = Mutex(false)
 
     func show(_ progress: BenchRunner.Progress) {
@@ -32,12 +32,16 @@ final class BenchDisplay: Sendable {
             let left
         ):
             let share = total > 0 ? max(0, min(1, 1 - left / total)) : 0
-            let full = Int(share * 20)
-            let bar = String(repeating: "#", count: full) + String(repeating: ".", count: 20 - full)
             let rate = seconds > 0.1 ? Int(Double(calls) / seconds) : 0
-            draw(
-                "\(workload) on \(target) \(round)/\(rounds) [\(bar)] \(rate)/s p50 \(Int(p50)) us p99 \(Int(p99)) us, \(Int(left.rounded(.up))) s left"
-            )
+            let name = "\(workload) on \(target) \(round)/\(rounds)"
+            var figures = "\(rate)/s p50 \(Int(p50)) us p99 \(Int(p99)) us"
+            guard total > 0 else { return draw("\(name) \(figures)") }
+            figures += ", \(Int(left.rounded(.up))) s left"
+            // Where there is no room for all, the bar is what is shorter.
+            let length = max(0, min(20, Self.columns - name.count - figures.count - 5))
+            let full = Int(share * Double(length))
+            let bar = String(repeating: "#", count: full) + String(repeating: ".", count: length - full)
+            draw("\(name) [\(bar)] \(figures)")
         case .finished(let workload, let target, let round, let rounds, let result):
             let rate = result.seconds > 0 ? Int(Double(result.calls) / result.seconds) : 0
             let errors = result.errors.values.reduce(0, +)
