@@ -326,5 +326,4 @@ enum PGStatements {
         """
     )
     static let leaseCount = PGStatement("d_lease_count", "SELECT count(*) FROM drover_lease")
-    static let listen = PGStatement("d_listen", "LISTEN drover")
 }

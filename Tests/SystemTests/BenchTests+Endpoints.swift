@@ -129,6 +129,7 @@ extension SystemTests.Bench {
                     let series = round["series"] as? [String: [String: Any]] ?? [:]
                     #expect(series.values.contains { $0["calls"] as? Int ?? 0 > 0 }, "\(workload) on \(target)")
                     #expect((round["errors"] as? [String: Int] ?? [:]).isEmpty, "\(workload) on \(target)")
+                    #expect(round["peakBytes"] as? Int ?? 0 > 1 << 20, "\(workload) on \(target)")
                 }
             }
             var told = result.output + result.error

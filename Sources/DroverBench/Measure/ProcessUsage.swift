@@ -65,6 +65,25 @@ struct ProcessUsage: Sendable, Codable {
                 inodes.insert(fields[9])
             }
         }
+        return holder(of: inodes)
+    }
+
+    /// The process that listens at a socket in the file system; nil where it cannot be seen, or is one of several.
+    ///
+    /// Source: proc_pid_net(5): the table has what a server bound as its own, relative paths too, and a flag of those that
+    /// listen.
+    static func listener(atSocket path: String) -> Int32? {
+        guard let table = try? String(contentsOfFile: "/proc/net/unix", encoding: .utf8) else { return nil }
+        var inodes: Set<Substring> = []
+        for line in table.split(separator: "\n").dropFirst() {
+            let fields = line.split(separator: " ", maxSplits: 7)
+            if fields.count == 8, fields[3] == "00010000", fields[7] == path { inodes.insert(fields[6]) }
+        }
+        return holder(of: inodes)
+    }
+
+    /// The one process that has sockets of these numbers open.
+    private static func holder(of inodes: Set<Substring>) -> Int32? {
         if inodes.isEmpty { return nil }
         var found: Set<Int32> = []
         let wanted = Set(inodes.map { "socket:[\($0)]" })

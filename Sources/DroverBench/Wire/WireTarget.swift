@@ -16,8 +16,9 @@ struct WireTarget: BenchTarget {
     var isInProcess: Bool { false }
 
     var process: Int32? {
+        if endpoint.isUnixSocket { return ProcessUsage.listener(atSocket: endpoint.host) }
         let isHere = ["127.0.0.1", "localhost", "::1"].contains(endpoint.host)
-        return isHere && !endpoint.isUnixSocket ? ProcessUsage.listener(at: endpoint.host, port: endpoint.port) : nil
+        return isHere ? ProcessUsage.listener(at: endpoint.host, port: endpoint.port) : nil
     }
 
     /// - Throws: `ClientError` when nobody answers.

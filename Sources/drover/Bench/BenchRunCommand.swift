@@ -19,7 +19,7 @@ struct BenchRunCommand: AsyncParsableCommand {
 
     @Option(
         help:
-            "What is measured, as URL or NAME=URL: sqlite://, postgres://, mysql:// in this process, http://, https:// over the wire. Repeat it."
+            "What is measured, as URL or NAME=URL: sqlite://, postgres://, mysql:// in this process, http://, https://, unix:// over the wire. Repeat it."
     )
     var target: [String] = []
 
