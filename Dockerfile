@@ -1,5 +1,5 @@
 # Builds the executable and leaves it alone in a small image.
-FROM swift:6.2-bookworm AS build
+FROM swift:6.3-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends libsqlite3-dev libpq-dev libmariadb-dev zlib1g-dev pkg-config make
 WORKDIR /drover
 COPY . .
@@ -8,9 +8,10 @@ RUN make release
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends libsqlite3-0 libpq5 libmariadb3 zlib1g libstdc++6 ca-certificates curl \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --create-home --home-dir /var/lib/drover drover
+    && useradd --system --uid 999 --create-home --home-dir /var/lib/drover drover
 COPY --from=build /drover/release/drover /usr/local/bin/drover
-USER drover
+# By its number, so that who forbids root can tell.
+USER 999
 WORKDIR /var/lib/drover
 # Defaults by kine's names, which our own come before, so that whoever names another database by either is heeded; flags
 # come before both.
