@@ -64,8 +64,8 @@ enum PGFailure {
         case "25006": return failure(.unavailable, "; this server is a standby: name the primary, or all hosts")
         case "42501": return failure(.unavailable, "; grant this user the right to create and use tables")
         case "53300": return failure(.unavailable, "; raise max_connections or close other clients")
-        // The server shuts down, has crashed, or is just starting.
-        case "57P01", "57P02", "57P03":
+        // The server shuts down, has crashed, or is just starting; or has ended an idle connection.
+        case "57P01", "57P02", "57P03", "57P05", "25P03":
             var failure = failure(.unavailable)
             failure.isUnreached = true
             return failure

@@ -51,8 +51,10 @@ final class Committer: Sendable {
     let queue: WriteQueue
     /// Rows of the sweep's next step, and of its next while somebody writes. Used on the committer's thread alone.
     private nonisolated(unsafe) var sweepRows: (calm: Int, busy: Int)
-    /// As many rows as the database takes. Used on the committer's thread alone.
+    /// As many rows as the database takes in the sweep that goes on, and how many a step may have at least: as many as
+    /// take less than ``sweepNanoseconds``. Used on the committer's thread alone.
     private nonisolated(unsafe) var mostSweepRows: Int
+    private nonisolated(unsafe) var leastSweepRows: Int
     private nonisolated(unsafe) var lastBatchNanoseconds: Int64 = 0
     private nonisolated(unsafe) var lastBatchEnd = Int64.min / 2
     let counters = CommitCounters()
@@ -89,7 +91,7 @@ final class Committer: Sendable {
         self.waitsForDatabase = waitsForDatabase
         self.quota = quota
         self.effects = effects
-        mostSweepRows = limits.sweepRows
+        (mostSweepRows, leastSweepRows) = (limits.sweepRows, limits.sweepRows)
         sweepRows = (min(limits.sweepRows, 256), min(limits.sweepRows, 64))
     }
 
@@ -350,8 +352,7 @@ final class Committer: Sendable {
             ? min(Self.sweepNanoseconds, max(Self.leastSweepNanoseconds, lastBatchNanoseconds / 2))
             : Self.sweepNanoseconds
         // Fewer than writers add between two steps, and it would never be over.
-        let added = isBusy ? min(lastBatchEvents, limits.batchCalls) : 0
-        let least = min(mostSweepRows, max(16, added + added / 2))
+        let least = min(mostSweepRows, leastSweepRows, max(16, isBusy ? lastBatchEvents + lastBatchEvents / 2 : 0))
         let rows = max(least, isBusy ? sweepRows.busy : sweepRows.calm)
         do {
             let step = try writer.sweep(rows: rows, position: effects.position())
@@ -360,10 +361,12 @@ final class Committer: Sendable {
             counters.sweepNanoseconds.add(Int(taken), ordering: .relaxed)
             counters.longestSweepNanoseconds.max(Int(taken), ordering: .relaxed)
             // Writers wait for a step: it is kept well below 50 ms whatever the disk.
+            leastSweepRows =
+                taken > Self.sweepNanoseconds ? max(16, rows / 2) : min(limits.sweepRows, leastSweepRows * 2)
             var next = rows
             if taken > most {
                 next = max(least, rows / 2)
-            } else if taken < most / 2 {
+            } else if taken < most / 2 && step == .more {
                 next = min(mostSweepRows, rows + rows / 4 + 1)
             }
             if isBusy { sweepRows.busy = next } else { sweepRows.calm = next }
@@ -374,9 +377,15 @@ final class Committer: Sendable {
                 if step == .more { queue.requestSweep() }
                 return
             }
+            mostSweepRows = limits.sweepRows
             physicalWaiters.succeed(upTo: .max)
         } catch {
             writer.rollback()
+            if let failure = error as? DriverFailure, failure.endsStore {
+                sweepWaits = false
+                physicalWaiters.fail(failure.asDroverError)
+                return
+            }
             if let failure = error as? DriverFailure, [.conflict, .unavailable, .noSpace].contains(failure.kind) {
                 sweepWaits = true
                 return

@@ -73,9 +73,10 @@ struct ProcessUsage: Sendable, Codable {
     /// Source: proc_pid_net(5): the table has what a server bound as its own, relative paths too, and a flag of those that
     /// listen.
     static func listener(atSocket path: String) -> Int32? {
-        guard let table = try? String(contentsOfFile: "/proc/net/unix", encoding: .utf8) else { return nil }
+        // Names may hold any bytes.
+        guard let bytes = FileManager.default.contents(atPath: "/proc/net/unix") else { return nil }
         var inodes: Set<Substring> = []
-        for line in table.split(separator: "\n").dropFirst() {
+        for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n").dropFirst() {
             let fields = line.split(separator: " ", maxSplits: 7)
             if fields.count == 8, fields[3] == "00010000", fields[7] == path { inodes.insert(fields[6]) }
         }
