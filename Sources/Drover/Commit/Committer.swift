@@ -91,7 +91,7 @@ final class Committer: Sendable {
         self.waitsForDatabase = waitsForDatabase
         self.quota = quota
         self.effects = effects
-        (mostSweepRows, leastSweepRows) = (limits.sweepRows, limits.sweepRows)
+        (mostSweepRows, leastSweepRows) = (limits.sweepRows, min(limits.sweepRows, limits.batchCalls))
         sweepRows = (min(limits.sweepRows, 256), min(limits.sweepRows, 64))
     }
 
@@ -361,8 +361,11 @@ final class Committer: Sendable {
             counters.sweepNanoseconds.add(Int(taken), ordering: .relaxed)
             counters.longestSweepNanoseconds.max(Int(taken), ordering: .relaxed)
             // Writers wait for a step: it is kept well below 50 ms whatever the disk.
-            leastSweepRows =
-                taken > Self.sweepNanoseconds ? max(16, rows / 2) : min(limits.sweepRows, leastSweepRows * 2)
+            if taken > Self.sweepNanoseconds {
+                leastSweepRows = max(16, rows / 2)
+            } else if step == .more {
+                leastSweepRows = min(limits.sweepRows, leastSweepRows * 2)
+            }
             var next = rows
             if taken > most {
                 next = max(least, rows / 2)
