@@ -59,8 +59,8 @@ final class MySQLResult {
 /// From the engines' error numbers to what the engine does about them. Source: MariaDB and MySQL manuals, error codes.
 enum MySQLFailure {
     static func make(_ code: Int, _ text: String) -> DriverFailure {
-        func failure(_ kind: DriverFailure.Kind, _ advice: String = "") -> DriverFailure {
-            DriverFailure(kind, "MySQL \(code): \(text)\(advice)", engineCode: code)
+        func failure(_ kind: DriverFailure.Kind, _ advice: String = "", isUnreached: Bool = false) -> DriverFailure {
+            DriverFailure(kind, "MySQL \(code): \(text)\(advice)", engineCode: code, isUnreached: isUnreached)
         }
         switch code {
         // Lock wait, deadlock (also a certification that failed in Galera), group certification.
@@ -76,9 +76,7 @@ enum MySQLFailure {
         case 1034, 1035, 1194, 1712: return failure(.corrupt)
         // The server shuts down, or has ended the connection; it has gone away, or the connection was lost.
         case 1053, 1927, 4031, 2006, 2013, 2055:
-            var failure = failure(.unavailable)
-            failure.isUnreached = true
-            return failure
+            return failure(.unavailable, isUnreached: true)
         default: return failure(.unavailable)
         }
     }

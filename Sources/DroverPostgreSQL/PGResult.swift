@@ -55,8 +55,13 @@ final class PGResult {
 enum PGFailure {
     /// Source: PostgreSQL manual, appendix A.
     static func make(sqlState: String, _ text: String) -> DriverFailure {
-        func failure(_ kind: DriverFailure.Kind, _ advice: String = "") -> DriverFailure {
-            DriverFailure(kind, "PostgreSQL \(sqlState): \(text)\(advice)", engineCode: code(sqlState))
+        func failure(_ kind: DriverFailure.Kind, _ advice: String = "", isUnreached: Bool = false) -> DriverFailure {
+            DriverFailure(
+                kind,
+                "PostgreSQL \(sqlState): \(text)\(advice)",
+                engineCode: code(sqlState),
+                isUnreached: isUnreached
+            )
         }
         switch sqlState {
         case "40001", "40P01", "55P03": return failure(.conflict)
@@ -66,9 +71,7 @@ enum PGFailure {
         case "53300": return failure(.unavailable, "; raise max_connections or close other clients")
         // The server shuts down, has crashed, or is just starting; or has ended an idle connection.
         case "57P01", "57P02", "57P03", "57P05", "25P03":
-            var failure = failure(.unavailable)
-            failure.isUnreached = true
-            return failure
+            return failure(.unavailable, isUnreached: true)
         default: break
         }
         switch sqlState.prefix(2) {

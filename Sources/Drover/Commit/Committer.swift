@@ -36,25 +36,15 @@ final class Committer: Sendable {
     /// How long the committer looks for the next call of a lone client before it sleeps, in nanoseconds. Measured: 1.1
     /// times the puts of one client with one call at a time, for at most 0.4 ms of a core after each.
     private static let loneCallSpinNanoseconds: Int64 = 400_000
-    /// How long a step of the sweep should take at most, in nanoseconds, with nobody writing. While somebody does it is
-    /// half as long as the last batch, so that a put waits half as long again and not for fifteen milliseconds, but no
-    /// less than about what a commit costs.
-    private static let sweepNanoseconds: Int64 = 15_000_000
-    private static let leastSweepNanoseconds: Int64 = 1_000_000
     /// How long after a batch somebody is taken to be writing, in nanoseconds.
     private static let busyNanoseconds: Int64 = 100_000_000
-    /// Events of the last batch. Used on the committer's thread alone.
-    private nonisolated(unsafe) var lastBatchEvents = 0
     /// How long after a sweep that could not go on it is tried again, in nanoseconds.
     private static let sweepPauseNanoseconds: Int64 = 200_000_000
 
     let queue: WriteQueue
-    /// Rows of the sweep's next step, and of its next while somebody writes. Used on the committer's thread alone.
-    private nonisolated(unsafe) var sweepRows: (calm: Int, busy: Int)
-    /// As many rows as the database takes in the sweep that goes on, and how many a step may have at least: as many as
-    /// take less than ``sweepNanoseconds``. Used on the committer's thread alone.
-    private nonisolated(unsafe) var mostSweepRows: Int
-    private nonisolated(unsafe) var leastSweepRows: Int
+    /// How large the sweep's steps are, and what the last batch was. Used on the committer's thread alone.
+    private nonisolated(unsafe) var sweepPace: SweepPace
+    private nonisolated(unsafe) var lastBatchEvents = 0
     private nonisolated(unsafe) var lastBatchNanoseconds: Int64 = 0
     private nonisolated(unsafe) var lastBatchEnd = Int64.min / 2
     let counters = CommitCounters()
@@ -91,8 +81,7 @@ final class Committer: Sendable {
         self.waitsForDatabase = waitsForDatabase
         self.quota = quota
         self.effects = effects
-        (mostSweepRows, leastSweepRows) = (limits.sweepRows, min(limits.sweepRows, limits.batchCalls))
-        sweepRows = (min(limits.sweepRows, 256), min(limits.sweepRows, 64))
+        sweepPace = SweepPace(rows: limits.sweepRows, calls: limits.batchCalls)
     }
 
     /// The thread's body; `writer` belongs to it until it returns.
@@ -115,7 +104,7 @@ final class Committer: Sendable {
                 lastBatchNanoseconds = lastBatchEnd - begun
                 keepUp(writer, idle: false)
                 // Writers wait for one of the two between batches, in turn if need be.
-                let isKept = Monotonic.now() - lastBatchEnd > Self.leastSweepNanoseconds / 2
+                let isKept = Monotonic.now() - lastBatchEnd > SweepPace.shortest / 2
                 sweepsFirst = !isKept || hasSkipped
                 hasSkipped = !sweepsFirst
                 // Where writers never rest, what a sweep waits for has come about all the same.
@@ -346,33 +335,17 @@ final class Committer: Sendable {
             sweepHolds.count()
             lastSweep = Monotonic.now()
         }
-        let isBusy = started - lastBatchEnd < Self.busyNanoseconds
-        let most =
-            isBusy
-            ? min(Self.sweepNanoseconds, max(Self.leastSweepNanoseconds, lastBatchNanoseconds / 2))
-            : Self.sweepNanoseconds
-        // Fewer than writers add between two steps, and it would never be over.
-        let least = min(mostSweepRows, leastSweepRows, max(16, isBusy ? lastBatchEvents + lastBatchEvents / 2 : 0))
-        let rows = max(least, isBusy ? sweepRows.busy : sweepRows.calm)
+        let load: SweepPace.Load =
+            started - lastBatchEnd < Self.busyNanoseconds
+            ? .writers(nanoseconds: lastBatchNanoseconds, events: lastBatchEvents) : .nobody
+        let pace = sweepPace.next(load)
         do {
-            let step = try writer.sweep(rows: rows, position: effects.position())
+            let step = try writer.sweep(rows: pace.rows, position: effects.position())
             sweepWaits = step == .waiting
             let taken = Monotonic.now() - started
             counters.sweepNanoseconds.add(Int(taken), ordering: .relaxed)
             counters.longestSweepNanoseconds.max(Int(taken), ordering: .relaxed)
-            // Writers wait for a step: it is kept well below 50 ms whatever the disk.
-            if taken > Self.sweepNanoseconds {
-                leastSweepRows = max(16, rows / 2)
-            } else if step == .more {
-                leastSweepRows = min(limits.sweepRows, leastSweepRows * 2)
-            }
-            var next = rows
-            if taken > most {
-                next = max(least, rows / 2)
-            } else if taken < most / 2 && step == .more {
-                next = min(mostSweepRows, rows + rows / 4 + 1)
-            }
-            if isBusy { sweepRows.busy = next } else { sweepRows.calm = next }
+            sweepPace.didTake(taken, pace, load, goesOn: step == .more)
             // Where calls wait, their batch comes first and sees to it.
             if !queue.hasCalls { keepUp(writer, idle: false) }
             if step != .finished {
@@ -380,7 +353,7 @@ final class Committer: Sendable {
                 if step == .more { queue.requestSweep() }
                 return
             }
-            mostSweepRows = limits.sweepRows
+            sweepPace.end()
             physicalWaiters.succeed(upTo: .max)
         } catch {
             writer.rollback()
@@ -393,10 +366,10 @@ final class Committer: Sendable {
                 sweepWaits = true
                 return
             }
-            if let failure = error as? DriverFailure, [.tooLarge, .refused].contains(failure.kind), rows > 16 {
-                // A server may take smaller steps only.
-                mostSweepRows = max(16, rows / 2)
-                sweepRows = (min(sweepRows.calm, mostSweepRows), min(sweepRows.busy, mostSweepRows))
+            // A server may take smaller steps only.
+            if let failure = error as? DriverFailure, [.tooLarge, .refused].contains(failure.kind),
+                sweepPace.wasRefused(pace)
+            {
                 sweepWaits = true
                 return
             }

@@ -83,7 +83,8 @@ public struct Limits: Sendable {
     /// The most leases that one batch ends in a shared database: their keys are read and deleted under the lock that others
     /// wait for.
     public var sharedLeaseEnds = 32
-    /// The most log rows that one step of the sweep looks at; fewer where a step would take longer than 15 ms.
+    /// The most log rows that one step of the sweep looks at; fewer where a step would take longer than
+    /// 15 ms (`SweepPace`).
     public var sweepRows = 4_000
     /// The bytes of rows that a streamed list reads at a time.
     public var listChunkBytes = 512 << 10

@@ -206,8 +206,6 @@ final class InstanceLink: ReplySink {
                 )
                 needsStart = true
                 failures += 1
-                // A renewal must not wait for longer than its client does.
-                fail(leases.take(limit: .max), (error as? DriverFailure)?.asDroverError ?? DroverError(.connectionLost))
                 usleep(UInt32(min(failures, 50) * 20_000))
                 reconnect(link)
             }
@@ -236,17 +234,19 @@ final class InstanceLink: ReplySink {
             } catch {
                 // Another connection may have found that the history is lost.
                 notice(error)
-                // A renewal must not wait for longer than its client does.
-                fail(leases.take(limit: .max), (error as? DriverFailure)?.asDroverError ?? DroverError(.connectionLost))
             }
             usleep(pause)
             pause = min(pause * 2, 500_000)
         }
     }
 
+    /// The link is of no use: whoever waits for it is told.
     private func notice(_ error: any Error) {
         feed.notice(error)
-        if let failure = error as? DriverFailure, failure.endsStore { ended(failure) }
+        let failure = error as? DriverFailure
+        if let failure, failure.endsStore { ended(failure) }
+        // A renewal must not wait for longer than its client does.
+        fail(leases.take(limit: .max), failure?.asDroverError ?? DroverError(.connectionLost))
     }
 
     private func fail(_ waiting: [(id: Int64, completions: [SharedLeases.Completion])], _ error: DroverError) {
