@@ -108,7 +108,8 @@ extension DroverError.Code {
     )
     public static let noInflightDowngrade = Self(.failedPrecondition, "etcdserver: no inflight downgrade job")
     public static let timeout = Self(.unavailable, "etcdserver: request timed out")
-    /// etcd's when a member has lost the others; here when the database server does not answer any more.
+    /// etcd's when a member has lost the others (`ErrTimeoutDueToConnectionLost`); here when the database server cannot be
+    /// reached or does not answer any more. As with ``timeout``, whether a write happened is not known.
     public static let connectionLost = Self(
         .unavailable,
         "etcdserver: request timed out, possibly due to connection lost"
