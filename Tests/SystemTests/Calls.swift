@@ -56,6 +56,21 @@ func wait(_ seconds: Double, _ isTrue: () async throws -> Bool) async throws {
     Issue.record("not within \(seconds) s")
 }
 
+/// Expects a server to have noticed, though nobody wrote through it, that the database has lost what it has seen: reads are
+/// refused, the watch has ended and the log says why.
+func expectLost(_ server: TestServer, _ watch: WatchCollector) async throws {
+    try await wait(30) { server.process.log.contains("nothing is read or written any more") }
+    #expect(server.process.log.contains("lost revisions"))
+    let connection = try await server.connect()
+    await #expect {
+        _ = try await get(connection, "a")
+    } throws: {
+        ($0 as? ClientError)?.message.contains("lost revisions") == true
+    }
+    try await wait(30) { await watch.ending != nil }
+    #expect(await watch.ending?.contains("lost revisions") == true)
+}
+
 extension TestServer {
     /// A figure of `/metrics` that has no labels; none is -1.
     func metric(_ name: String) throws -> Double {

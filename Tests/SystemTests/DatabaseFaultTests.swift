@@ -148,6 +148,9 @@ extension SystemTests {
                 }
                 #expect(begun.duration(to: .now) < .seconds(12))
                 #expect(try ready() == "503")
+                // What the process itself knows is shown, and etcd's own alarm on its leader goes off.
+                #expect(try drover.metric("etcd_server_has_leader") == 0)
+                #expect(try drover.metric("drover_batches_total") >= 1)
                 // Whoever looks is told why.
                 let reason = try run(find("curl")!, ["-s", "-m", "20", "http://127.0.0.1:\(drover.port)/readyz"]).output
                 #expect(reason.contains("SQL") && !reason.contains("@"), "\(reason)")
@@ -178,6 +181,13 @@ extension SystemTests {
                     directory: directory,
                     endpoint: database.endpoint(database: "faults")
                 )
+                // One that is only read and watched finds out by itself.
+                let idle = try await TestServer.drover(
+                    directory: directory,
+                    endpoint: database.endpoint(database: "faults"),
+                    log: "idle.log"
+                )
+                let watch = try await WatchCollector(idle, prefix: "b/")
                 let connection = try await drover.connect()
                 for i in 0..<5 { try await put(connection, "a/\(i)", "1") }
                 let data = "\(directory)/\(engine == .postgres ? "pg" : "my")/data"
@@ -185,6 +195,7 @@ extension SystemTests {
                 _ = try run("/bin/cp", ["-a", data, "\(data)-old"])
                 try database.start()
                 for i in 0..<5 { try await put(connection, "b/\(i)", "2") }
+                try await watch.wait(for: 5)
                 database.stop()
                 _ = try run("/bin/rm", ["-rf", data])
                 _ = try run("/bin/mv", ["\(data)-old", data])
@@ -202,6 +213,8 @@ extension SystemTests {
                 }
                 #expect(refusal.contains("lost revisions"))
                 await #expect(throws: ClientError.self) { _ = try await get(connection, "a/1") }
+                try await expectLost(idle, watch)
+                idle.process.stop()
                 // A probe that ends what is not alive must not accept the loss for its owner.
                 for (path, status) in [("livez", "200"), ("readyz", "503")] {
                     let arguments = ["-s", "-m", "20", "-w", "%{http_code}", "http://127.0.0.1:\(drover.port)/\(path)"]

@@ -129,7 +129,10 @@ final class Committer: Sendable {
 
     private func keepUp(_ writer: any DriverWriter, idle: Bool) {
         writer.upkeep(idle: idle)
-        if let failure = writer.endOfStore { effects.didFail(failure) }
+        guard let failure = writer.endOfStore else { return }
+        effects.didFail(failure)
+        // No step of the sweep will answer them: it may be held for minutes yet.
+        physicalWaiters.fail(failure.asDroverError)
     }
 
     // MARK: - A batch

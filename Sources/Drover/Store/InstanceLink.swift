@@ -38,6 +38,7 @@ final class InstanceLink: ReplySink {
 
     private let state: Mutex<State>
     private let stopping = Atomic<Bool>(false)
+    private let hasEnded = Atomic<Bool>(false)
     private let leases: SharedLeases
     private let clock: ClockGuard
     /// The database's clock as of the start.
@@ -244,7 +245,16 @@ final class InstanceLink: ReplySink {
     private func notice(_ error: any Error) {
         feed.notice(error)
         let failure = error as? DriverFailure
-        if let failure, failure.endsStore { ended(failure) }
+        if let failure, failure.endsStore {
+            // Once, and whatever was said of an outage before: who only reads and watches here would not be told otherwise.
+            if !hasEnded.exchange(true, ordering: .relaxed) {
+                logger.error(
+                    "nothing is read or written any more, until this instance is restarted",
+                    metadata: ["reason": "\(failure)"]
+                )
+            }
+            ended(failure)
+        }
         // A renewal must not wait for longer than its client does.
         fail(leases.take(limit: .max), failure?.asDroverError ?? DroverError(.connectionLost))
     }

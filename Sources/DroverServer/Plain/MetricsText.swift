@@ -29,26 +29,24 @@ enum MetricsText {
         "Internal", "Unavailable", "DataLoss", "Unauthenticated",
     ]
 
-    static func render(_ context: LoopContext, _ meta: StoreMeta, _ size: (total: Int64, inUse: Int64)) -> String {
+    /// - Parameter database: what it says; nil where it cannot be read, and what is its own is left out.
+    static func render(
+        _ context: LoopContext,
+        _ database: (meta: StoreMeta, size: (total: Int64, inUse: Int64))?
+    ) -> String {
         var page = Page()
         let figures = context.store.metrics()
-        page.one("etcd_server_has_leader", "gauge", "Whether there is a leader; always, there is no raft.", 1)
+        page.one(
+            "etcd_server_has_leader",
+            "gauge",
+            "Whether the database can be read: there is no raft.",
+            database == nil ? 0 : 1
+        )
         page.head("etcd_server_version", "gauge", "The version etcd clients are told.")
         page.text += "etcd_server_version{server_version=\"\(context.information.etcdVersion)\"} 1\n"
         page.head("etcd_cluster_version", "gauge", "The cluster version etcd clients are told.")
         page.text += "etcd_cluster_version{cluster_version=\"\(context.information.clusterVersion)\"} 1\n"
-        page.one(
-            "etcd_mvcc_db_total_size_in_bytes",
-            "gauge",
-            "Bytes the database takes.",
-            size.total
-        )
-        page.one(
-            "etcd_mvcc_db_total_size_in_use_in_bytes",
-            "gauge",
-            "Bytes of the database in use.",
-            size.inUse
-        )
+        if let (meta, size) = database { state(meta, size, &page) }
         // Where there is none, alerts on what is left of it have nothing to go by.
         if context.store.quota.bytes > 0 {
             page.one(
@@ -58,8 +56,6 @@ enum MetricsText {
                 context.store.quota.bytes
             )
         }
-        page.one("etcd_debugging_mvcc_current_revision", "gauge", "The store's revision.", meta.revision)
-        page.one("etcd_debugging_mvcc_compact_revision", "gauge", "The compaction mark.", meta.compacted)
         page.one("etcd_debugging_mvcc_watcher_total", "gauge", "Watches.", figures.feed.watchers)
         page.one("etcd_debugging_mvcc_slow_watcher_total", "gauge", "Watches behind the feed.", figures.feed.slow)
         page.one("etcd_debugging_mvcc_events_total", "counter", "Events sent to watches.", figures.feed.events)
@@ -147,6 +143,13 @@ enum MetricsText {
         )
         process(context.metrics, &page)
         return page.text
+    }
+
+    private static func state(_ meta: StoreMeta, _ size: (total: Int64, inUse: Int64), _ page: inout Page) {
+        page.one("etcd_mvcc_db_total_size_in_bytes", "gauge", "Bytes the database takes.", size.total)
+        page.one("etcd_mvcc_db_total_size_in_use_in_bytes", "gauge", "Bytes of the database in use.", size.inUse)
+        page.one("etcd_debugging_mvcc_current_revision", "gauge", "The store's revision.", meta.revision)
+        page.one("etcd_debugging_mvcc_compact_revision", "gauge", "The compaction mark.", meta.compacted)
     }
 
     private static func operations(_ context: LoopContext, _ figures: Store.Metrics, _ page: inout Page) {
