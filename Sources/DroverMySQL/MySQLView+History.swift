@@ -12,82 +12,55 @@ extension MySQLView {
         text.append(" THEN l.created END AND j.k = l.k")
     }
 
-    /// Every key that is looked at comes with its event: those that did not exist then have no version, and those whose
-    /// chain was not followed to its end, which is left to ``ChainSearch``, have one newer than the revision.
-    func appendHistory(
+    /// The statement for keys that were deleted after the revision.
+    func appendDeleted(
         _ range: KeyRange,
         from start: Bytes,
-        at revision: Int64,
-        longest: Int?,
+        since revision: Int64,
         limit: Int,
         _ text: inout SQLText
     ) {
-        text.append("WITH RECURSIVE chain (k, main, sub, hops) AS (SELECT k, main, sub, 0 FROM (")
-        text.append("(SELECT k, main, sub FROM drover_current FORCE INDEX (PRIMARY) WHERE ")
-        appendRange(range, from: start, &text)
-        text.append(" ORDER BY k LIMIT ")
-        text.append(Int64(limit))
-        text.append(") UNION ALL (SELECT k, main, sub FROM drover_tombstone FORCE INDEX (PRIMARY) WHERE ")
+        text.append("SELECT k, main, sub FROM drover_tombstone FORCE INDEX (PRIMARY) WHERE ")
         appendRange(range, from: start, &text)
         text.append(" AND main > ")
         text.append(revision)
         text.append(" ORDER BY k LIMIT ")
         text.append(Int64(limit))
-        text.append(") ORDER BY k LIMIT ")
-        text.append(Int64(limit))
-        text.append(
-            ") heads UNION ALL SELECT c.k, coalesce(j.previous_main, l.previous_main, 0), coalesce(j.previous_sub, l.previous_sub, 0), c.hops + 1 FROM chain c"
-        )
-        Self.appendPrevious(at: revision, &text)
-        text.append(" WHERE c.main > ")
-        text.append(revision)
-        text.append(" AND c.hops < ")
-        text.append(Int64(ChainSearch.firstHops))
-        text.append(") SELECT c.k, c.main, c.sub, l.created, l.version, l.lease, length(l.v)")
-        if let longest { Self.appendValue(longest, "length(l.v)", "l.v", &text) }
-        text.append(
-            " FROM chain c LEFT JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub WHERE c.main <= "
-        )
-        text.append(revision)
-        text.append(" OR c.hops = ")
-        text.append(Int64(ChainSearch.firstHops))
-        text.append(" ORDER BY c.k")
         text.end()
     }
 
+    /// Chains go by their first places, not by keys: MariaDB's temporary tables take two kilobytes for each key.
     func follow(_ places: [LogPosition], downTo revision: Int64, hops: Int) throws -> [LogPosition] {
         var text = SQLText()
-        text.append("WITH RECURSIVE chain (place, main, sub, hops) AS (")
-        for (i, place) in places.enumerated() {
-            if i > 0 { text.append(" UNION ALL ") }
-            // The columns' types are those of the first row.
-            text.append("SELECT CAST(")
-            text.append(Int64(i))
-            text.append(" AS SIGNED), CAST(")
-            text.append(place.main)
-            text.append(" AS SIGNED), CAST(")
-            text.append(place.sub)
-            text.append(" AS SIGNED), CAST(0 AS SIGNED)")
+        text.append(
+            "WITH RECURSIVE chain (place, part, main, sub, hops) AS (SELECT main, sub, main, sub, CAST(0 AS SIGNED) FROM drover_log FORCE INDEX (PRIMARY) WHERE "
+        )
+        var isFirst = true
+        Self.grouped(places) { condition in
+            if !isFirst { text.append(" OR ") }
+            isFirst = false
+            condition(&text)
         }
         text.append(
-            " UNION ALL SELECT c.place, coalesce(j.previous_main, l.previous_main, 0), coalesce(j.previous_sub, l.previous_sub, 0), c.hops + 1 FROM chain c"
+            " UNION ALL SELECT c.place, c.part, coalesce(j.previous_main, l.previous_main, 0), coalesce(j.previous_sub, l.previous_sub, 0), c.hops + 1 FROM chain c"
         )
         Self.appendPrevious(at: revision, &text)
         text.append(" WHERE c.main > ")
         text.append(revision)
         text.append(" AND c.hops < ")
         text.append(Int64(hops))
-        text.append(") SELECT place, main, sub FROM chain WHERE main <= ")
+        text.append(") SELECT place, part, main, sub FROM chain WHERE main <= ")
         text.append(revision)
         text.append(" OR hops = ")
         text.append(Int64(hops))
         text.end()
-        let result = try connection.land(text)[0]!
-        var ends = places
-        while result.next() {
-            ends[Int(result.integer(0))] = LogPosition(main: result.integer(1), sub: result.integer(2))
+        let chains = try connection.land(text)[0]!
+        var ends: [LogPosition: LogPosition] = [:]
+        while chains.next() {
+            ends[LogPosition(main: chains.integer(0), sub: chains.integer(1))] =
+                LogPosition(main: chains.integer(2), sub: chains.integer(3))
         }
-        return ends
+        return places.map { ends[$0] ?? LogPosition(main: 0, sub: 0) }
     }
 
     func readBack(

@@ -138,6 +138,7 @@ final class MySQLView: ServerView {
     private func appendScan(
         _ range: KeyRange,
         from start: Bytes,
+        through revision: Int64?,
         longest: Int?,
         limit: Int,
         _ text: inout SQLText
@@ -146,9 +147,18 @@ final class MySQLView: ServerView {
         if let longest { Self.appendValue(longest, "c.length", "l.v", &text) }
         text.append(" FROM drover_current c FORCE INDEX (PRIMARY)")
         if longest != nil {
-            text.append(
-                " STRAIGHT_JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub"
-            )
+            if let revision {
+                // Of what is newer there is nothing to join.
+                text.append(
+                    " LEFT JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = CASE WHEN c.main <= "
+                )
+                text.append(revision)
+                text.append(" THEN c.main END AND l.sub = c.sub")
+            } else {
+                text.append(
+                    " STRAIGHT_JOIN drover_log l FORCE INDEX (PRIMARY) ON l.main = c.main AND l.sub = c.sub"
+                )
+            }
         }
         text.append(" WHERE ")
         appendRange(range, from: start, of: "c.k", &text)
@@ -180,12 +190,15 @@ final class MySQLView: ServerView {
         limit: Int
     ) throws -> MySQLRows {
         var text = SQLText()
-        if let revision {
-            appendHistory(range, from: start, at: revision, longest: longest, limit: limit, &text)
-        } else {
-            appendScan(range, from: start, longest: longest, limit: limit, &text)
-        }
-        return MySQLRows(try connection.land(text)[0]!, values: longest != nil)
+        appendScan(range, from: start, through: revision, longest: longest, limit: limit, &text)
+        if let revision { appendDeleted(range, from: start, since: revision, limit: limit, &text) }
+        let results = try connection.land(text)
+        return MySQLRows(
+            results[0]!,
+            values: longest != nil,
+            deleted: revision == nil ? nil : results[1],
+            limit: limit
+        )
     }
 
     /// Columns of the log as ``MySQLRows`` takes them.

@@ -16,35 +16,32 @@ extension PGStatements {
         """
     }
 
-    /// Keys as they were at revision $4, with every key that was looked at: those that did not exist then have no
-    /// version. A chain is followed back as long as its event is too new, by so many events at most that the rest is
-    /// left to ``ChainSearch``: such a row's event is newer than the revision. Values longer than $5 are left out.
+    /// Keys with their newest events, and those deleted after revision $4 with their deletions. Values longer than $5, and
+    /// those newer than the revision, are left out.
     static func history(bounded: Bool, values: Bool) -> PGStatement {
         let end = bounded ? " AND key < $3" : ""
         let at = (bounded ? "$4" : "$3") + "::int8"
-        let value = ", CASE WHEN length(l.value) <= \(bounded ? "$5" : "$4")::int8 THEN l.value END"
-        return PGStatement(
-            "d_history_\(bounded)_\(values)",
+        let longest = (bounded ? "$5" : "$4") + "::int8"
+        let heads = """
+            (SELECT key, main, sub, created, version, lease, length FROM drover_current
+                WHERE key >= $1\(end) ORDER BY key LIMIT $2)
+            UNION ALL
+            (SELECT key, main, sub, 0::int8, 0::int8, 0::int8, 0::int8 FROM drover_tombstone
+                WHERE key >= $1\(end) AND main > \(at) ORDER BY key LIMIT $2)
+            ORDER BY key LIMIT $2
             """
-            WITH RECURSIVE chain (key, main, sub, hops) AS (
-                SELECT key, main, sub, 0 FROM (
-                    (SELECT key, main, sub FROM drover_current WHERE key >= $1\(end) ORDER BY key LIMIT $2)
-                    UNION ALL
-                    (SELECT key, main, sub FROM drover_tombstone WHERE key >= $1\(end) AND main > \(at)
-                        ORDER BY key LIMIT $2)
-                    ORDER BY key LIMIT $2
-                ) heads
-                UNION ALL
-                SELECT c.key, coalesce(j.previous_main, l.previous_main, 0), coalesce(j.previous_sub, l.previous_sub, 0),
-                    c.hops + 1
-                FROM chain c \(previous(at: at))
-                WHERE c.main > \(at) AND c.hops < \(ChainSearch.firstHops)
-            )
-            SELECT c.key, c.main, c.sub, l.created, l.version, l.lease, length(l.value)\(values ? value : "")
-            FROM chain c LEFT JOIN LATERAL (
-                SELECT * FROM drover_log WHERE main = c.main AND sub = c.sub OFFSET 0
+        let name = "d_history_\(bounded)_\(values)"
+        if !values { return PGStatement(name, heads) }
+        return PGStatement(
+            name,
+            """
+            SELECT c.key, c.main, nullif(c.sub, 0), c.created, c.version, nullif(c.lease, 0),
+                CASE WHEN c.length > \(longest) OR c.main > \(at) THEN c.length END,
+                CASE WHEN c.length <= \(longest) THEN l.value END
+            FROM (\(heads)) c LEFT JOIN LATERAL (
+                SELECT value FROM drover_log WHERE main = CASE WHEN c.main <= \(at) THEN c.main END AND sub = c.sub OFFSET 0
             ) l ON true
-            WHERE c.main <= \(at) OR c.hops = \(ChainSearch.firstHops) ORDER BY c.key
+            ORDER BY c.key
             """
         )
     }

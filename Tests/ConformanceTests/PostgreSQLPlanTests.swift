@@ -11,7 +11,7 @@ struct PostgreSQLPlanTests {
     private func plans(_ driver: PostgreSQLDriver) throws -> [(statement: PGStatement, plan: [String])] {
         var statements =
             PGStatements.ofWriter + PGStatements.ofReader + [
-                PGStatements.renew, PGStatements.keysOfLease, PGStatements.expired,
+                PGStatements.renew, PGStatements.keysOfLease, PGStatements.expired, PGStatements.follow,
             ]
         for bounded in [false, true] {
             for values in [false, true] {

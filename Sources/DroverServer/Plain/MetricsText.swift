@@ -29,10 +29,13 @@ enum MetricsText {
         "Internal", "Unavailable", "DataLoss", "Unauthenticated",
     ]
 
-    /// - Parameter database: what it says; nil where it cannot be read, and what is its own is left out.
+    /// - Parameters:
+    ///   - database: what it says; nil where it was not read, and what is its own is left out.
+    ///   - isOut: whether it cannot be read.
     static func render(
         _ context: LoopContext,
-        _ database: (meta: StoreMeta, size: (total: Int64, inUse: Int64))?
+        _ database: (meta: StoreMeta, size: (total: Int64, inUse: Int64))?,
+        isOut: Bool = false
     ) -> String {
         var page = Page()
         let figures = context.store.metrics()
@@ -40,7 +43,7 @@ enum MetricsText {
             "etcd_server_has_leader",
             "gauge",
             "Whether the database can be read: there is no raft.",
-            database == nil ? 0 : 1
+            isOut ? 0 : 1
         )
         page.head("etcd_server_version", "gauge", "The version etcd clients are told.")
         page.text += "etcd_server_version{server_version=\"\(context.information.etcdVersion)\"} 1\n"

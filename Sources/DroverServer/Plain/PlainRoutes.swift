@@ -104,9 +104,10 @@ enum PlainRoutes {
                 let meta = try reader.beginSnapshot()
                 let size = try reader.size()
                 return PlainReply(200, MetricsText.render(context, (meta, size)))
-            } failure: { _ in
-                // An outage is when they are looked at.
-                PlainReply(200, MetricsText.render(context, nil))
+            } failure: { error in
+                // An outage is when they are looked at. Where there are too many reads already, nothing is known of one.
+                let isOut = (error as? DroverError)?.code != .tooManyRequests
+                return PlainReply(200, MetricsText.render(context, nil, isOut: isOut))
             }
         case "/health":
             let excluded = request.values("exclude")

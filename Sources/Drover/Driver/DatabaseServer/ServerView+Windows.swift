@@ -29,7 +29,9 @@ extension ServerView {
             let longest = values && !isApart ? window.longest : nil
             let rows = try fetch(range, from: start, at: revision, longest: longest, limit: limit)
             let apart = isApart ? try valuesApart(of: rows, through: revision, longest: window.longest, &kept!) : nil
-            var older: [Bytes: LogPosition]?
+            let older = try revision.flatMap {
+                try olderEvents(of: rows, at: $0, longest: values ? window.longest : -1)
+            }
             var bytes = 0
             var taken = 0
             while let row = rows.next() {
@@ -37,12 +39,12 @@ extension ServerView {
                 if taken == limit { start = Bytes(row.key).successor }
                 var goesOn = true
                 if let revision, row.main > revision {
-                    if older == nil {
-                        older = try olderPlaces(of: row, and: rows, at: revision)
-                        rows.seek(taken)
+                    let lent = try older?.lend(insteadOf: row) { event in
+                        bytes += event.valueLength
+                        if values { averageValueBytes = max(1, bytes / taken) }
+                        return isWhole(event, values) ? try body(event) : try lendWhole(event, body)
                     }
-                    guard let place = older?[Bytes(row.key)] else { continue }
-                    goesOn = try lendEvent(at: place, values: values, body)
+                    goesOn = lent ?? true
                 } else if row.version != 0 {
                     bytes += row.valueLength
                     if values { averageValueBytes = max(1, bytes / taken) }
@@ -93,22 +95,35 @@ extension ServerView {
         return apart
     }
 
-    /// Where a key whose chain was not followed to its end, and others like it of the rows that come after, were at the
-    /// revision; those that had no event then are not among them.
-    private func olderPlaces(
-        of first: RowView,
-        and rows: Rows,
-        at revision: Int64
-    ) throws -> [Bytes: LogPosition] {
-        var open = [Bytes(first.key): LogPosition(main: first.main, sub: first.sub)]
+    /// The events that rows which are newer than the revision had then; nil where none is. Values longer than `longest` are
+    /// left out.
+    private func olderEvents(of rows: Rows, at revision: Int64, longest: Int) throws -> OlderEvents<Rows>? {
+        var open: [Bytes: LogPosition] = [:]
         while let row = rows.next() {
             if row.main > revision { open[Bytes(row.key)] = LogPosition(main: row.main, sub: row.sub) }
         }
-        return try ChainSearch.positions(of: open, at: revision) { chains, hops in
+        rows.seek(0)
+        if open.isEmpty { return nil }
+        var older = OlderEvents<Rows>()
+        // Most have few events since.
+        let chains = open.map { (key: $0.key, from: $0.value) }
+        let ends = try follow(chains.map(\.from), downTo: revision, hops: ChainSearch.firstHops)
+        for (chain, place) in zip(chains, ends) {
+            open[chain.key] = place.main > revision ? place : nil
+            if place.main > 0 && place.main <= revision { older.places[chain.key] = place }
+        }
+        let far = try ChainSearch.positions(of: open, at: revision) { chains, hops in
             try follow(chains.map(\.from), downTo: revision, hops: hops)
         } readBack: { keys, rows in
             try readBack(keys, from: revision, rows: rows)
         }
+        older.places.merge(far) { $1 }
+        if older.places.isEmpty { return older }
+        older.fetched = try fetchEvents(Array(older.places.values), longest: longest)
+        for events in older.fetched {
+            while let event = events.next() { older.events[LogPosition(main: event.main, sub: event.sub)] = event }
+        }
+        return older
     }
 
     public func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 {
@@ -136,19 +151,6 @@ extension ServerView {
             return try withExtendedLifetime(rows) { try body(whole) }
         }
         throw DriverFailure(.corrupt, "an event has gone from drover_log; restore the database from a backup")
-    }
-
-    /// Lends the event there, unless it is a deletion or is not there.
-    private func lendEvent(
-        at place: LogPosition,
-        values: Bool,
-        _ body: (RowView) throws -> Bool
-    ) throws -> Bool {
-        for rows in try fetchEvents([place], longest: values ? .max : -1) {
-            guard let event = rows.next(), event.version != 0 else { continue }
-            return try withExtendedLifetime(rows) { try body(event) }
-        }
-        return true
     }
 
     public func event(main: Int64, sub: Int64, _ body: (RowView) throws -> Void) throws -> Bool {

@@ -27,8 +27,8 @@ public protocol ServerView: DriverView {
     ///
     /// - Parameters:
     ///   - start: the key to begin with, in place of the range's first.
-    ///   - revision: nil for the newest state. Otherwise each key that is looked at has a row: one that did not exist then
-    ///     is without version, and one with more than ``ChainSearch/firstHops`` events since has an event that is newer.
+    ///   - revision: nil for the newest state. Otherwise keys that have been deleted since have their rows, too: their
+    ///     deletions, without version. A row that is newer than the revision is without its value.
     ///   - longest: bytes of the longest value that comes with its row; nil when values are not asked for.
     ///   - limit: the rows at most.
     func fetch(_ range: KeyRange, from start: Bytes, at revision: Int64?, longest: Int?, limit: Int) throws -> Rows
@@ -43,7 +43,8 @@ public protocol ServerView: DriverView {
     /// The number of keys in a range, in the newest state.
     func fetchCount(of range: KeyRange) throws -> Int64
 
-    /// See ``ChainSearch/positions(of:at:follow:readBack:)``.
+    /// Where the chains of events back from places come to after so many, or at the first that is not above the revision;
+    /// 0 is the revision of one that has ended. In the order of the places, which differ.
     func follow(_ places: [LogPosition], downTo revision: Int64, hops: Int) throws -> [LogPosition]
     /// See ``ChainSearch/positions(of:at:follow:readBack:)``.
     func readBack(
