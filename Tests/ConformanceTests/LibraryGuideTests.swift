@@ -45,6 +45,12 @@ struct LibraryGuideTests {
             print(seconds ?? 0)
             try await store.revokeLease(lease.id)
 
+            let session = try await store.grantLease(ttl: 30)
+            let held = try await store.lock("jobs", lease: session.id)
+            let done = try await store.txn(if: [held.isHeld], then: [.put("jobs-done", "1")])
+            print(done.succeeded)
+            try await store.unlock(held)
+
             let newest = try await store.revision()
             try await store.compact(to: newest, physical: true)
             await store.close()
@@ -53,6 +59,7 @@ struct LibraryGuideTests {
             #expect(old?.valueString == "blue")
             #expect(answer.succeeded)
             #expect(seconds == 30)
+            #expect(done.succeeded)
         }
     }
 

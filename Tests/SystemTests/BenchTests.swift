@@ -71,7 +71,7 @@ extension SystemTests {
                 for workload in Self.everything {
                     for target in ["own", "drover", "etcd"] {
                         let isSkipped =
-                            workload == "lock" && target == "own" || workload == "recover" && target != "own"
+                            workload == "recover" && target != "own"
                         let rounds = report.rounds(workload, target)
                         #expect(rounds.count == (isSkipped ? 0 : 1), "\(workload) on \(target)")
                         for round in rounds {
@@ -209,6 +209,32 @@ extension SystemTests {
                 // A quarter of the time nobody was served: a call in eight waited for more than half a second.
                 #expect(times[14] > 350_000, "p90 is \(times[14]) us")
                 #expect(times[8] < 250_000, "the median is \(times[8]) us")
+                drover.process.stop()
+            }
+        }
+
+        @Test("locks in an open loop: as many as are due, each given up as soon as it is had")
+        func locks() async throws {
+            try await withTemporaryDirectory { directory in
+                let drover = try await TestServer.drover(directory: directory)
+                let result = try bench(
+                    directory,
+                    [
+                        "--target", "own=sqlite://own.db", "--target", "d=http://127.0.0.1:\(drover.port)",
+                        "--workload",
+                        "lock", "--rate", "50", "--rounds", "1", "--duration", "3s", "--warm-up", "200ms",
+                        "--connections", "5", "--streams", "2", "--report", "-", "--json", "figures.json",
+                    ]
+                )
+                #expect(result.status == 0, "\(result.error)")
+                for target in ["own", "d"] {
+                    let round = try #require(try Report("\(directory)/figures.json").rounds("lock", target).first)
+                    let series = try #require(round["series"] as? [String: [String: Any]])
+                    let locks = series["lock"]?["calls"] as? Int ?? 0
+                    #expect((100...160).contains(locks), "\(target): \(locks) locks in 3 s at 50 a second")
+                    #expect(abs((series["unlock"]?["calls"] as? Int ?? 0) - locks) < 20)
+                    #expect((round["errors"] as? [String: Int] ?? [:]).isEmpty, "\(target): \(round["errors"] ?? "")")
+                }
                 drover.process.stop()
             }
         }

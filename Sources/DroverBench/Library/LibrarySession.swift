@@ -29,13 +29,13 @@ final class LibrarySession: BenchSession {
         // Asked at the end too, so that the script knows what came of its last call.
         while var operation = script.next(after: last) {
             var began = Clock.now()
-            if let known = schedule {
+            if let known = schedule, !operation.followsAtOnce {
                 if began > recorder.end &+ LoadRecorder.grace { return recorder.leave(known, lane: lane) }
                 let due = schedule!.next()
                 if due >= recorder.end { return }
                 if due > began { try? await Task.sleep(nanoseconds: due - began) }
                 began = due
-            } else if began >= recorder.end {
+            } else if schedule == nil && began >= recorder.end {
                 return
             }
             if script.isStamped { operation.stamp(began) }
@@ -160,8 +160,9 @@ final class LibrarySession: BenchSession {
             result.succeeded = try await store.keepAlive(id) != nil
         case .revoke(let id): try await store.revokeLease(id)
         case .compact(let revision): try await store.compact(to: revision, physical: true)
-        case .lock, .unlock:
-            throw OperationFailure(description: "locks are a service of servers; give an endpoint")
+        case .lock(let name, let lease): result.lockKey = Array(try await store.lock(Bytes(name), lease: lease).key)
+        case .unlock(let key):
+            result.revision = try await store.unlock(HeldLock(key: Bytes(key), createRevision: 0, revision: 0))
         }
         return result
     }

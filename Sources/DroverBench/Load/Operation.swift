@@ -21,6 +21,10 @@ enum Operation: Sendable {
     case lock(name: [UInt8], lease: Int64)
     case unlock(key: [UInt8])
 
+    /// Whether it is made as soon as the call before it is answered, in an open loop too: a lock is not kept until its holder's
+    /// next call is due.
+    var followsAtOnce: Bool { if case .unlock = self { true } else { false } }
+
     /// Has the value that is put begin with a moment.
     mutating func stamp(_ moment: UInt64) {
         func stamped(_ value: [UInt8]) -> [UInt8] {

@@ -42,6 +42,7 @@ final class WireLane: LoadConnection.Receiver {
             if now >= recorder.end || connection.failure != nil { return done.succeed() }
             return call(operation, began: now)
         }
+        if operation.followsAtOnce && connection.failure == nil { return call(operation, began: now) }
         if now > recorder.end &+ LoadRecorder.grace || connection.failure != nil {
             recorder.leave(schedule, lane: lane)
             return done.succeed()

@@ -3,12 +3,6 @@ import Synchronization
 /// Many that want one lock: from the call to the lock.
 struct LockWorkload: Workload {
     func run(_ bench: WorkloadBench) async throws -> [String: Double] {
-        if bench.target.isInProcess {
-            throw OperationFailure(description: "locks are a service of servers; give an endpoint")
-        }
-        if bench.settings.rate > 0 {
-            throw OperationFailure(description: "locks are measured in a closed loop; leave the rate out")
-        }
         let lanes = min(bench.settings.lanes, 50)
         let first = bench.firstLease
         let name = Array("\(bench.prefix)lock".utf8)
@@ -16,27 +10,46 @@ struct LockWorkload: Workload {
         let seconds = 600 + Int64(bench.settings.seconds + bench.settings.warmUpSeconds)
         for lane in 0..<lanes { _ = try await bench.session.perform(.grant(id: first + Int64(lane), seconds: seconds)) }
         // Of each lane, since when it has waited for the lock: who starves is not to be left out.
-        let waits = Mutex([UInt64?](repeating: nil, count: lanes))
+        let waits = Waits(lanes)
         let scripts: [LaneScript] = (0..<lanes).map { lane in
             ClosureScript { result in
                 if let result, !result.lockKey.isEmpty {
-                    waits.withLock { $0[lane] = nil }
+                    waits.value.withLock { $0[lane] = nil }
                     return .unlock(key: result.lockKey)
                 }
-                waits.withLock { $0[lane] = Clock.now() }
+                waits.value.withLock { $0[lane] = Clock.now() }
                 return .lock(name: name, lease: first + Int64(lane))
             }
         }
         bench.begin()
-        async let load: Void = bench.session.run(scripts, pace: .closed, recorder: bench.recorder)
-        // Whoever holds the lock when the time is over gives it to nobody, so everyone is sent home.
-        let now = Clock.now()
-        if now < bench.recorder.end { try await Task.sleep(nanoseconds: bench.recorder.end - now + 50_000_000) }
-        bench.recorder.close()
-        let end = Clock.now()
-        let open = waits.withLock { $0.compactMap { $0 }.map { Double(end - min(end, $0)) / 1e6 } }
-        for lane in 0..<lanes { _ = try? await bench.session.perform(.revoke(id: first + Int64(lane))) }
-        try await load
+        let (session, recorder) = (bench.session, bench.recorder)
+        let isOpenLoop = bench.settings.rate > 0
+        // In a closed loop whoever holds the lock when the time is over gives it to nobody, so everyone is sent home. In an open
+        // one what is due is still made for a while, and what is not had until then is an error.
+        let sendingHome = Task {
+            let last = recorder.end &+ (isOpenLoop ? LoadRecorder.grace : 0) &+ 50_000_000
+            let now = Clock.now()
+            if now < last { try await Task.sleep(nanoseconds: last - now) }
+            if !isOpenLoop { recorder.close() }
+            let end = Clock.now()
+            let open = waits.value.withLock { $0.compactMap { $0 }.map { Double(end - min(end, $0)) / 1e6 } }
+            for lane in 0..<lanes { _ = try? await session.perform(.revoke(id: first + Int64(lane))) }
+            return open
+        }
+        defer { sendingHome.cancel() }
+        try await session.run(scripts, pace: bench.pace, recorder: recorder)
+        if isOpenLoop { sendingHome.cancel() }
+        guard let open = try? await sendingHome.value else {
+            for lane in 0..<lanes { _ = try? await session.perform(.revoke(id: first + Int64(lane))) }
+            return ["still waiting at the end": 0]
+        }
         return ["still waiting at the end": Double(open.count), "longest such wait (ms)": open.max() ?? 0]
+    }
+
+    /// Since when each lane has waited for the lock, in nanoseconds of the clock; nil while it does not.
+    private final class Waits: Sendable {
+        let value: Mutex<[UInt64?]>
+
+        init(_ lanes: Int) { value = Mutex(Array(repeating: nil, count: lanes)) }
     }
 }

@@ -43,7 +43,7 @@ public enum WorkloadCatalog {
         Entry(name: "lease", summary: "--leases leases kept alive every ten seconds, and some that expire") {
             LeaseWorkload()
         },
-        Entry(name: "lock", summary: "many that want one lock (endpoints alone)") { LockWorkload() },
+        Entry(name: "lock", summary: "many that want one lock") { LockWorkload() },
         Entry(name: "compaction", summary: "puts without and with a compaction of --history revisions") {
             CompactionWorkload()
         },

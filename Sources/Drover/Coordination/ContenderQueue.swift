@@ -1,42 +1,27 @@
-import Drover
-import NIOCore
-import SwiftProtobuf
-
 /// What etcd's Lock and Election have in common: each contender puts a key of its own under one prefix, attached to its
 /// lease, and the one whose key was created first is the owner. Source: etcd `client/v3/concurrency`.
-struct ContenderQueue: Sendable {
+package struct ContenderQueue: Sendable {
     /// Seconds that a lease lives which the server grants for a contender that brought none; nobody keeps it alive.
     static let sessionSeconds: Int64 = 60
 
-    let store: Store
-    let prefix: Bytes
+    package let store: Store
+    package let prefix: Bytes
 
-    /// A call of Lock or Election. etcd's own reach it through a client, whose errors have lost their codes.
-    static func call(_ stream: ServerStream, _ body: @escaping TaskSession.Body) -> TaskSession {
-        TaskSession(stream) { message, send in
-            do {
-                return try await body(message, send)
-            } catch let error as DroverError where error.code.status != .unavailable {
-                throw DroverError(.init(.unknown, error.message))
-            }
-        }
-    }
-
-    init(_ store: Store, name: Bytes) {
+    package init(_ store: Store, name: Bytes) {
         self.store = store
         prefix = name + [UInt8(ascii: "/")]
     }
 
     /// The contender's key.
-    func key(lease: Int64) -> Bytes { prefix + Array(String(lease, radix: 16).utf8) }
+    package func key(lease: Int64) -> Bytes { prefix + Array(String(lease, radix: 16).utf8) }
 
     /// The contender's lease, granted here when it brought none.
-    func session(_ lease: Int64) async throws -> Int64 {
+    package func session(_ lease: Int64) async throws -> Int64 {
         lease != 0 ? lease : try await store.grantLease(ttl: Self.sessionSeconds).id
     }
 
     /// The key that was created first.
-    var owner: RangeRequest {
+    package var owner: RangeRequest {
         var request = RangeRequest(KeyRange(prefix: prefix))
         request.sortTarget = .create
         request.sortOrder = .ascend
@@ -47,7 +32,7 @@ struct ContenderQueue: Sendable {
     /// Waits until no key under the prefix is older than `revision`.
     ///
     /// - Throws: `CancellationError` when the call is over.
-    func waitForOlder(than revision: Int64) async throws {
+    package func waitForOlder(than revision: Int64) async throws {
         var newest = RangeRequest(KeyRange(prefix: prefix))
         newest.sortTarget = .create
         newest.sortOrder = .descend
@@ -71,7 +56,7 @@ struct ContenderQueue: Sendable {
     }
 
     /// Gives a contender's key up, also when the call itself is over.
-    func withdraw(_ key: Bytes) async {
+    package func withdraw(_ key: Bytes) async {
         _ = try? await Task { [store] in try await store.delete(DeleteRangeRequest(key: key)) }.value
     }
 }
