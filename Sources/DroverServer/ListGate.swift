@@ -72,15 +72,6 @@ struct ListGate {
         return own < limits.connectionListBytes && hasRoom
     }
 
-    /// Whether a list that has begun may be a page of up to so many bytes that is read in one go. Each list that is being read
-    /// is taken for one of half of that: they may seem to come to four times what one connection is held to, and eight times
-    /// what all are.
-    func hasRoom(forPage most: Int, _ connection: any ListConnection) -> Bool {
-        let bytes = most / 2
-        return connection.queuedBytes + connection.listsReading * bytes <= 4 * limits.connectionListBytes
-            && queuedBytes - stuckBytes + reading * bytes <= 8 * limits.listsPerLoopBytes
-    }
-
     /// Whether the list may begin now; it is kept and begun later if not.
     mutating func begin(_ list: RangeStreamer, _ connection: any ListConnection) -> Bool {
         if connection.waitingLists.isEmpty && admits(connection) {

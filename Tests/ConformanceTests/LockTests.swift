@@ -18,11 +18,11 @@ struct LockTests {
     @Test("who asked first is next, and one at a time holds it", arguments: Backend.selected)
     func order(backend: Backend) async throws {
         try await backend.withStore { store in
-            let first = try await store.lock("l", lease: store.grantLease(ttl: 60).id)
+            let first = try await store.lock("l", lease: store.grantLease(ttl: 600).id)
             let order = Mutexed<[Int]>([])
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<5 {
-                    let lease = try await store.grantLease(ttl: 60).id
+                    let lease = try await store.grantLease(ttl: 600).id
                     group.addTask {
                         let held = try await store.lock("l", lease: lease)
                         order.withLock { $0.append(number) }
@@ -50,11 +50,11 @@ struct LockTests {
     @Test("the same lease is given it again; a cancelled task gives its place up", arguments: Backend.selected)
     func cancelled(backend: Backend) async throws {
         try await backend.withStore { store in
-            let lease = try await store.grantLease(ttl: 60).id
+            let lease = try await store.grantLease(ttl: 600).id
             let held = try await store.lock("l", lease: lease)
             let again = try await store.lock("l", lease: lease)
             #expect(again.key == held.key && again.createRevision == held.createRevision)
-            let other = try await store.grantLease(ttl: 60).id
+            let other = try await store.grantLease(ttl: 600).id
             let waiting = Task { try await store.lock("l", lease: other) }
             try await contenders(store, 2)
             waiting.cancel()
@@ -62,7 +62,11 @@ struct LockTests {
             try await contenders(store, 1)
             try await store.unlock(held)
             let next = try await store.lock("l", lease: other)
-            try await store.unlock(next)
+            #expect(try await store.unlock(next))
+            // Given up twice, it is not taken from who has it since.
+            let since = try await store.lock("l", lease: other)
+            #expect(try await !store.unlock(next))
+            #expect(try await store.unlock(since))
         }
     }
 
@@ -70,8 +74,8 @@ struct LockTests {
     func ended(backend: Backend) async throws {
         try await backend.withStore { store in
             let leases = [
-                try await store.grantLease(ttl: 60).id, try await store.grantLease(ttl: 60).id,
-                try await store.grantLease(ttl: 60).id,
+                try await store.grantLease(ttl: 600).id, try await store.grantLease(ttl: 600).id,
+                try await store.grantLease(ttl: 600).id,
             ]
             let held = try await store.lock("l", lease: leases[0])
             let second = Task { try await store.lock("l", lease: leases[1]) }
@@ -91,6 +95,23 @@ struct LockTests {
                 _ = try await store.lock("l", lease: leases[0])
             } throws: {
                 ($0 as? DroverError)?.code == .leaseNotFound
+            }
+        }
+    }
+
+    @Test("who waits while the store closes is told", arguments: Backend.selected)
+    func closed(backend: Backend) async throws {
+        try await withTemporaryDirectory { directory in
+            let store = try backend.open(directory)
+            _ = try await store.lock("l", lease: store.grantLease(ttl: 600).id)
+            let lease = try await store.grantLease(ttl: 600).id
+            let waiting = Task { try await store.lock("l", lease: lease) }
+            try await contenders(store, 2)
+            await store.close()
+            await #expect {
+                _ = try await waiting.value
+            } throws: {
+                ($0 as? DroverError)?.code == .stopped
             }
         }
     }

@@ -142,6 +142,20 @@ extension SystemTests {
                     synced = try syncs() - syncsBefore
                 }
                 #expect((200...245 + 3 * taken).contains(synced), "200 puts took \(synced) syncs")
+                // As many for many keys; TCP may hand a flight over in pieces.
+                let (wide, _) = try await flights {
+                    for i in 0..<20 {
+                        var request = PBTxnRequest()
+                        request.success = (0..<60).map { key in
+                            var operation = PBRequestOp()
+                            operation.requestPut.key = Data("w/\(key)".utf8)
+                            operation.requestPut.value = Data("\(i)".utf8)
+                            return operation
+                        }
+                        let _: PBTxnResponse = try await connection.unary("/etcdserverpb.KV/Txn", request)
+                    }
+                }
+                #expect((40...160).contains(wide[0]), "20 transactions of 60 puts took \(wide) flights")
                 let (reads, _) = try await flights { for _ in 0..<400 { _ = try await get(connection, "a") } }
                 // Two connections share them; the link has its own.
                 #expect((395...410).contains(reads[0] + reads[1]), "400 point reads took \(reads) flights")

@@ -44,7 +44,7 @@ struct ReportBrowser {
             "aria-label=\"Calls a second: own ", "aria-label=\"Events a second, all watches together: own ",
             "Time of a put: the share that is answered within it: own median ", "Peak memory (MiB): own ",
             "Time of a delivery", "<th scope=\"row\">lost</th>",
-            "own was not measured: locks are a service of servers", "memory of own hold the load's own",
+            "drover was not measured: only a store that is opened here", "memory of own hold the load's own",
         ] {
             #expect(document.contains(words), "the page does not say \(words)")
         }

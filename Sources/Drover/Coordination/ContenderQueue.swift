@@ -52,6 +52,7 @@ package struct ContenderQueue: Sendable {
             if batch.events.contains(where: { $0.kind == .delete }) { return }
         }
         try Task.checkCancellation()
+        try store.checkOpen()
         throw DroverError(.init(.unknown, "lost watcher waiting for delete"))
     }
 

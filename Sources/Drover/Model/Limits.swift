@@ -90,7 +90,7 @@ public struct Limits: Sendable {
     public var listChunkBytes = 512 << 10
     /// The bytes of a list that are produced without a pass over its lengths.
     public var listBufferBytes = 1 << 20
-    /// The bytes of a page, a list with a limit, that is read in one go if it seems to come to no more, and few others are.
+    /// The bytes of a page, a list with a limit, that is read in one go if it seems to come to no more.
     public var listPageBytes = 4 << 20
 
     /// The defaults; those that a user may meet are named in docs/operations.md.

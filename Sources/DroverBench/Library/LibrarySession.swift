@@ -161,8 +161,7 @@ final class LibrarySession: BenchSession {
         case .revoke(let id): try await store.revokeLease(id)
         case .compact(let revision): try await store.compact(to: revision, physical: true)
         case .lock(let name, let lease): result.lockKey = Array(try await store.lock(Bytes(name), lease: lease).key)
-        case .unlock(let key):
-            result.revision = try await store.unlock(HeldLock(key: Bytes(key), createRevision: 0, revision: 0))
+        case .unlock(let key): result.revision = try await store.delete(DeleteRangeRequest(key: Bytes(key))).revision
         }
         return result
     }

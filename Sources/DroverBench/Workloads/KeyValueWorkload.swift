@@ -1,7 +1,7 @@
 /// Calls on single keys, pages and lists, all of one kind or reads and writes mixed.
 struct KeyValueWorkload: Workload {
     enum Kind: Sendable {
-        case put, get, txn, delete, mixed, page, pages, list, count
+        case put, get, txn, delete, objects, mixed, page, pages, list, count
     }
 
     let kind: Kind
@@ -9,7 +9,7 @@ struct KeyValueWorkload: Workload {
     var findsKeys: Bool {
         switch kind {
         case .get, .mixed, .page, .pages, .list, .count: true
-        case .put, .txn, .delete: false
+        case .put, .txn, .delete, .objects: false
         }
     }
 
@@ -43,6 +43,8 @@ struct KeyValueWorkload: Workload {
                 return GuardedUpdates(keys.key(lane), { values.next(&random) })
             case .delete:
                 return PutsAndDeletes(keys.key(lane), { values.next(&random) })
+            case .objects:
+                return ObjectLives(keys.key(lane), { values.next(&random) })
             case .page:
                 return ClosureScript(finding: min(500, settings.keys)) { _ in
                     let last = max(1, settings.keys - 500)
@@ -120,5 +122,38 @@ private final class PutsAndDeletes: LaneScript, @unchecked Sendable {
         // After a failure the key is put again: what is deleted is there.
         isThere = result != nil && !isThere
         return isThere ? .delete(key: key, end: []) : .put(key: key, value: value(), lease: 0)
+    }
+}
+
+/// Creates a key, updates and deletes it, in turn, each guarded as Kubernetes guards it.
+private final class ObjectLives: LaneScript, @unchecked Sendable {
+    /// What is known of the key.
+    private enum Stage { case unknown, gone, created, updated }
+
+    private let key: [UInt8]
+    private let value: () -> [UInt8]
+    private var stage = Stage.unknown
+
+    init(_ key: [UInt8], _ value: @escaping () -> [UInt8]) {
+        self.key = key
+        self.value = value
+    }
+
+    override func next(after result: OperationResult?) -> Operation? {
+        guard let result, result.succeeded else {
+            stage = .unknown
+            return .delete(key: key, end: [])
+        }
+        switch stage {
+        case .unknown, .updated:
+            stage = .gone
+            return .create(key: key, value: value(), lease: 0)
+        case .gone:
+            stage = .created
+            return .update(key: key, value: value(), revision: result.modRevision)
+        case .created:
+            stage = .updated
+            return .remove(key: key, revision: result.modRevision)
+        }
     }
 }

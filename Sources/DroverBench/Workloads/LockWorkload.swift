@@ -26,6 +26,7 @@ struct LockWorkload: Workload {
         let isOpenLoop = bench.settings.rate > 0
         // In a closed loop whoever holds the lock when the time is over gives it to nobody, so everyone is sent home. In an open
         // one what is due is still made for a while, and what is not had until then is an error.
+        let load = Task { try await session.run(scripts, pace: bench.pace, recorder: recorder) }
         let sendingHome = Task {
             let last = recorder.end &+ (isOpenLoop ? LoadRecorder.grace : 0) &+ 50_000_000
             let now = Clock.now()
@@ -34,15 +35,19 @@ struct LockWorkload: Workload {
             let end = Clock.now()
             let open = waits.value.withLock { $0.compactMap { $0 }.map { Double(end - min(end, $0)) / 1e6 } }
             for lane in 0..<lanes { _ = try? await session.perform(.revoke(id: first + Int64(lane))) }
+            // Whose lease could not be revoked.
+            load.cancel()
             return open
         }
         defer { sendingHome.cancel() }
-        try await session.run(scripts, pace: bench.pace, recorder: recorder)
-        if isOpenLoop { sendingHome.cancel() }
-        guard let open = try? await sendingHome.value else {
+        try await load.value
+        if isOpenLoop {
+            sendingHome.cancel()
+            _ = await sendingHome.result
             for lane in 0..<lanes { _ = try? await session.perform(.revoke(id: first + Int64(lane))) }
-            return ["still waiting at the end": 0]
+            return [:]
         }
+        let open = try await sendingHome.value
         return ["still waiting at the end": Double(open.count), "longest such wait (ms)": open.max() ?? 0]
     }
 

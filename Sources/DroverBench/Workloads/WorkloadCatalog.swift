@@ -15,6 +15,9 @@ public enum WorkloadCatalog {
         Entry(name: "delete", summary: "puts and deletes of a key in turn") {
             KeyValueWorkload(kind: .delete)
         },
+        Entry(name: "objects", summary: "a key is created, updated and deleted, each guarded as Kubernetes does it") {
+            KeyValueWorkload(kind: .objects)
+        },
         Entry(name: "mixed", summary: "reads and puts, by --read-ratio") { KeyValueWorkload(kind: .mixed) },
         Entry(name: "page", summary: "pages of 500 keys from a random key on") { KeyValueWorkload(kind: .page) },
         Entry(name: "pages", summary: "all keys, page by page of 500, each from where the last ended") {

@@ -39,12 +39,14 @@ enum MetricsText {
     ) -> String {
         var page = Page()
         let figures = context.store.metrics()
-        page.one(
-            "etcd_server_has_leader",
-            "gauge",
-            "Whether the database can be read: there is no raft.",
-            isOut ? 0 : 1
-        )
+        if database != nil || isOut {
+            page.one(
+                "etcd_server_has_leader",
+                "gauge",
+                "Whether the database can be read: there is no raft.",
+                isOut ? 0 : 1
+            )
+        }
         page.head("etcd_server_version", "gauge", "The version etcd clients are told.")
         page.text += "etcd_server_version{server_version=\"\(context.information.etcdVersion)\"} 1\n"
         page.head("etcd_cluster_version", "gauge", "The cluster version etcd clients are told.")

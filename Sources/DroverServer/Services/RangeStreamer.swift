@@ -66,8 +66,8 @@ final class RangeStreamer: @unchecked Sendable {
     func begin() {
         if stream.value.ended { return leaveGate() }
         mostAtOnce = context.store.limits.listBufferBytes
-        let page = context.store.limits.listPageBytes
-        if splits && context.listGate.hasRoom(forPage: page, connection) { mostAtOnce = max(mostAtOnce, page) }
+        // The gate lets so few be read at a time that those may come to what they like.
+        if splits { mostAtOnce = max(mostAtOnce, context.store.limits.listPageBytes) }
         read { try self.first($0) }
     }
 
