@@ -22,19 +22,36 @@ enum DriverKernels {
             },
             Kernel("\(place.name).page", operations: Fixtures.page) {
                 let (_, driver, finish) = try place.filled()
+                return try page(try driver.openReader(), at: nil, finish)
+            },
+            // As Kubernetes reads on in a list while others write.
+            Kernel("\(place.name).past", operations: Fixtures.page) {
+                let (store, driver, finish) = try place.filled()
                 let reader = try driver.openReader()
-                let range = KeyRange(prefix: Fixtures.prefix)
-                return KernelRun(finish: finish) {
-                    var found = 0
-                    defer { reader.endSnapshot() }
-                    _ = try reader.beginSnapshot()
-                    try reader.scan(range, at: nil, values: true, expecting: Fixtures.page) { _ in
-                        found += 1
-                        return found < Fixtures.page
-                    }
-                    if found != Fixtures.page { throw DroverError(.internalFault) }
-                }
+                let revision = try reader.beginSnapshot().revision
+                reader.endSnapshot()
+                try Batch().submit((0..<Fixtures.batch).map(Fixtures.put), to: store)
+                return try page(reader, at: revision, finish)
             },
         ]
+    }
+
+    /// A page of values, now or at a revision.
+    private static func page(
+        _ reader: any DriverReader,
+        at revision: Int64?,
+        _ finish: @escaping () -> Void
+    ) throws -> KernelRun {
+        let range = KeyRange(prefix: Fixtures.prefix)
+        return KernelRun(finish: finish) {
+            var found = 0
+            defer { reader.endSnapshot() }
+            _ = try reader.beginSnapshot()
+            try reader.scan(range, at: revision, values: true, expecting: Fixtures.page) { _ in
+                found += 1
+                return found < Fixtures.page
+            }
+            if found != Fixtures.page { throw DroverError(.internalFault) }
+        }
     }
 }

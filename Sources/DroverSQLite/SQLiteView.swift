@@ -20,7 +20,6 @@ final class SQLiteView: DriverView {
     let previousByID: SQLiteStatement
     /// What came before the creation of a key in a revision.
     let creation: SQLiteStatement
-    private let valueByID: SQLiteStatement
     private let byLease: SQLiteStatement
     private let leaseByID: SQLiteStatement
     private let system: SQLiteStatement
@@ -48,7 +47,6 @@ final class SQLiteView: DriverView {
         currentByKey = try connection.prepare(
             "SELECT id, created, version, lease, length FROM drover_current WHERE key = ?1"
         )
-        valueByID = try connection.prepare("SELECT value FROM drover_log WHERE id = ?1")
         tombstoneByKey = try connection.prepare("SELECT id FROM drover_tombstone WHERE key = ?1")
         logByID = try connection.prepare(
             "SELECT key, value, created, version, lease, previous FROM drover_log WHERE id = ?1"
@@ -264,14 +262,13 @@ final class SQLiteView: DriverView {
         )
     }
 
-    /// Lends a row of ``current(_:)``, with its value when that is wanted.
+    /// Lends a row of ``current(_:)``, with its value and the value's id in the columns behind when that is wanted.
     func lendCurrent(_ statement: SQLiteStatement, values: Bool, _ body: (RowView) throws -> Bool) throws -> Bool {
         var row = current(statement)
-        if !values { return try body(row) }
-        valueByID.bind(1, statement.integer(1))
-        defer { valueByID.reset() }
-        guard try valueByID.step() else { return true }
-        row.value = valueByID.bytes(0)
+        if values {
+            if statement.integer(7) == 0 { return true }
+            row.value = statement.bytes(6)
+        }
         return try body(row)
     }
 
