@@ -1,13 +1,5 @@
 import Drover
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
 /// Rows of `drover_current`, of history or of the log, one after the other: key, main, sub, created, version, lease,
 /// length and, if asked for, value; then, of the log, the place of the key's previous event.
 final class MySQLRows: FetchedRows {
@@ -44,18 +36,13 @@ final class MySQLRows: FetchedRows {
         var places: [Bool] = []
         var (hasLiving, hasDeleted) = (living.next(), deleted.next())
         while places.count < limit && (hasLiving || hasDeleted) {
-            let isDeleted = hasLiving && hasDeleted ? precedes(deleted.bytes(0), living.bytes(0)) : hasDeleted
+            let isDeleted = hasLiving && hasDeleted ? Bytes.precedes(deleted.bytes(0), living.bytes(0)) : hasDeleted
             places.append(isDeleted)
             if isDeleted { hasDeleted = deleted.next() } else { hasLiving = living.next() }
         }
         living.seek(0)
         deleted.seek(0)
         return places
-    }
-
-    private static func precedes(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
-        let order = memcmp(a.baseAddress!, b.baseAddress!, min(a.count, b.count))
-        return order == 0 ? a.count < b.count : order < 0
     }
 
     var count: Int { deleted?.places.count ?? result.rows }

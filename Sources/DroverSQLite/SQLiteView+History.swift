@@ -37,7 +37,7 @@ extension SQLiteView {
                 while goesOn && (hasLive || hasDead) {
                     let takesLive: Bool
                     if hasLive && hasDead {
-                        takesLive = Self.precedes(live.bytes(0), dead.bytes(0))
+                        takesLive = Bytes.precedes(live.bytes(0), dead.bytes(0))
                     } else {
                         takesLive = hasLive
                     }
@@ -155,11 +155,5 @@ extension SQLiteView {
             }
         }
         return (found, !open.isEmpty && read < rows)
-    }
-
-    private static func precedes(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
-        let common = min(a.count, b.count)
-        for i in 0..<common where a[i] != b[i] { return a[i] < b[i] }
-        return a.count < b.count
     }
 }

@@ -198,4 +198,31 @@ extension SystemTests.Bench {
             drover.process.stop()
         }
     }
+
+    @Test("locks in an open loop: as many as are due, each given up as soon as it is had")
+    func locks() async throws {
+        try await withTemporaryDirectory { directory in
+            let drover = try await TestServer.drover(directory: directory)
+            let result = try bench(
+                directory,
+                [
+                    "--target", "own=sqlite://own.db", "--target", "d=http://127.0.0.1:\(drover.port)",
+                    "--workload",
+                    "lock", "--rate", "50", "--rounds", "1", "--duration", "3s", "--warm-up", "200ms",
+                    "--connections", "5", "--streams", "2", "--report", "-", "--json", "figures.json",
+                ]
+            )
+            #expect(result.status == 0, "\(result.error)")
+            for target in ["own", "d"] {
+                let round = try #require(try Report("\(directory)/figures.json").rounds("lock", target).first)
+                let series = try #require(round["series"] as? [String: [String: Any]])
+                // Those that were late are in it. Were a lock kept until the next call is due, there would be half as many.
+                let slots = series["lock"]?["overTime"] as? [[String: Any]] ?? []
+                let locks = slots.reduce(0) { $0 + ($1["calls"] as? Int ?? 0) }
+                #expect((130...160).contains(locks), "\(target): \(locks) locks in 3 s at 50 a second")
+                #expect((round["errors"] as? [String: Int] ?? [:]).isEmpty, "\(target): \(round["errors"] ?? "")")
+            }
+            drover.process.stop()
+        }
+    }
 }

@@ -4,7 +4,7 @@ package struct ContenderQueue: Sendable {
     /// Seconds that a lease lives which the server grants for a contender that brought none; nobody keeps it alive.
     static let sessionSeconds: Int64 = 60
 
-    package let store: Store
+    let store: Store
     package let prefix: Bytes
 
     package init(_ store: Store, name: Bytes) {

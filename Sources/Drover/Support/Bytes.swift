@@ -15,16 +15,17 @@ public typealias Bytes = [UInt8]
 extension [UInt8] {
     /// Bytewise order, the order of keys in etcd: shorter first when one is a prefix of the other.
     public static func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
-        a.withUnsafeBytes { pa in
-            b.withUnsafeBytes { pb in
-                let common = Swift.min(pa.count, pb.count)
-                if common > 0 {
-                    let order = memcmp(pa.baseAddress!, pb.baseAddress!, common)
-                    if order != 0 { return order < 0 }
-                }
-                return pa.count < pb.count
-            }
+        a.withUnsafeBytes { a in b.withUnsafeBytes { b in precedes(a, b) } }
+    }
+
+    /// The same of bytes where they lie.
+    public static func precedes(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
+        let common = Swift.min(a.count, b.count)
+        if common > 0 {
+            let order = memcmp(a.baseAddress!, b.baseAddress!, common)
+            if order != 0 { return order < 0 }
         }
+        return a.count < b.count
     }
 
     /// The smallest key greater than this one: itself followed by a zero byte.

@@ -66,7 +66,7 @@ final class RangeStreamer: @unchecked Sendable {
     func begin() {
         if stream.value.ended { return leaveGate() }
         mostAtOnce = context.store.limits.listBufferBytes
-        // The gate lets so few be read at a time that those may come to what they like.
+        // The gate bounds how many are being read: what they come to in one go is bounded with that.
         if splits { mostAtOnce = max(mostAtOnce, context.store.limits.listPageBytes) }
         read { try self.first($0) }
     }
