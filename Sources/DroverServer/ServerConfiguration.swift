@@ -107,7 +107,7 @@ public struct ServerLimits: Sendable {
     /// Bytes of a streamed list that may be on their way to one client.
     public var listInFlightBytes = 1 << 20
     /// Bytes of replies on their way to the clients of one event loop, above which no further list is begun.
-    public var listsPerLoopBytes = 4 << 20
+    public var listsPerLoopBytes = 3 << 20
     /// The same for one connection.
     public var connectionListBytes = 4 << 20
     /// Bytes of a value that is read on the event loop.

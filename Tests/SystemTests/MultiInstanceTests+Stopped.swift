@@ -21,6 +21,10 @@ extension SystemTests.MultiInstance {
         try await withTemporaryDirectory { directory in
             let servers = try await start(2, engine, directory)
             let (one, two) = (try await servers[0].connect(), try await servers[1].connect())
+            let watch = try await WatchCollector(servers[1], prefix: "s/")
+            let others = try await WatchCollector(servers[1], prefix: "other")
+            // What the store held while the first instance stood still.
+            var stood: [PBRangeResponse] = []
             let load = Task {
                 await withTaskGroup(of: (acknowledged: Int, open: Int).self) { group in
                     for lane in 0..<20 {
@@ -53,23 +57,42 @@ extension SystemTests.MultiInstance {
                 _ = try? await put(two, "other", "\(i)")
                 let taken = begun.duration(to: .now)
                 longest = max(longest, taken)
-                if taken > .milliseconds(500) { hits += 1 }
+                if taken > .milliseconds(500) {
+                    hits += 1
+                    stood.append(try await range(two))
+                }
                 servers[0].process.signal(SIGCONT)
             }
             print("\(engine): a stopped instance held another up for \(longest), \(hits) times")
             #expect(hits > 0, "no stop hit an instance between lock and commit")
             load.cancel()
             let (acknowledged, open) = await load.value
-            // What was refused when it woke was carried out again, and once.
-            var all = PBRangeRequest()
-            all.key = Data("s/".utf8)
-            all.rangeEnd = Data("s0".utf8)
-            let reply: PBRangeResponse = try await two.unary("/etcdserverpb.KV/Range", all)
+            // The batch that it had begun was refused when it woke: nothing came to be in revisions that were over.
+            for state in stood {
+                let now = try await range(two, revision: state.header.revision)
+                #expect(now.kvs == state.kvs && now.count == state.count)
+            }
+            // It was carried out again, and once, in revisions of its own.
+            let reply = try await range(two)
             let versions = reply.kvs.reduce(0) { $0 + $1.version }
             #expect((acknowledged...acknowledged + open).contains(Int(versions)))
+            let last = try await put(two, "other", "last")
+            try await others.waitInOrder(until: last)
+            try await watch.wait(for: Int(versions))
+            let seen = await (watch.revisions + others.revisions).sorted()
+            #expect(seen == Array(2...last))
             print("\(engine): \(versions) versions, \(acknowledged) acknowledged, \(open) without an answer")
             for server in servers { server.process.stop() }
             return longest
         }
+    }
+
+    /// The first instance's keys.
+    private func range(_ connection: EtcdConnection, revision: Int64 = 0) async throws -> PBRangeResponse {
+        var request = PBRangeRequest()
+        request.key = Data("s/".utf8)
+        request.rangeEnd = Data("s0".utf8)
+        request.revision = revision
+        return try await connection.unary("/etcdserverpb.KV/Range", request)
     }
 }

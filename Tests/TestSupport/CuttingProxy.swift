@@ -40,6 +40,8 @@ public final class CuttingProxy: Sendable {
         var lost: Set<Int> = []
         /// Whether PostgreSQL's notifications are lost, and how many were.
         var losesNotifications = false
+        /// Whether every connection is cut that says anything.
+        var isDown = false
         var notificationsLost = 0
         /// Writes to the socket by each connection's client: its flights.
         var sent: [Int: Int] = [:]
@@ -87,8 +89,16 @@ public final class CuttingProxy: Sendable {
         state.withLock { $0.cut = Cut(direction: direction, mark: Array(mark.utf8), left: messages) }
     }
 
+    /// Cuts every connection whose client says anything, until it is told to pass all on.
+    public func cutAll() { state.withLock { $0.isDown = true } }
+
     /// Cuts nothing any more.
-    public func pass() { state.withLock { $0.cut = nil } }
+    public func pass() {
+        state.withLock {
+            $0.cut = nil
+            $0.isDown = false
+        }
+    }
 
     /// The next connection whose client sends `text` meets that fate.
     public func when(_ text: String, _ fate: Fate) {
@@ -119,6 +129,10 @@ public final class CuttingProxy: Sendable {
                 return .swallow
             }
             if direction == .toServer {
+                if state.isDown {
+                    state.cuts += 1
+                    return .cut
+                }
                 if let cut = state.cut, cut.connection == nil, Self.holds(bytes, cut.mark) {
                     state.cut!.connection = connection
                 }

@@ -4,6 +4,8 @@ import Foundation
 public protocol DatabaseServer: AnyObject, Sendable {
     /// An endpoint for a database of that name.
     func endpoint(database: String) -> String
+    /// The engine's own client, connected: the program and its arguments.
+    func client(database: String?) throws -> [String]
     /// Runs SQL with the engine's own client and returns its output.
     @discardableResult
     func sql(_ text: String, database: String?) throws -> String

@@ -74,12 +74,16 @@ public final class MariaDBServer: DatabaseServer, @unchecked Sendable {
 
     public func endpoint(database: String) -> String { "mysql://root@127.0.0.1:\(port)/\(database)" }
 
+    public func client(database: String?) throws -> [String] {
+        guard let client = find("mariadb") else { throw ServerFailure("there is no mariadb client on this machine") }
+        let arguments = [client, "--no-defaults", "-h", "127.0.0.1", "-P", "\(port)", "-u", "root", "-NB"]
+        return arguments + (database.map { ["-D", $0] } ?? [])
+    }
+
     @discardableResult
     public func sql(_ text: String, database: String?) throws -> String {
-        guard let client = find("mariadb") else { throw ServerFailure("there is no mariadb client on this machine") }
-        var arguments = ["--no-defaults", "-h", "127.0.0.1", "-P", "\(port)", "-u", "root", "-NB", "-e", text]
-        if let database { arguments += ["-D", database] }
-        let result = try run(client, arguments)
+        let client = try client(database: database)
+        let result = try run(client[0], client.dropFirst() + ["-e", text])
         if result.status != 0 { throw ServerFailure(result.error) }
         return result.output
     }

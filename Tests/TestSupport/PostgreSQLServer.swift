@@ -80,15 +80,18 @@ public final class PostgreSQLServer: DatabaseServer, @unchecked Sendable {
         "postgres://\(user)@127.0.0.1:\(port)/\(database)?sslmode=disable"
     }
 
+    public func client(database: String?) throws -> [String] {
+        [
+            try Self.program("psql"), "-h", "127.0.0.1", "-p", "\(port)", "-U", user, "-d", database ?? "postgres",
+            "-AtqX",
+            "-v", "ON_ERROR_STOP=1",
+        ]
+    }
+
     @discardableResult
     public func sql(_ text: String, database: String?) throws -> String {
-        let result = try run(
-            try Self.program("psql"),
-            [
-                "-h", "127.0.0.1", "-p", "\(port)", "-U", user, "-d", database ?? "postgres", "-AtqX", "-v",
-                "ON_ERROR_STOP=1", "-c", text,
-            ]
-        )
+        let client = try client(database: database)
+        let result = try run(client[0], client.dropFirst() + ["-c", text])
         if result.status != 0 { throw ServerFailure(result.error) }
         return result.output
     }

@@ -62,6 +62,7 @@ final class Committer: Sendable {
     private let sweepHolds = SweepHold.Registry()
     /// Why the last batch waited for the database; nil once one did not.
     private nonisolated(unsafe) var away: DriverFailure?
+    private nonisolated(unsafe) var reasons = OutageReasons()
     /// Told by the link, too, how far the sweep has come.
     let physicalWaiters = PhysicalWaiters()
 
@@ -146,6 +147,7 @@ final class Committer: Sendable {
             do {
                 try commitOnce(calls, writer)
                 away = nil
+                reasons.end()
                 return
             } catch let failure as DriverFailure {
                 writer.rollback()
@@ -162,8 +164,9 @@ final class Committer: Sendable {
                     // The database may be restarting: calls wait for it as long as etcd lets them.
                     away = failure
                     calls = failOverdue(calls, failure)
-                    if attempt == 1 {
-                        logger.warning("the database is away; calls wait for it", metadata: ["reason": "\(failure)"])
+                    let reason = "\(failure)"
+                    if reasons.isNew(reason) {
+                        logger.warning("the database is away; calls wait for it", metadata: ["reason": "\(reason)"])
                     }
                     usleep(UInt32.random(in: 10_000...UInt32(min(attempt, 10) * 20_000)))
                 case .refused where calls.count > 1, .tooLarge where calls.count > 1, .corrupt where calls.count > 1:

@@ -147,6 +147,7 @@ final class InstanceLink: ReplySink {
         var needsRearm = false
         var needsStart = false
         var failures = 0
+        var reasons = OutageReasons()
         var renewed = Monotonic.now()
         while !stopping.load(ordering: .sequentiallyConsistent) {
             do {
@@ -194,21 +195,17 @@ final class InstanceLink: ReplySink {
                     leases.count = try link.leaseCount()
                 }
                 failures = 0
+                reasons.end()
             } catch let failure as DriverFailure where failure.kind == .conflict {
                 // Somebody was in the way; the connection is as good as before.
                 usleep(20_000)
             } catch {
                 notice(error)
-                // Until it is back, nothing of what others commit is seen, and no lease is renewed or ended here.
-                logger.log(
-                    level: failures == 0 ? .warning : .debug,
-                    "the link to the database failed; connecting anew",
-                    metadata: ["reason": "\(error)"]
-                )
+                tell(error, &reasons)
                 needsStart = true
                 failures += 1
                 usleep(UInt32(min(failures, 50) * 20_000))
-                reconnect(link)
+                reconnect(link, &reasons)
             }
         }
         leases.stop()
@@ -227,7 +224,17 @@ final class InstanceLink: ReplySink {
         }
     }
 
-    private func reconnect(_ link: any DriverLink) {
+    /// Until it is back, nothing of what others commit is seen, and no lease is renewed or ended here.
+    private func tell(_ error: any Error, _ reasons: inout OutageReasons) {
+        let reason = "\(error)"
+        logger.log(
+            level: reasons.isNew(reason) ? .warning : .debug,
+            "the link to the database failed; connecting anew",
+            metadata: ["reason": "\(reason)"]
+        )
+    }
+
+    private func reconnect(_ link: any DriverLink, _ reasons: inout OutageReasons) {
         var pause: UInt32 = 20_000
         while !stopping.load(ordering: .sequentiallyConsistent) {
             do {
@@ -235,6 +242,7 @@ final class InstanceLink: ReplySink {
             } catch {
                 // Another connection may have found that the history is lost.
                 notice(error)
+                tell(error, &reasons)
             }
             usleep(pause)
             pause = min(pause * 2, 500_000)
