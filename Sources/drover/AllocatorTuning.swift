@@ -1,5 +1,3 @@
-import Foundation
-
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -29,7 +27,7 @@ enum AllocatorTuning {
         _ = mallopt(topPad, 1 << 20)
         // The setting from outside is left as it is: `MALLOC_ARENA_MAX`.
         if getenv("MALLOC_ARENA_MAX") == nil {
-            _ = mallopt(arenaMax, Int32(2 * max(2, ProcessInfo.processInfo.activeProcessorCount)))
+            _ = mallopt(arenaMax, Int32(2 * max(2, min(1_024, sysconf(Int32(_SC_NPROCESSORS_ONLN))))))
         }
     }
 }
