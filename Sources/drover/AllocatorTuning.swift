@@ -25,7 +25,7 @@ enum AllocatorTuning {
         _ = mallopt(mapThreshold, 8 << 20)
         _ = mallopt(trimThreshold, 32 << 20)
         _ = mallopt(topPad, 1 << 20)
-        // The setting from outside is left as it is: `MALLOC_ARENA_MAX`.
+        // What is set from outside by this name is left as it is.
         if getenv("MALLOC_ARENA_MAX") == nil {
             _ = mallopt(arenaMax, Int32(2 * max(2, min(1_024, sysconf(Int32(_SC_NPROCESSORS_ONLN))))))
         }

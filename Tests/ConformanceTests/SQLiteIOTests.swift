@@ -203,7 +203,9 @@ struct SQLiteIOTests {
                 for writer in 0..<16 {
                     group.addTask {
                         var keys: [String] = []
-                        while (try? await broken.put("b/\(writer)/\(keys.count)", value)) != nil {
+                        while keys.count < 20_000,
+                            (try? await broken.put("b/\(writer)/\(keys.count)", value)) != nil
+                        {
                             keys.append("b/\(writer)/\(keys.count)")
                             // Not before: a sync of what the writes above left may be under way.
                             if writer == 0 && keys.count == 8 { DiskFaults.arm(.databaseSync, count: 1, path: path) }

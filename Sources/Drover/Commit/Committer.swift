@@ -62,6 +62,7 @@ final class Committer: Sendable {
     private let sweepHolds = SweepHold.Registry()
     /// Why the last batch waited for the database; nil once one did not.
     private nonisolated(unsafe) var away: DriverFailure?
+    /// Used on the committer's thread alone, as what is above.
     private nonisolated(unsafe) var reasons = OutageReasons()
     /// Told by the link, too, how far the sweep has come.
     let physicalWaiters = PhysicalWaiters()
@@ -165,9 +166,11 @@ final class Committer: Sendable {
                     away = failure
                     calls = failOverdue(calls, failure)
                     let reason = "\(failure)"
-                    if reasons.isNew(reason) {
-                        logger.warning("the database is away; calls wait for it", metadata: ["reason": "\(reason)"])
-                    }
+                    logger.log(
+                        level: reasons.isNew(reason, now: Monotonic.now()) ? .warning : .debug,
+                        "the database is away; calls wait for it",
+                        metadata: ["reason": "\(reason)"]
+                    )
                     usleep(UInt32.random(in: 10_000...UInt32(min(attempt, 10) * 20_000)))
                 case .refused where calls.count > 1, .tooLarge where calls.count > 1, .corrupt where calls.count > 1:
                     // The culprit must stand alone: its neighbours are fine. Damage may be of one row alone.
@@ -176,6 +179,11 @@ final class Committer: Sendable {
                     process(calls[middle...], writer)
                     return
                 default:
+                    if failure.kind != .unavailable {
+                        // It is there, whatever it says.
+                        away = nil
+                        reasons.end()
+                    }
                     counters.failedBatches.add(1, ordering: .relaxed)
                     effects.didFail(failure)
                     if let count = failures.admit() {

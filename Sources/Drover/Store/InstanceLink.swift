@@ -228,7 +228,7 @@ final class InstanceLink: ReplySink {
     private func tell(_ error: any Error, _ reasons: inout OutageReasons) {
         let reason = "\(error)"
         logger.log(
-            level: reasons.isNew(reason) ? .warning : .debug,
+            level: reasons.isNew(reason, now: Monotonic.now()) ? .warning : .debug,
             "the link to the database failed; connecting anew",
             metadata: ["reason": "\(reason)"]
         )
