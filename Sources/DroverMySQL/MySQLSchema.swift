@@ -143,6 +143,7 @@ enum MySQLSchema {
             )
         }
         if present < version { try migrate(connection, from: present) }
+        try expectRoom(connection, keyBytes: keyBytes)
         for (table, columns) in columns {
             do {
                 _ = try connection.query("SELECT \(columns) FROM \(table) LIMIT 0")
@@ -150,6 +151,18 @@ enum MySQLSchema {
                 throw foreign(table, failure)
             }
         }
+    }
+
+    /// A key that the store lets pass must fit into every table: a batch could not be written otherwise.
+    private static func expectRoom(_ connection: MySQLConnection, keyBytes: Int) throws {
+        let room = try connection.query(
+            "SELECT min(character_maximum_length) FROM information_schema.columns WHERE table_schema = database() AND table_name LIKE 'drover\\_%' AND column_name = 'k'"
+        )[0]!
+        guard room.next(), room.integer(0) < keyBytes else { return }
+        throw DriverFailure(
+            .unavailable,
+            "the tables were made for keys of \(room.integer(0)) bytes, and keys of \(keyBytes) are to be stored; set the longest key to that, or lengthen the columns `k`"
+        )
     }
 
     /// What tables of these names have when they are ours.

@@ -138,9 +138,12 @@ struct SnapshotTests {
     }
 
     /// Of what was compacted the first event of a revision may be gone, and others be left.
-    @Test("history of which the second event of each revision is left is read in pieces")
-    func leftovers() async throws {
-        try await Backend.sqlite.withStore { store in
+    @Test(
+        "history of which the second event of each revision is left is read in pieces",
+        arguments: Backend.selected
+    )
+    func leftovers(backend: Backend) async throws {
+        try await backend.withStore { store in
             let value = String(repeating: "v", count: 4_000)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for writer in 0..<50 {

@@ -36,13 +36,14 @@ struct WatchBudgetTests {
 
     @Test(
         "who reads is told everything, who does not holds little, and is told everything later",
-        arguments: [0, 2] as [Int64]
+        arguments: Backend.selected,
+        [0, 2] as [Int64]
     )
-    func shared(start: Int64) async throws {
+    func shared(backend: Backend, start: Int64) async throws {
         var limits = Limits()
         limits.catchUpBytes = 64 << 10
         limits.feedEvents = 16
-        try await Backend.sqlite.withStore(limits: limits) { store in
+        try await backend.withStore(limits: limits) { store in
             let value = String(repeating: "v", count: 8_000)
             let count = 200
             if start != 0 { for i in 0..<count { try await store.put("k/\(i)", value) } }

@@ -86,14 +86,14 @@ extension SystemTests {
                 let lost = Task { await WriteOutcome.of(one, "lost") }
                 while proxy.lost == 0 { try await Task.sleep(nanoseconds: 1_000_000) }
                 let begun = ContinuousClock.now
-                try await put(two, "b", "1")
+                let second = try await put(two, "b", "1")
                 taken = begun.duration(to: .now)
                 print("\(engine): packets lost in a batch held another instance up for \(taken)")
                 // Its batch was refused: it comes again over another connection, or is told to have timed out.
                 let outcome = await lost.value
                 let there = try await get(two, "lost").kvs
                 if outcome.isAcknowledged { #expect(there.count == 1) }
-                #expect(there.allSatisfy { $0.version == 1 })
+                #expect(there.allSatisfy { $0.version == 1 && $0.modRevision > second })
                 try await put(one, "c", "2")
                 behind.process.stop()
                 direct.process.stop()
@@ -117,7 +117,7 @@ extension SystemTests {
                 let drover = try await TestServer.drover(directory: directory, endpoint: through(proxy, database))
                 let connection = try await drover.connect()
                 try await put(connection, "a", "0")
-                /// Messages that the connections have sent meanwhile, those with the most first, and the seconds it took.
+                /// Flights that the connections have sent meanwhile, those with the most first, and the seconds it took.
                 func flights(_ body: () async throws -> Void) async throws -> (sent: [Int], seconds: Int) {
                     let before = proxy.sent
                     let begun = ContinuousClock.now
@@ -142,7 +142,7 @@ extension SystemTests {
                     synced = try syncs() - syncsBefore
                 }
                 #expect((200...245 + 3 * taken).contains(synced), "200 puts took \(synced) syncs")
-                // As many for many keys; TCP may hand a flight over in pieces.
+                // As many for many keys. The server may begin to answer what has come of a flight.
                 let (wide, _) = try await flights {
                     for i in 0..<20 {
                         var request = PBTxnRequest()
@@ -155,7 +155,8 @@ extension SystemTests {
                         let _: PBTxnResponse = try await connection.unary("/etcdserverpb.KV/Txn", request)
                     }
                 }
-                #expect((40...160).contains(wide[0]), "20 transactions of 60 puts took \(wide) flights")
+                print("\(engine): 20 transactions of 60 puts took \(wide[0]) flights")
+                #expect((40...60).contains(wide[0]), "20 transactions of 60 puts took \(wide) flights")
                 let (reads, _) = try await flights { for _ in 0..<400 { _ = try await get(connection, "a") } }
                 // Two connections share them; the link has its own.
                 #expect((395...410).contains(reads[0] + reads[1]), "400 point reads took \(reads) flights")

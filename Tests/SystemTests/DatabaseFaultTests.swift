@@ -160,7 +160,14 @@ extension SystemTests {
                     let reply = try run(find("curl")!, ["-s", "-m", "20", "-w", " %{http_code}", url]).output
                     #expect(reply.hasSuffix("ok\n 200"), "\(path): \(reply)")
                 }
-                await #expect(throws: ClientError.self) { _ = try await get(connection, "o/1") }
+                await #expect(
+                    throws: ClientError(
+                        code: 14,
+                        message: "etcdserver: request timed out, possibly due to connection lost"
+                    )
+                ) {
+                    _ = try await get(connection, "o/1")
+                }
                 #expect(drover.process.isRunning)
                 try database.start()
                 let deadline = Date().addingTimeInterval(15)

@@ -6,9 +6,12 @@ import Testing
 
 extension SystemTests.DatabaseFaults {
     /// Etcd always makes a watch, and its clients take one that is refused for ended; a stream that ends they open anew.
-    @Test("a watch that cannot be made for want of the database ends its stream, for the client to come again")
-    func watchInOutage() async throws {
-        try await withServer(.postgres) { database, directory in
+    @Test(
+        "a watch that cannot be made for want of the database ends its stream, for the client to come again",
+        arguments: Engine.shared
+    )
+    func watchInOutage(engine: Engine) async throws {
+        try await withServer(engine) { database, directory in
             let drover = try await TestServer.drover(
                 directory: directory,
                 endpoint: database.endpoint(database: "faults")

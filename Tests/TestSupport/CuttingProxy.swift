@@ -43,8 +43,10 @@ public final class CuttingProxy: Sendable {
         /// Whether every connection is cut that says anything.
         var isDown = false
         var notificationsLost = 0
-        /// Writes to the socket by each connection's client: its flights.
+        /// Flights of each connection's client: what it says until it is answered.
         var sent: [Int: Int] = [:]
+        /// Connections whose clients have said something and not been answered since.
+        var flying: Set<Int> = []
     }
 
     fileprivate enum Verdict { case pass, cut, swallow }
@@ -81,7 +83,7 @@ public final class CuttingProxy: Sendable {
             .bind(host: "127.0.0.1", port: 0).get()
         port = channel.localAddress!.port!
         shared.judge = { [self] in judge($0, $1, $2) }
-        shared.hasSent = { [self] id in state.withLock { $0.sent[id, default: 0] += 1 } }
+        shared.hasSpoken = { [self] in note($0, $1) }
     }
 
     /// Cuts the next connection whose client says `mark`, which counts, after `messages` more messages of a direction.
@@ -119,6 +121,16 @@ public final class CuttingProxy: Sendable {
 
     /// Flights that each connection's client has sent.
     public var sent: [Int: Int] { state.withLock { $0.sent } }
+
+    private func note(_ direction: Direction, _ connection: Int) {
+        state.withLock { state in
+            if direction == .toClient {
+                state.flying.remove(connection)
+            } else if state.flying.insert(connection).inserted {
+                state.sent[connection, default: 0] += 1
+            }
+        }
+    }
 
     private func judge(_ direction: Direction, _ connection: Int, _ bytes: ByteBuffer) -> Verdict {
         state.withLock { state in
@@ -170,7 +182,7 @@ public final class CuttingProxy: Sendable {
 private final class ProxyShared: @unchecked Sendable {
     // Set once, before the first connection.
     var judge: @Sendable (CuttingProxy.Direction, Int, ByteBuffer) -> CuttingProxy.Verdict = { _, _, _ in .pass }
-    var hasSent: @Sendable (Int) -> Void = { _ in }
+    var hasSpoken: @Sendable (CuttingProxy.Direction, Int) -> Void = { _, _ in }
 }
 
 private final class ProxyHandler: ChannelInboundHandler {
@@ -201,7 +213,7 @@ private final class ProxyHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
-        if direction == .toServer { shared.hasSent(connection) }
+        shared.hasSpoken(direction, connection)
         pending.writeBuffer(&bytes)
         var passed = context.channel.allocator.buffer(capacity: pending.readableBytes)
         var isCut = false
