@@ -29,6 +29,11 @@ package enum Backends {
         return providers
     }
 
+    /// Whether the endpoint's database is in this process.
+    package static func isEmbedded(_ endpoint: String) -> Bool {
+        all.first { $0.serves(endpoint) }?.isEmbedded ?? false
+    }
+
     /// Sets the engines' libraries up for a process that does nothing else. Call it before the first store.
     package static func tuneProcess() {
         #if SQLite

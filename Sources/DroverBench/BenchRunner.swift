@@ -155,7 +155,9 @@ public struct BenchRunner: Sendable {
             date: Date().formatted(.iso8601),
             machine: Machine.description,
             settings: settings,
-            targets: targets.map { .init(name: $0.name, details: $0.details, isInProcess: $0.isInProcess) }
+            targets: targets.map {
+                .init(name: $0.name, details: $0.details, isInProcess: $0.isInProcess, isOnServer: $0.isOnServer)
+            }
         )
         let run = String(UInt32.random(in: 0...UInt32.max), radix: 36)
         for name in workloads where !isOver() {

@@ -14,6 +14,7 @@ import Synchronization
 /// The embedded backend: one SQLite file, served by one process.
 public final class SQLiteDriver: Driver, DriverProvider {
     public static let schemes = ["sqlite"]
+    public static let isEmbedded = true
 
     public let name = "sqlite"
     /// etcd has no limit but the request's; a key in SQLite's index may be as long.

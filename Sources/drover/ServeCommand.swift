@@ -104,10 +104,10 @@ struct ServeCommand: AsyncParsableCommand {
             throw ValidationError("DROVER_\(name) or KINE_\(name) in the environment must be a number.")
         }
         if [caFile, certFile, keyFile].contains(where: { $0 != nil }) || skipVerify,
-            DatabaseEndpoint.named(endpoint).hasPrefix("sqlite")
+            Backends.isEmbedded(DatabaseEndpoint.named(endpoint))
         {
             throw ValidationError(
-                "--ca-file, --cert-file, --key-file and --skip-verify are for the connection to a database server, and SQLite has none. The client port's are --server-cert-file, --server-key-file and --trusted-ca-file."
+                "--ca-file, --cert-file, --key-file and --skip-verify are for the connection to a database server, and this database has none. The client port's are --server-cert-file, --server-key-file and --trusted-ca-file."
             )
         }
         guard rowCacheBytes >= 0 else { throw ValidationError("--row-cache-bytes must not be negative.") }

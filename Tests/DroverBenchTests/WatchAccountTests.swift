@@ -52,6 +52,7 @@ struct WatchAccountTests {
         var name: String { "told" }
         var details: String { "" }
         var isInProcess: Bool { true }
+        var isOnServer: Bool { false }
         var process: Int32? { nil }
         func open(connections: Int) async throws -> any BenchSession { session }
     }

@@ -36,6 +36,8 @@ extension Driver {
 public protocol DriverProvider: SendableMetatype {
     /// The schemes it serves, such as `sqlite`.
     static var schemes: [String] { get }
+    /// Whether the database is in this process, so that nothing is connected to. Default no.
+    static var isEmbedded: Bool { get }
     /// Whether it serves the endpoint. By its scheme, unless a driver knows other forms too.
     static func serves(_ endpoint: String) -> Bool
     /// A driver for an endpoint that it serves.
@@ -46,6 +48,8 @@ public protocol DriverProvider: SendableMetatype {
 }
 
 extension DriverProvider {
+    public static var isEmbedded: Bool { false }
+
     /// By the scheme: what comes before the first colon.
     public static func serves(_ endpoint: String) -> Bool {
         schemes.contains(String(endpoint.prefix { $0 != ":" }))

@@ -15,6 +15,7 @@ struct LibraryTarget: BenchTarget {
     let details: String
 
     var isInProcess: Bool { true }
+    var isOnServer: Bool { drivers.first { $0.serves(endpoint) }?.isEmbedded == false }
     var process: Int32? { ProcessInfo.processInfo.processIdentifier }
 
     func open(connections: Int) async throws -> any BenchSession {

@@ -42,6 +42,8 @@ protocol BenchTarget: Sendable {
     var details: String { get }
     /// Whether it runs in this process, so that the load is in its figures.
     var isInProcess: Bool { get }
+    /// Whether a store in this process is on a database server, whose process has no part in its figures.
+    var isOnServer: Bool { get }
 
     /// - Parameters:
     ///   - connections: of the wire; a target in the process has none.

@@ -116,7 +116,7 @@ extension BenchReport {
         text += "</div>\n"
         for (target, _) in measured where target.isInProcess {
             text +=
-                "<p class=\"note\">Processor time and memory of \(Chart.escape(target.name)) hold the load's own: both are one process\(target.isServer ? "; the database server's are not in them" : "").</p>\n"
+                "<p class=\"note\">Processor time and memory of \(Chart.escape(target.name)) hold the load's own: both are one process\(target.isOnServer == true ? "; the database server's are not in them" : "").</p>\n"
         }
         text += table(measured) + figures(measured) + errors(measured)
         return text + "</section>\n"

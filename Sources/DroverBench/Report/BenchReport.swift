@@ -86,8 +86,9 @@ public struct BenchReport: Codable, Sendable {
         public var details: String
         /// Whether it ran in the process of the load.
         public var isInProcess: Bool
-        /// Whether a database server, whose own process is not measured, is beneath.
-        var isServer: Bool { isInProcess && !details.hasPrefix("sqlite") }
+        /// Whether a database server, whose own process is not measured, is beneath what ran in the process; older reports do
+        /// not say.
+        public var isOnServer: Bool?
     }
 
     /// Changes when a reader of an older one would misunderstand.

@@ -14,6 +14,7 @@ struct WireTarget: BenchTarget {
     let details: String
 
     var isInProcess: Bool { false }
+    var isOnServer: Bool { false }
 
     var process: Int32? {
         if endpoint.isUnixSocket { return ProcessUsage.listener(atSocket: endpoint.host) }
