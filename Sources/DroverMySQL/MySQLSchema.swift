@@ -133,6 +133,7 @@ enum MySQLSchema {
             try connection.query(
                 "INSERT IGNORE INTO drover_meta SELECT 1, \(version), 1, 0, 0, 0, 0, \(Int64.random(in: 1...Int64.max)), '', 1, 0, 0 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM drover_log)"
             )
+            try expectRoom(connection, keyBytes: keyBytes)
             return
         }
         let present = known.integer(0)
@@ -143,7 +144,6 @@ enum MySQLSchema {
             )
         }
         if present < version { try migrate(connection, from: present) }
-        try expectRoom(connection, keyBytes: keyBytes)
         for (table, columns) in columns {
             do {
                 _ = try connection.query("SELECT \(columns) FROM \(table) LIMIT 0")
@@ -151,17 +151,18 @@ enum MySQLSchema {
                 throw foreign(table, failure)
             }
         }
+        try expectRoom(connection, keyBytes: keyBytes)
     }
 
     /// A key that the store lets pass must fit into every table: a batch could not be written otherwise.
     private static func expectRoom(_ connection: MySQLConnection, keyBytes: Int) throws {
         let room = try connection.query(
-            "SELECT min(character_maximum_length) FROM information_schema.columns WHERE table_schema = database() AND table_name LIKE 'drover\\_%' AND column_name = 'k'"
+            "SELECT min(character_maximum_length) FROM information_schema.columns WHERE table_schema = database() AND table_name IN ('drover_log', 'drover_current', 'drover_tombstone', 'drover_lease_key') AND column_name = 'k'"
         )[0]!
-        guard room.next(), room.integer(0) < keyBytes else { return }
+        guard room.next(), !room.isNull(0), room.integer(0) < keyBytes else { return }
         throw DriverFailure(
             .unavailable,
-            "the tables were made for keys of \(room.integer(0)) bytes, and keys of \(keyBytes) are to be stored; set the longest key to that, or lengthen the columns `k`"
+            "the tables were made for keys of \(room.integer(0)) bytes, and maximumKeyBytes is \(keyBytes); set it to that, or lengthen the column `k` of drover_log, drover_current, drover_tombstone and drover_lease_key"
         )
     }
 

@@ -30,6 +30,8 @@ extension SystemTests.DatabaseFaults {
             defer { others.leave() }
             try await wait(15) { try others.fill() }
             proxy.pass()
+            // The first call's time may be over: the writer looks for a connection while somebody waits for it.
+            let probe = Task { try? await put(connection, "probe", "") }
             // The call ends as in an outage, for it is one; whether it was done is told by the store.
             await #expect {
                 try await during.value
@@ -43,6 +45,7 @@ extension SystemTests.DatabaseFaults {
             }
             #expect(drover.process.isRunning)
             others.leave()
+            _ = await probe.value
             try await wait(20) { (try? await put(connection, "m/3", "after")) != nil }
             let there = try await get(connection, "m/2").kvs.isEmpty ? [] : ["during"]
             try await watch.wait(for: 2 + there.count)

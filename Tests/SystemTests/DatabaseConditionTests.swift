@@ -93,7 +93,9 @@ extension SystemTests {
                 let outcome = await lost.value
                 let there = try await get(two, "lost").kvs
                 if outcome.isAcknowledged { #expect(there.count == 1) }
-                #expect(there.allSatisfy { $0.version == 1 && $0.modRevision > second })
+                #expect(there.allSatisfy { $0.version == 1 && $0.modRevision != second })
+                // Whoever waited for the lock has it first, unless a slow machine had them ask anew at the same moment.
+                if taken <= .seconds(5) { #expect(there.allSatisfy { $0.modRevision > second }) }
                 try await put(one, "c", "2")
                 behind.process.stop()
                 direct.process.stop()
@@ -142,7 +144,8 @@ extension SystemTests {
                     synced = try syncs() - syncsBefore
                 }
                 #expect((200...245 + 3 * taken).contains(synced), "200 puts took \(synced) syncs")
-                // As many for many keys. The server may begin to answer what has come of a flight.
+                // As many for many keys. PostgreSQL's go in parts of 4 KiB, four of such a batch, and it may answer one before
+                // the next has gone.
                 let (wide, _) = try await flights {
                     for i in 0..<20 {
                         var request = PBTxnRequest()
@@ -156,7 +159,10 @@ extension SystemTests {
                     }
                 }
                 print("\(engine): 20 transactions of 60 puts took \(wide[0]) flights")
-                #expect((40...60).contains(wide[0]), "20 transactions of 60 puts took \(wide) flights")
+                #expect(
+                    (40...(engine == .postgres ? 105 : 60)).contains(wide[0]),
+                    "20 transactions of 60 puts took \(wide) flights"
+                )
                 let (reads, _) = try await flights { for _ in 0..<400 { _ = try await get(connection, "a") } }
                 // Two connections share them; the link has its own.
                 #expect((395...410).contains(reads[0] + reads[1]), "400 point reads took \(reads) flights")

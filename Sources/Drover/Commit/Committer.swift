@@ -179,7 +179,7 @@ final class Committer: Sendable {
                     process(calls[middle...], writer)
                     return
                 default:
-                    if failure.kind != .unavailable {
+                    if failure.kind != .unavailable && failure.kind != .unknownOutcome {
                         // It is there, whatever it says.
                         away = nil
                         reasons.end()
