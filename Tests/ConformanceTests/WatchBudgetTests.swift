@@ -12,6 +12,7 @@ struct WatchBudgetTests {
         private let isReading: Atomic<Bool>
         private let kept = Mutex<[WatchDelivery]>([])
         let events = Atomic<Int>(0)
+        let isCreated = Atomic(false)
         let held = Atomic<Int>(0)
 
         init(reads: Bool) { isReading = Atomic(reads) }
@@ -19,6 +20,7 @@ struct WatchBudgetTests {
         func deliver(_ deliveries: [WatchDelivery]) {
             for delivery in deliveries {
                 if case .events(let list, _) = delivery.kind { events.add(list.events.count, ordering: .relaxed) }
+                if case .created = delivery.kind { isCreated.store(true, ordering: .relaxed) }
                 if isReading.load(ordering: .sequentiallyConsistent) {
                     delivery.consumer.consumed(delivery.footprint)
                 } else {
@@ -55,7 +57,9 @@ struct WatchBudgetTests {
             let request = WatchRequest(KeyRange(prefix: Bytes("k/".utf8)), startRevision: start)
             for consumer in consumers { #expect(consumer.create(request)) }
             if start == 0 {
-                try await Task.sleep(nanoseconds: 100_000_000)
+                for _ in 0..<500 where !readers.allSatisfy({ $0.isCreated.load(ordering: .relaxed) }) {
+                    try await Task.sleep(nanoseconds: 10_000_000)
+                }
                 for i in 0..<count { try await store.put("k/\(i)", value) }
             }
             func isTold(_ readers: [Reader]) async throws -> Bool {

@@ -23,7 +23,7 @@ extension SystemTests {
         }
 
         static let short = [
-            "--connections", "2", "--streams", "4", "--duration", "700ms", "--warm-up", "200ms", "--keys", "400",
+            "--connections", "2", "--streams", "4", "--duration", "1s", "--warm-up", "200ms", "--keys", "400",
             "--watchers", "10", "--nodes", "4", "--leases", "60", "--history", "2000",
         ]
 

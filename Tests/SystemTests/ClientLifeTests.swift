@@ -76,13 +76,13 @@ extension SystemTests {
                 #expect(try await count(again, prefix: "l/") == 0)
                 // A program that sets up nothing for signals gets them all the same.
                 let plain = try client(
-                    ["lock", "l", "--", "sleep", "1000"],
+                    ["lock", "l", "--", "sh", "-c", "echo begun; exec sleep 1000"],
                     again,
                     directory,
                     log: "plain.log"
                 )
                 try await wait(10) { try await count(again, prefix: "l/") == 1 }
-                try await Task.sleep(nanoseconds: 500_000_000)
+                try await wait(10) { plain.log.contains("begun") }
                 plain.signal(SIGTERM)
                 #expect(try await ends(plain, within: 10) == 128 + SIGTERM)
                 again.process.stop()

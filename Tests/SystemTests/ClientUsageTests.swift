@@ -198,7 +198,7 @@ extension SystemTests {
                     "trap 'echo told' INT TERM; echo begun; i=0; while [ $i -lt 50 ]; do sleep 0.1; i=$((i+1)); done; exit 5"
                 let holder = try ChildProcess(
                     droverExecutable(),
-                    ["lock", "l", "--ttl", "2", "--", "sh", "-c", script],
+                    ["lock", "l", "--ttl", "4", "--", "sh", "-c", script],
                     environment: ["ETCDCTL_ENDPOINTS": "127.0.0.1:\(server.port)"],
                     log: "\(directory)/holder.log"
                 )

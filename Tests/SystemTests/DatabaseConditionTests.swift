@@ -272,11 +272,17 @@ extension SystemTests {
                     // Another application takes the key's row, then the counter's; a batch the other way round.
                     let other = Task.detached {
                         try database.sql(
-                            "BEGIN; \(weight) SELECT 1 FROM drover_current WHERE \(column) = \(literal(engine, "k")) FOR UPDATE; \(sleep)(0.6); SELECT 1 FROM drover_meta WHERE id = 1 FOR UPDATE; COMMIT",
+                            "BEGIN; \(weight) SELECT 1 FROM drover_current WHERE \(column) = \(literal(engine, "k")) FOR UPDATE; \(sleep)(1.5); SELECT 1 FROM drover_meta WHERE id = 1 FOR UPDATE; COMMIT",
                             database: "faults"
                         )
                     }
-                    try await Task.sleep(nanoseconds: 350_000_000)
+                    try await wait(10) {
+                        try database.sql(
+                            "SELECT 1 FROM drover_current WHERE \(column) = \(literal(engine, "k")) FOR UPDATE SKIP LOCKED",
+                            database: "faults"
+                        )
+                        .isEmpty
+                    }
                     let revision = try await put(connection, "k", "\(round)")
                     #expect(revision == Int64(round + 2))
                     _ = try? await other.value

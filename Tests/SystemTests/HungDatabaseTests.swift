@@ -105,6 +105,8 @@ extension SystemTests {
                 chmod(directory, 0o755)
                 let pair = try PostgreSQLPair(directory)
                 defer { pair.kill() }
+                // One that stands still cannot end.
+                defer { try? signal(pair.primary, "CONT") }
                 try pair.replicateSynchronously()
                 let (primary, standby) = (pair.primary, pair.standby)
                 let endpoint = pair.endpoint(database: "ha")
