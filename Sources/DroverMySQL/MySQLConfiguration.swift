@@ -33,9 +33,9 @@ public struct MySQLConfiguration: Sendable {
     public var tlsMode: TLSMode?
     /// Files for TLS.
     public var tls = DriverOptions.TLS()
-    /// The longest key in bytes. Default 2,048; 3,064 at most, since the index of an InnoDB with pages of 16 KiB takes 3,072, and
-    /// one of ours has a lease's number beside the key. It is that of the tables, which are made with it: opening a store whose tables take shorter
-    /// ones is refused.
+    /// The longest key in bytes. Default 2,048; 3,064 at most: InnoDB's index takes 3,072 with pages of 16 KiB (MySQL manual, "InnoDB
+    /// Limits"), and one of ours has a lease's number beside the key. The tables are made with it: a store whose tables take
+    /// shorter ones is refused when it is opened.
     public var maximumKeyBytes = 2_048
     /// Bytes of values that were read more than once and are kept, for all connections together: a list fetches the others
     /// alone. 0 keeps none. Default 16 MiB.

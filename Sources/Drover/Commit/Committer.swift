@@ -137,6 +137,12 @@ final class Committer: Sendable {
         physicalWaiters.fail(failure.asDroverError)
     }
 
+    private func isBack() {
+        if away == nil { return }
+        away = nil
+        reasons.end()
+    }
+
     // MARK: - A batch
 
     private func process(_ all: ArraySlice<WriteCall>, _ writer: any DriverWriter) {
@@ -147,8 +153,7 @@ final class Committer: Sendable {
         while !calls.isEmpty {
             do {
                 try commitOnce(calls, writer)
-                away = nil
-                reasons.end()
+                isBack()
                 return
             } catch let failure as DriverFailure {
                 writer.rollback()
@@ -181,8 +186,7 @@ final class Committer: Sendable {
                 default:
                     if failure.kind != .unavailable && failure.kind != .unknownOutcome {
                         // It is there, whatever it says.
-                        away = nil
-                        reasons.end()
+                        isBack()
                     }
                     counters.failedBatches.add(1, ordering: .relaxed)
                     effects.didFail(failure)

@@ -47,6 +47,11 @@ final class SharedLeases: Sendable {
         }
     }
 
+    /// Those of the leases that no renewal waits for.
+    func notWaiting(_ ids: [Int64]) -> [Int64] {
+        state.withLock { state in ids.filter { state.waiting[$0] == nil } }
+    }
+
     func didRenew(_ count: Int) { state.withLock { $0.renewed += count } }
     func didExpire(_ count: Int) { state.withLock { $0.expired += count } }
 

@@ -310,14 +310,14 @@ final class InstanceLink: ReplySink {
         if state.withLock({ $0.isArriving }) { return true }
         let asked = Monotonic.now()
         let (found, now) = try link.expired(limit: limits.expiriesPerRound)
-        // An answer that took so long has passed renewals that wait to be written: they go first, and it is asked anew.
-        if Monotonic.now() - asked > Self.expiry { return true }
         guard clock.holds(now, asked: asked) else {
             logger.warning("the database's clock has jumped; every lease gets its full time again")
             return false
         }
         clock.set(now, asked: asked)
-        let fresh = state.withLock { state in found.filter { state.expiring.insert($0).inserted } }
+        // The answer may have taken long: whoever has renewed meanwhile is written first.
+        let over = leases.notWaiting(found)
+        let fresh = state.withLock { state in over.filter { state.expiring.insert($0).inserted } }
         if fresh.isEmpty { return true }
         let calls = fresh.map {
             WriteCall(operation: .leaseExpire(id: $0), sink: self, token: UInt64(bitPattern: $0))

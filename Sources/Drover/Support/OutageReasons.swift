@@ -20,5 +20,5 @@ struct OutageReasons {
     }
 
     /// The outage is over; the next one's are told anew.
-    mutating func end() { if !told.isEmpty { told = [] } }
+    mutating func end() { told = [] }
 }
