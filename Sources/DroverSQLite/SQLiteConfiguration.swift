@@ -1,3 +1,5 @@
+import Drover
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -14,6 +16,9 @@ public struct SQLiteConfiguration: Sendable {
     public var writerCacheKiB = 16 << 10
     /// The page cache of each reading connection in KiB. Default 4 MiB.
     public var readerCacheKiB = 4 << 10
+    /// Bytes of values that were committed lately, or read more than once, and are kept for lists, for all connections
+    /// together; 0 keeps none. A commit empties the page caches of all connections that read, and this not. Default 16 MiB.
+    public var cachedRowBytes = RowCache.defaultBytes
     /// Bytes of the write-ahead log above which it is checkpointed. Default 40 MiB.
     public var checkpointBytes: Int64 = 40 << 20
     /// Bytes of the write-ahead log's file that are written out in advance, while there is nothing else to do: a commit

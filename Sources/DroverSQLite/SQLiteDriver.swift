@@ -25,6 +25,8 @@ public final class SQLiteDriver: Driver, DriverProvider {
     let logger: Logger
     let revisions = RevisionMap()
     let gate = ReadGate()
+    let rows: RowCache
+    public var rowCache: RowCache? { rows }
     /// Events before this revision may be gone: the compaction mark of the sweep that began last. Set before a sweep's first
     /// step commits.
     let purged = Atomic<Int64>(0)
@@ -38,6 +40,7 @@ public final class SQLiteDriver: Driver, DriverProvider {
     public init(_ configuration: SQLiteConfiguration, logger: Logger = Logger(label: "drover.sqlite")) {
         self.configuration = configuration
         self.logger = logger
+        rows = RowCache(bytes: configuration.cachedRowBytes, isEmbedded: true)
     }
 
     /// Tells SQLite, for the whole process, not to count its allocations, which takes a lock that all threads share.
@@ -50,7 +53,9 @@ public final class SQLiteDriver: Driver, DriverProvider {
     }
 
     public static func makeDriver(endpoint: String, options: DriverOptions) throws -> any Driver {
-        SQLiteDriver(SQLiteConfiguration(endpoint: endpoint), logger: options.logger)
+        var configuration = SQLiteConfiguration(endpoint: endpoint)
+        configuration.cachedRowBytes = options.cachedRowBytes
+        return SQLiteDriver(configuration, logger: options.logger)
     }
 
     public func openWriter() throws -> any DriverWriter {
@@ -72,6 +77,8 @@ public final class SQLiteDriver: Driver, DriverProvider {
                 lock = try FileLock(path: configuration.resolvedPath + ".lock")
                 isLocked = true
             }
+            // It may be another file by now.
+            rows.removeAll()
             makeFile()
             file.withLock { $0 = configuration.resolvedPath }
             let writer = try SQLiteWriter(self)

@@ -15,9 +15,13 @@ extension SQLiteView {
     ) throws {
         let newest = revisions.id(revision + 1, 0) - 1
         // Values come with their rows: a statement that is run for each costs a third of the row.
-        let join = values ? "LEFT JOIN drover_log l ON l.id = c.id AND c.id <= ?3" : ""
+        var kept = values && !range.isSingle && expecting >= RowCache.fewRows ? RowCacheScan(driver.rows) : nil
+        defer { kept?.end() }
+        let isApart = kept?.isApart == true
+        let joined = values && !isApart
+        let join = joined ? "LEFT JOIN drover_log l ON l.id = c.id AND c.id <= ?3" : ""
         let live = """
-            SELECT \(Self.currentColumns)\(values ? ", l.value, l.id" : "")
+            SELECT \(Self.currentColumns)\(joined ? ", l.value, l.id" : "")
             FROM drover_current c \(join) WHERE \(Self.condition(range, "c")) ORDER BY c.key
             """
         // A key deleted at or before the revision did not exist then.
@@ -29,7 +33,7 @@ extension SQLiteView {
         try withScan(live) { live in
             try withScan(dead) { dead in
                 bind(range, live)
-                if values { live.bind(3, newest) }
+                if joined { live.bind(3, newest) }
                 bind(range, dead)
                 dead.bind(3, newest)
                 var hasLive = try live.step()
@@ -53,7 +57,14 @@ extension SQLiteView {
                         waiting.add(id)
                     } else if takesLive && id == row.integer(1) {
                         // Nothing has changed since: of the log no more is read than the value.
-                        goesOn = try lendCurrent(row, values: values, body)
+                        if isApart {
+                            goesOn = try lend(row, &kept!, body)
+                        } else {
+                            goesOn = try lendCurrent(row, values: values) { row in
+                                kept?.came(row)
+                                return try body(row)
+                            }
+                        }
                     } else {
                         goesOn = try lend(id, values: values, body)
                     }

@@ -7,7 +7,7 @@ final class SQLiteView: DriverView {
 
     let connection: SQLiteConnection
     let revisions: RevisionMap
-    private let driver: SQLiteDriver
+    let driver: SQLiteDriver
     private let meta: SQLiteStatement
     private let pointWithValue: SQLiteStatement
     private let pointWithoutValue: SQLiteStatement
@@ -305,6 +305,9 @@ final class SQLiteView: DriverView {
         if let revision {
             return try scanHistory(range, at: revision, values: values, expecting: expecting, body)
         }
+        var kept = values && !range.isSingle && expecting >= RowCache.fewRows ? RowCacheScan(driver.rows) : nil
+        defer { kept?.end() }
+        if kept?.isApart == true { return try scan(range, &kept!, body) }
         let join = values ? "CROSS JOIN drover_log l ON l.id = c.id" : ""
         let sql = """
             SELECT \(Self.currentColumns)\(values ? ", l.value" : "")
@@ -315,9 +318,38 @@ final class SQLiteView: DriverView {
             while try statement.step() {
                 var row = current(statement)
                 if values { row.value = statement.bytes(6) }
+                kept?.came(row)
                 if try !body(row) { return }
             }
         }
+    }
+
+    /// Reads the newest state of a range, and of the log only those rows that are not kept.
+    private func scan(_ range: KeyRange, _ kept: inout RowCacheScan, _ body: (RowView) throws -> Bool) throws {
+        let keys =
+            "SELECT \(Self.currentColumns) FROM drover_current c WHERE \(Self.condition(range, "c")) ORDER BY c.key"
+        try withScan(keys) { keys in
+            bind(range, keys)
+            while try keys.step() {
+                if try !lend(keys, &kept, body) { return }
+            }
+        }
+    }
+
+    /// Lends the row that a statement is at with its value, from memory where it is kept.
+    func lend(_ keys: SQLiteStatement, _ kept: inout RowCacheScan, _ body: (RowView) throws -> Bool) throws -> Bool {
+        var row = current(keys)
+        if let value = kept.value(of: row) { return try row.lending(value, to: body) }
+        var goesOn = true
+        let id = keys.integer(1)
+        try withScan("SELECT value FROM drover_log WHERE id = ?1") { values in
+            values.bind(1, id)
+            guard try values.step() else { return }
+            row.value = values.bytes(0)
+            kept.missed(row)
+            goesOn = try body(row)
+        }
+        return goesOn
     }
 
     func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 {

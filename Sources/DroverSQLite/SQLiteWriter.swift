@@ -189,6 +189,7 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
         // What the connection knows of its syncs goes with it.
         if let open { hasSynced(open) }
         open = nil
+        driver.rows.removeAll()
         return try current().view.readMeta().batch >= batch
     }
 

@@ -11,15 +11,21 @@ typealias Backend = Engine
 
 extension Engine {
     /// A driver for the store that belongs to `directory`.
-    func makeDriver(_ directory: String) throws -> any Driver {
+    func makeDriver(_ directory: String, cachedRowBytes: Int = RowCache.defaultBytes) throws -> any Driver {
         let endpoint = try endpoint(directory)
         switch self {
         case .sqlite:
-            return SQLiteDriver(SQLiteConfiguration(endpoint: endpoint), logger: quietLogger)
+            var configuration = SQLiteConfiguration(endpoint: endpoint)
+            configuration.cachedRowBytes = cachedRowBytes
+            return SQLiteDriver(configuration, logger: quietLogger)
         case .postgres:
-            return PostgreSQLDriver(PostgreSQLConfiguration(endpoint: endpoint), logger: quietLogger)
+            var configuration = PostgreSQLConfiguration(endpoint: endpoint)
+            configuration.cachedRowBytes = cachedRowBytes
+            return PostgreSQLDriver(configuration, logger: quietLogger)
         case .mariadb:
-            return MySQLDriver(try MySQLConfiguration(endpoint: endpoint), logger: quietLogger)
+            var configuration = try MySQLConfiguration(endpoint: endpoint)
+            configuration.cachedRowBytes = cachedRowBytes
+            return MySQLDriver(configuration, logger: quietLogger)
         }
     }
 

@@ -66,4 +66,47 @@ struct RowCacheListTests {
             }
         }
     }
+
+    /// As Kubernetes' objects are: few, listed often, and written again and again.
+    @Test("values are kept as they are committed, whether few of them have room or all", arguments: Backend.selected)
+    func committed(backend: Backend) async throws {
+        for room in [16 << 20, 256 << 10] {
+            try await withTemporaryDirectory { directory in
+                let driver = try backend.makeDriver(directory, cachedRowBytes: room)
+                var configuration = StoreConfiguration()
+                configuration.logger = quietLogger
+                let store = try Store(driver: driver, configuration: configuration)
+                var live: [String: String] = [:]
+                var states: [(revision: Int64, state: [String: String])] = []
+                for round in 0..<12 {
+                    for start in stride(from: 0, to: 200, by: 50) {
+                        let changes = (start..<start + 50).map { number -> (key: String, value: String?) in
+                            // Some come and go.
+                            let isGone = number % 10 == 9 && (number + round) % 3 == 0
+                            let text = "\(number) in round \(round) " + String(repeating: "y", count: 1_000 + number)
+                            return (key(number), isGone ? nil : text)
+                        }
+                        let reply = try await store.txn(
+                            if: [],
+                            then: changes.map { $0.value.map(Self.put($0.key)) ?? .delete($0.key) }
+                        )
+                        for (key, value) in changes { live[key] = value }
+                        states.append((reply.revision, live))
+                    }
+                    for (revision, state) in [(0, live)] + states.suffix(9) {
+                        let reply = try await store.list(prefix: "list/", revision: revision)
+                        let found = reply.kvs.map { ($0.keyString, $0.valueString) }
+                        #expect(Dictionary(uniqueKeysWithValues: found) == state, "at \(revision)")
+                        #expect(found.map(\.0) == state.keys.sorted())
+                    }
+                }
+                let (rows, kept, bytes) = store.metrics().cachedRows
+                #expect(bytes <= room)
+                if room > 1 << 20 { #expect(kept > rows / 4, "\(kept) of \(rows) rows were kept") }
+                await store.close()
+            }
+        }
+    }
+
+    private static func put(_ key: String) -> (String) -> RequestOperation { { .put(key, $0) } }
 }

@@ -80,6 +80,94 @@ struct RowCacheTests {
         #expect(kept > 450, "\(kept) of 500")
     }
 
+    private func event(_ main: Int64, _ value: Bytes, previous: Int64 = 0, version: Int64 = 1) -> ChangeSet.LogEvent {
+        ChangeSet.LogEvent(
+            key: [1],
+            value: value,
+            main: main,
+            sub: 0,
+            createRevision: 1,
+            version: version,
+            lease: 0,
+            previousMain: previous,
+            previousSub: 0
+        )
+    }
+
+    @Test("what is committed is kept while lists read as many rows, and not where nobody lists")
+    func committed() {
+        let cache = RowCache(bytes: 1 << 20)
+        cache.keep([event(2, [1, 2, 3])])
+        #expect(cache.bytes == 0)
+        cache.note(rows: 3, looked: 0, kept: 0)
+        cache.keep([event(3, [1, 2, 3]), event(4, [], version: 0), event(5, [4])])
+        #expect(value(cache, 3, length: 3) == [1, 2, 3] && value(cache, 5, length: 1) == [4])
+        #expect(value(cache, 4, length: 0) == nil, "a deletion has no value")
+        cache.keep([event(6, [6])])
+        #expect(value(cache, 6, length: 1) == nil, "as many were committed as were read")
+        // However much was read, it is not for ever.
+        for _ in 0..<1_000 { cache.note(rows: 1_000, looked: 0, kept: 0) }
+        for main in 10..<100_000 as Range<Int64> { cache.keep([event(main, [])]) }
+        let before = cache.bytes
+        cache.keep([event(100_000, [1])])
+        #expect(value(cache, 100_000, length: 1) == nil && cache.bytes == before)
+        let none = RowCache(bytes: 0)
+        none.note(rows: 10, looked: 0, kept: 0)
+        none.keep([event(2, [1])])
+        #expect(none.bytes == 0)
+    }
+
+    @Test("of what is committed the newest stays, and what it took the place of goes first")
+    func superseded() {
+        let limit = 1 << 20
+        let cache = RowCache(bytes: limit)
+        let long = Bytes(repeating: 7, count: 1_000)
+        let quiet = 1...100 as ClosedRange<Int64>
+        cache.note(rows: 60_000, looked: 0, kept: 0)
+        cache.keep(quiet.map { event($0, long) })
+        // Two hundred keys that are written again and again, beside a hundred that are not; all of them are read meanwhile.
+        var last: [Int64] = []
+        for round in 1...100 as ClosedRange<Int64> {
+            let now = (0..<200).map { round * 1_000 + Int64($0) }
+            let events = zip(now, last.isEmpty ? now.map { _ in 0 } : last).map { event($0, long, previous: $1) }
+            cache.keep(events)
+            last = now
+            for main in now + quiet { _ = value(cache, main, length: 1_000) }
+            #expect(cache.bytes <= limit)
+        }
+        let kept = (last + quiet).count { value(cache, $0, length: 1_000) == long }
+        #expect(cache.isFull && kept >= 297, "\(kept) of 300")
+        cache.keep([event(999_999, Bytes(repeating: 1, count: limit / 16))])
+        #expect(value(cache, 999_999, length: limit / 16) == nil, "a value of a sixteenth of all is too long")
+    }
+
+    @Test("of a database in this process rows that come with their values are not copied")
+    func embedded() {
+        let cache = RowCache(bytes: 1 << 20, isEmbedded: true)
+        let long = Bytes(repeating: 5, count: 500)
+        func read(_ mains: ClosedRange<Int64>) -> Bool {
+            long.withUnsafeBytes { bytes in
+                var scan = RowCacheScan(cache)
+                for main in mains {
+                    if !scan.isApart {
+                        scan.came(row(main, bytes))
+                    } else if scan.value(of: row(main, UnsafeRawBufferPointer(start: nil, count: 0), length: 500)) == nil {
+                        scan.missed(row(main, bytes))
+                    }
+                }
+                scan.end()
+                return scan.isApart
+            }
+        }
+        for _ in 0..<20 { #expect(!read(1...300)) }
+        #expect(cache.bytes == 0)
+        // Once most of what is read was committed of late, the rest is kept as well.
+        cache.keep((1...250).map { event($0, long) })
+        for _ in 0..<20 { _ = read(1...300) }
+        #expect(read(1...300))
+        #expect((1...300).allSatisfy { value(cache, $0, length: 500) == long })
+    }
+
     @Test("nothing is kept where nothing may be")
     func none() {
         let cache = RowCache(bytes: 0)

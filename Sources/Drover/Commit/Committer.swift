@@ -52,6 +52,7 @@ final class Committer: Sendable {
     let leases: LeaseSource
     private let waitsForDatabase: Bool
     private let quota: Quota
+    private let rows: RowCache?
     private let effects: Effects
     private let logger: Logger
     /// What a full disk, or a client that sends what the database does not take, would fill the log with.
@@ -74,6 +75,7 @@ final class Committer: Sendable {
         leases: LeaseSource,
         waitsForDatabase: Bool,
         quota: Quota,
+        rows: RowCache?,
         effects: Effects
     ) {
         self.queue = queue
@@ -82,6 +84,7 @@ final class Committer: Sendable {
         self.leases = leases
         self.waitsForDatabase = waitsForDatabase
         self.quota = quota
+        self.rows = rows
         self.effects = effects
         sweepPace = SweepPace(rows: limits.sweepRows, calls: limits.batchCalls)
     }
@@ -281,6 +284,7 @@ final class Committer: Sendable {
         // What must not share this batch goes first in the next one.
         if taken < calls.endIndex { queue.putBack(calls[taken...]) }
         deliver(completions, changes)
+        rows?.keep(changes.events)
     }
 
     private func commit(_ changes: ChangeSet, _ writer: any DriverWriter) throws {

@@ -121,6 +121,7 @@ public final class Store: Sendable {
             leases: lessor.map { .memory($0) } ?? .database(clock),
             waitsForDatabase: driver.isShared,
             quota: quota,
+            rows: driver.rowCache,
             effects: .init(
                 willCommit: { feed.expect($0) },
                 didCommit: { changes in

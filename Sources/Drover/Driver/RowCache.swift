@@ -1,10 +1,10 @@
 import Synchronization
 
-/// Rows of the log that were read more than once, for the readers of one driver.
+/// Rows of the log that were committed lately, or read more than once, for the readers of one driver.
 ///
 /// A row of the log never changes, so that nothing here is ever out of date: a reader asks by the place that its snapshot
 /// names. What is read once leaves a mark alone, and is kept when it is read again: a list of the whole store drives
-/// nothing out. Of what is kept, what was not asked for since the last look at it makes room. See ``RowCacheScan``.
+/// nothing out. What is committed is kept at once where there are lists. Of what is kept, what was not asked for since the last look at it makes room. See ``RowCacheScan``.
 public final class RowCache: Sendable {
     /// Bytes that a driver keeps by default.
     public static let defaultBytes = 16 << 20
@@ -15,13 +15,18 @@ public final class RowCache: Sendable {
     private static let markCount = 1 << 16
     /// Of so many parts of what is kept a row is one at the most.
     private static let parts = 32
+    /// Rows that are kept as they are committed after the last one was read, at the most.
+    private static let mostAllowance = 1 << 16
+    /// What the hand goes by for a committed row at the most.
+    private static let mostSteps = 64
     /// As often as the hand comes by in vain at what is not asked for any more.
     private static let mostUses = 3
     /// Looks that say nothing of how many rows are here.
     private static let fewLooks = 4
     /// Rows of a range that are few enough to be joined to their values whatever is kept.
-    static let fewRows = 32
+    public static let fewRows = 32
 
+    let isEmbedded: Bool
     private let limit: Int
     private let longest: Int
     private let shards: [Shard]
@@ -30,9 +35,15 @@ public final class RowCache: Sendable {
     private let hasBeenFull = Atomic<Bool>(false)
     private let rowsRead = Atomic<Int>(0)
     private let rowsKept = Atomic<Int>(0)
+    /// Rows that may be kept as they are committed, one for each that was read.
+    private let allowance = Atomic<Int>(0)
 
-    /// - Parameter bytes: what it may hold; 0 keeps nothing.
-    public init(bytes: Int = RowCache.defaultBytes) {
+    /// - Parameters:
+    ///   - bytes: what it may hold; 0 keeps nothing.
+    ///   - isEmbedded: the database is in this process: rows that come with their values are not copied, and only what is
+    ///     committed, and what is missing beside it, is kept.
+    public init(bytes: Int = RowCache.defaultBytes, isEmbedded: Bool = false) {
+        self.isEmbedded = isEmbedded
         limit = max(0, bytes) / Self.shardCount
         longest = limit * Self.shardCount / Self.parts
         shards = (0..<Self.shardCount).map { _ in Shard() }
@@ -48,6 +59,7 @@ public final class RowCache: Sendable {
     /// A range has read rows, some of which were looked for, and of those some were here.
     func note(rows: Int, looked: Int, kept: Int) {
         rowsRead.add(rows, ordering: .relaxed)
+        if allowance.load(ordering: .relaxed) < Self.mostAllowance { allowance.add(rows, ordering: .relaxed) }
         if looked == 0 { return }
         rowsKept.add(kept * rows / looked, ordering: .relaxed)
         if looked < Self.fewLooks { return }
@@ -82,6 +94,26 @@ public final class RowCache: Sendable {
         }
     }
 
+    /// Keeps what was committed, which lists are likely to read next, while they read at least as many rows as are committed:
+    /// where nobody lists, this costs nothing. What it takes the place of goes first when there is no room.
+    func keep(_ events: [ChangeSet.LogEvent]) {
+        if limit == 0 || allowance.load(ordering: .relaxed) <= 0 { return }
+        allowance.subtract(events.count, ordering: .relaxed)
+        for event in events {
+            if event.previousMain != 0 {
+                let previous = LogPosition(main: event.previousMain, sub: event.previousSub)
+                shards[Self.hash(previous) & (Self.shardCount - 1)].state.withLock { $0.supersede(previous) }
+            }
+            let size = event.value.count + Self.overhead
+            if size > longest || event.version == 0 { continue }
+            let place = LogPosition(main: event.main, sub: event.sub)
+            shards[Self.hash(place) & (Self.shardCount - 1)].state.withLock { state in
+                if !isFull && state.bytes + size > limit { hasBeenFull.store(true, ordering: .relaxed) }
+                state.keep(Slot(place: place, version: event.version, value: event.value, size: size), limit: limit)
+            }
+        }
+    }
+
     /// Forgets all.
     public func removeAll() {
         for shard in shards { shard.state.withLock { $0 = ShardState() } }
@@ -106,16 +138,16 @@ public final class RowCache: Sendable {
         let state = Mutex(ShardState())
     }
 
-    private struct ShardState {
-        private struct Slot {
-            var place: LogPosition
-            var version: Int64
-            var value: Bytes
-            var size: Int
-            /// How often it was asked for since the hand came by, as far as that counts.
-            var uses = 1
-        }
+    private struct Slot {
+        var place: LogPosition
+        var version: Int64
+        var value: Bytes
+        var size: Int
+        /// How often it was asked for since the hand came by, as far as that counts.
+        var uses = 1
+    }
 
+    private struct ShardState {
         private var index: [LogPosition: Int] = [:]
         private var slots: [Slot] = []
         /// The slot that is looked at next when room is needed.
@@ -128,6 +160,19 @@ public final class RowCache: Sendable {
             return slots[slot].value
         }
 
+        mutating func supersede(_ place: LogPosition) {
+            if let slot = index[place] { slots[slot].uses = 0 }
+        }
+
+        mutating func keep(_ slot: Slot, limit: Int) {
+            if index[slot.place] != nil { return }
+            var steps = 0
+            while bytes + slot.size > limit && !slots.isEmpty && steps < RowCache.mostSteps {
+                if !makeRoom() { steps += 1 }
+            }
+            if bytes + slot.size <= limit { append(slot) }
+        }
+
         /// Returns whether it was there.
         mutating func insert(_ place: LogPosition, _ row: RowView, size: Int, limit: Int) -> Bool {
             if let slot = index[place] {
@@ -137,10 +182,14 @@ public final class RowCache: Sendable {
             // Where all of it is in use it stays as it is: one that is turned away comes again, and many that come in
             // turn would else drive each other out.
             while bytes + size > limit && !slots.isEmpty { if !makeRoom() { return false } }
-            index[place] = slots.count
-            slots.append(Slot(place: place, version: row.version, value: Bytes(row.value), size: size))
-            bytes += size
+            append(Slot(place: place, version: row.version, value: Bytes(row.value), size: size))
             return false
+        }
+
+        private mutating func append(_ slot: Slot) {
+            index[slot.place] = slots.count
+            slots.append(slot)
+            bytes += slot.size
         }
 
         private mutating func use(_ slot: Int) { slots[slot].uses = min(slots[slot].uses + 1, RowCache.mostUses) }

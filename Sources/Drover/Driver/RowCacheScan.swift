@@ -1,8 +1,9 @@
 /// A range that is read with its values, some of which may be kept in a ``RowCache``.
 ///
-/// While there is room every row is offered to it. Once it is full only a few are, so that where the rows that are read are
+/// While there is room every row of a database server is offered to it, and of an embedded database those that are missing
+/// where most are kept. Once it is full only a few are, so that where the rows that are read are
 /// many more than it holds, it costs them next to nothing; those that are read over and over come to be offered all the same.
-struct RowCacheScan {
+public struct RowCacheScan {
     /// Of a thousand rows those that must be kept so that values are fetched apart.
     private static let most = 500
     /// Of so many rows one is offered once there is no room left: where most are kept, and where they are not.
@@ -10,7 +11,7 @@ struct RowCacheScan {
 
     private let cache: RowCache
     /// Whether so many of the rows that ranges read are kept that values are better fetched apart from the rows.
-    let isApart: Bool
+    public let isApart: Bool
     private let stride: Int
     private var turn: Int
     private var rows = 0
@@ -18,15 +19,20 @@ struct RowCacheScan {
     private var kept = 0
 
     /// A range that is about to be read.
-    init(_ cache: RowCache) {
+    public init(_ cache: RowCache) {
         self.cache = cache
         isApart = cache.share >= Self.most
-        stride = cache.isFull ? (isApart ? Self.oneOfMost : Self.oneOfFew) : 1
+        stride =
+            if isApart {
+                cache.isFull ? Self.oneOfMost : 1
+            } else {
+                cache.isFull || cache.isEmbedded ? Self.oneOfFew : 1
+            }
         turn = cache.turn % stride
     }
 
     /// The value of a row that came without it, if it is kept.
-    mutating func value(of row: RowView) -> Bytes? {
+    public mutating func value(of row: RowView) -> Bytes? {
         rows += 1
         looked += 1
         let value = cache.value(of: row)
@@ -35,16 +41,16 @@ struct RowCacheScan {
     }
 
     /// A row whose value was not kept, with it.
-    mutating func missed(_ row: RowView) {
+    public mutating func missed(_ row: RowView) {
         if isTurn() { cache.offer(row) }
     }
 
     /// A row that came with its value.
-    mutating func came(_ row: RowView) {
+    public mutating func came(_ row: RowView) {
         rows += 1
         guard isTurn() else { return }
         looked += 1
-        if cache.offer(row) { kept += 1 }
+        if cache.isEmbedded ? cache.value(of: row) != nil : cache.offer(row) { kept += 1 }
     }
 
     private mutating func isTurn() -> Bool {
@@ -55,5 +61,5 @@ struct RowCacheScan {
     }
 
     /// The range was read, or as much of it as was wanted.
-    func end() { cache.note(rows: rows, looked: looked, kept: kept) }
+    public func end() { cache.note(rows: rows, looked: looked, kept: kept) }
 }
