@@ -37,8 +37,8 @@ public struct MySQLConfiguration: Sendable {
     /// Limits"), and one of ours has a lease's number beside the key. The tables are made with it: a store whose tables take
     /// shorter ones is refused when it is opened.
     public var maximumKeyBytes = 2_048
-    /// Bytes of values that were read more than once and are kept, for all connections together: a list fetches the others
-    /// alone. 0 keeps none. Default 16 MiB.
+    /// Bytes of values that were committed lately or read more than once and are kept, for all connections together: a list
+    /// fetches the others alone. 0 keeps none. Default 16 MiB.
     public var cachedRowBytes = RowCache.defaultBytes
 
     /// The defaults.

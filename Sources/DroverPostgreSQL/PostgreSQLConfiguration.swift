@@ -19,8 +19,8 @@ public struct PostgreSQLConfiguration: Sendable {
     public static let defaultDatabase = "kubernetes"
     /// The longest key in bytes; PostgreSQL's index takes no more than about 2,700.
     public var maximumKeyBytes = 2_048
-    /// Bytes of values that were read more than once and are kept, for all connections together: a list fetches the others
-    /// alone. 0 keeps none. Default 16 MiB.
+    /// Bytes of values that were committed lately or read more than once and are kept, for all connections together: a list
+    /// fetches the others alone. 0 keeps none. Default 16 MiB.
     public var cachedRowBytes = RowCache.defaultBytes
     /// Whether statements are prepared once for a connection. Turn it off behind a pooler that hands out another
     /// connection for every transaction: `prepared_statements=false` in a URL.

@@ -80,7 +80,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     @Option(
         help:
-            "Bytes of values that were read more than once and are kept in memory, beneath a database server; 0 keeps none."
+            "Bytes of values that were committed lately or read more than once and are kept in memory for lists; 0 keeps none."
     )
     var rowCacheBytes: Int = Environment.integer("ROW_CACHE_BYTES") ?? RowCache.defaultBytes
 

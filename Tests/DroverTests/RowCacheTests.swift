@@ -151,7 +151,9 @@ struct RowCacheTests {
                 for main in mains {
                     if !scan.isApart {
                         scan.came(row(main, bytes))
-                    } else if scan.value(of: row(main, UnsafeRawBufferPointer(start: nil, count: 0), length: 500)) == nil {
+                    } else if scan.value(of: row(main, UnsafeRawBufferPointer(start: nil, count: 0), length: 500))
+                        == nil
+                    {
                         scan.missed(row(main, bytes))
                     }
                 }

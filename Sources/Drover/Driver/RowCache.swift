@@ -10,17 +10,14 @@ public final class RowCache: Sendable {
     public static let defaultBytes = 16 << 20
     /// What a row takes beside its value, about.
     private static let overhead = 160
-    private static let shardCount = 8
+    /// Enough that readers on all cores seldom wait for one another.
+    private static let shardCount = 32
     /// Marks of rows that were read once.
     private static let markCount = 1 << 16
     /// Of so many parts of what is kept a row is one at the most.
-    private static let parts = 32
+    private static let parts = 128
     /// Rows that are kept as they are committed after the last one was read, at the most.
     private static let mostAllowance = 1 << 16
-    /// What the hand goes by for a committed row at the most.
-    private static let mostSteps = 64
-    /// As often as the hand comes by in vain at what is not asked for any more.
-    private static let mostUses = 3
     /// Looks that say nothing of how many rows are here.
     private static let fewLooks = 4
     /// Rows of a range that are few enough to be joined to their values whatever is kept.
@@ -75,7 +72,7 @@ public final class RowCache: Sendable {
         if limit == 0 { return nil }
         let place = LogPosition(main: row.main, sub: row.sub)
         let hash = Self.hash(place)
-        let found = shards[hash & (Self.shardCount - 1)].state.withLock { $0.value(at: place, row.version) }
+        let found = shards[hash & (Self.shardCount - 1)].state.withLock { $0.value(at: place, hash, row.version) }
         return found?.count == row.valueLength ? found : nil
     }
 
@@ -90,7 +87,7 @@ public final class RowCache: Sendable {
         guard marks.sees(hash) else { return false }
         return shards[hash & (Self.shardCount - 1)].state.withLock { state in
             if !isFull && state.bytes + size > limit { hasBeenFull.store(true, ordering: .relaxed) }
-            return state.insert(place, row, size: size, limit: limit)
+            return state.offer(place, hash, row, size: size, limit: limit)
         }
     }
 
@@ -102,21 +99,23 @@ public final class RowCache: Sendable {
         for event in events {
             if event.previousMain != 0 {
                 let previous = LogPosition(main: event.previousMain, sub: event.previousSub)
-                shards[Self.hash(previous) & (Self.shardCount - 1)].state.withLock { $0.supersede(previous) }
+                let hash = Self.hash(previous)
+                shards[hash & (Self.shardCount - 1)].state.withLock { $0.supersede(previous, hash) }
             }
             let size = event.value.count + Self.overhead
             if size > longest || event.version == 0 { continue }
             let place = LogPosition(main: event.main, sub: event.sub)
-            shards[Self.hash(place) & (Self.shardCount - 1)].state.withLock { state in
+            let hash = Self.hash(place)
+            shards[hash & (Self.shardCount - 1)].state.withLock { state in
                 if !isFull && state.bytes + size > limit { hasBeenFull.store(true, ordering: .relaxed) }
-                state.keep(Slot(place: place, version: event.version, value: event.value, size: size), limit: limit)
+                state.keep(place, hash, event, size: size, limit: limit)
             }
         }
     }
 
     /// Forgets all.
     public func removeAll() {
-        for shard in shards { shard.state.withLock { $0 = ShardState() } }
+        for shard in shards { shard.state.withLock { $0 = RowCacheShard() } }
         hasBeenFull.store(false, ordering: .relaxed)
     }
 
@@ -135,83 +134,7 @@ public final class RowCache: Sendable {
     }
 
     private final class Shard: Sendable {
-        let state = Mutex(ShardState())
-    }
-
-    private struct Slot {
-        var place: LogPosition
-        var version: Int64
-        var value: Bytes
-        var size: Int
-        /// How often it was asked for since the hand came by, as far as that counts.
-        var uses = 1
-    }
-
-    private struct ShardState {
-        private var index: [LogPosition: Int] = [:]
-        private var slots: [Slot] = []
-        /// The slot that is looked at next when room is needed.
-        private var hand = 0
-        private(set) var bytes = 0
-
-        mutating func value(at place: LogPosition, _ version: Int64) -> Bytes? {
-            guard let slot = index[place], slots[slot].version == version else { return nil }
-            use(slot)
-            return slots[slot].value
-        }
-
-        mutating func supersede(_ place: LogPosition) {
-            if let slot = index[place] { slots[slot].uses = 0 }
-        }
-
-        mutating func keep(_ slot: Slot, limit: Int) {
-            if index[slot.place] != nil { return }
-            var steps = 0
-            while bytes + slot.size > limit && !slots.isEmpty && steps < RowCache.mostSteps {
-                if !makeRoom() { steps += 1 }
-            }
-            if bytes + slot.size <= limit { append(slot) }
-        }
-
-        /// Returns whether it was there.
-        mutating func insert(_ place: LogPosition, _ row: RowView, size: Int, limit: Int) -> Bool {
-            if let slot = index[place] {
-                use(slot)
-                return true
-            }
-            // Where all of it is in use it stays as it is: one that is turned away comes again, and many that come in
-            // turn would else drive each other out.
-            while bytes + size > limit && !slots.isEmpty { if !makeRoom() { return false } }
-            append(Slot(place: place, version: row.version, value: Bytes(row.value), size: size))
-            return false
-        }
-
-        private mutating func append(_ slot: Slot) {
-            index[slot.place] = slots.count
-            slots.append(slot)
-            bytes += slot.size
-        }
-
-        private mutating func use(_ slot: Int) { slots[slot].uses = min(slots[slot].uses + 1, RowCache.mostUses) }
-
-        /// Takes away what the hand is at, unless that was asked for since it last came by.
-        private mutating func makeRoom() -> Bool {
-            if hand >= slots.count { hand = 0 }
-            if slots[hand].uses > 0 {
-                slots[hand].uses -= 1
-                hand += 1
-                return false
-            }
-            bytes -= slots[hand].size
-            index[slots[hand].place] = nil
-            // The last takes its place, and is looked at when the hand comes round again.
-            let last = slots.removeLast()
-            guard hand < slots.count else { return true }
-            slots[hand] = last
-            index[last.place] = hand
-            hand += 1
-            return true
-        }
+        let state = Mutex(RowCacheShard())
     }
 
     /// A mark for each of many rows, in a place that others may have as well.

@@ -73,8 +73,8 @@ public struct Limits: Sendable {
     public var countBlocks = 16_384
     /// The most bytes that the keys between those blocks take.
     public var countBlockBytes = 4 << 20
-    /// Bytes of values that were read more than once and are kept in memory, so that lists need not fetch them again from a
-    /// database server; 0 keeps none. Of stores that are opened by their endpoint: a driver's configuration has its own.
+    /// Bytes of values that were committed lately or read more than once and are kept in memory, so that lists need not fetch
+    /// them from the database; 0 keeps none. Of stores that are opened by their endpoint: a driver's configuration has its own.
     public var cachedRowBytes = RowCache.defaultBytes
     /// The most leases of the store.
     public var leases = 10_000_000
