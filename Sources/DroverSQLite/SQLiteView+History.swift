@@ -14,7 +14,7 @@ extension SQLiteView {
         _ body: (RowView) throws -> Bool
     ) throws {
         let newest = revisions.id(revision + 1, 0) - 1
-        // Values come with their rows: a statement that is run for each costs a third of the row.
+        // Values come with their rows, unless most are kept: a statement that is run for each costs a third of the row.
         var kept = values && !range.isSingle && expecting >= RowCache.fewRows ? RowCacheScan(driver.rows) : nil
         defer { kept?.end() }
         let isApart = kept?.isApart == true
@@ -32,47 +32,49 @@ extension SQLiteView {
         var goesOn = true
         try withScan(live) { live in
             try withScan(dead) { dead in
-                bind(range, live)
-                if joined { live.bind(3, newest) }
-                bind(range, dead)
-                dead.bind(3, newest)
-                var hasLive = try live.step()
-                var hasDead = try dead.step()
-                while goesOn && (hasLive || hasDead) {
-                    let takesLive: Bool
-                    if hasLive && hasDead {
-                        takesLive = Bytes.precedes(live.bytes(0), dead.bytes(0))
-                    } else {
-                        takesLive = hasLive
-                    }
-                    let row = takesLive ? live : dead
-                    var id = row.integer(1)
-                    if id > newest {
-                        let hops = waiting.isEmpty ? ChainSearch.firstHops : Self.hopsBesideOthers
-                        id = try follow(id, of: row.bytes(0), downTo: revision, hops: hops)
-                    }
-                    if id > newest {
-                        waiting.add(id, tooNewFor: row.bytes(0))
-                    } else if !waiting.isEmpty {
-                        waiting.add(id)
-                    } else if takesLive && id == row.integer(1) {
-                        // Nothing has changed since: of the log no more is read than the value.
-                        if isApart {
-                            goesOn = try lend(row, &kept!, body)
+                try withScan(Self.valueByID) { valueByID in
+                    bind(range, live)
+                    if joined { live.bind(3, newest) }
+                    bind(range, dead)
+                    dead.bind(3, newest)
+                    var hasLive = try live.step()
+                    var hasDead = try dead.step()
+                    while goesOn && (hasLive || hasDead) {
+                        let takesLive: Bool
+                        if hasLive && hasDead {
+                            takesLive = Bytes.precedes(live.bytes(0), dead.bytes(0))
                         } else {
-                            goesOn = try lendCurrent(row, values: values) { row in
-                                kept?.came(row)
-                                return try body(row)
-                            }
+                            takesLive = hasLive
                         }
-                    } else {
-                        goesOn = try lend(id, values: values, body)
+                        let row = takesLive ? live : dead
+                        var id = row.integer(1)
+                        if id > newest {
+                            let hops = waiting.isEmpty ? ChainSearch.firstHops : Self.hopsBesideOthers
+                            id = try follow(id, of: row.bytes(0), downTo: revision, hops: hops)
+                        }
+                        if id > newest {
+                            waiting.add(id, tooNewFor: row.bytes(0))
+                        } else if !waiting.isEmpty {
+                            waiting.add(id)
+                        } else if takesLive && id == row.integer(1) {
+                            // Nothing has changed since: of the log no more is read than the value.
+                            if isApart {
+                                goesOn = try lend(row, valueByID, &kept!, body)
+                            } else {
+                                goesOn = try lendCurrent(row, values: values) { row in
+                                    kept?.came(row)
+                                    return try body(row)
+                                }
+                            }
+                        } else {
+                            goesOn = try lend(id, values: values, body)
+                        }
+                        if waiting.isFull {
+                            goesOn = try lend(waiting, at: revision, values: values, body)
+                            waiting.clear()
+                        }
+                        if takesLive { hasLive = try live.step() } else { hasDead = try dead.step() }
                     }
-                    if waiting.isFull {
-                        goesOn = try lend(waiting, at: revision, values: values, body)
-                        waiting.clear()
-                    }
-                    if takesLive { hasLive = try live.step() } else { hasDead = try dead.step() }
                 }
             }
         }

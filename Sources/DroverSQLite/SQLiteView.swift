@@ -307,7 +307,11 @@ final class SQLiteView: DriverView {
         }
         var kept = values && !range.isSingle && expecting >= RowCache.fewRows ? RowCacheScan(driver.rows) : nil
         defer { kept?.end() }
-        if kept?.isApart == true { return try scan(range, &kept!, body) }
+        var range = range
+        if kept?.isApart == true {
+            guard let next = try scan(range, &kept!, body) else { return }
+            range.lower = next
+        }
         let join = values ? "CROSS JOIN drover_log l ON l.id = c.id" : ""
         let sql = """
             SELECT \(Self.currentColumns)\(values ? ", l.value" : "")
@@ -324,32 +328,46 @@ final class SQLiteView: DriverView {
         }
     }
 
-    /// Reads the newest state of a range, and of the log only those rows that are not kept.
-    private func scan(_ range: KeyRange, _ kept: inout RowCacheScan, _ body: (RowView) throws -> Bool) throws {
+    /// Reads the newest state of a range, and of the log only those rows that are not kept. Answers the key from which the
+    /// rest is better read with its values; nil when nothing more is wanted.
+    private func scan(_ range: KeyRange, _ kept: inout RowCacheScan, _ body: (RowView) throws -> Bool) throws -> Bytes?
+    {
         let keys =
             "SELECT \(Self.currentColumns) FROM drover_current c WHERE \(Self.condition(range, "c")) ORDER BY c.key"
+        var rest: Bytes?
         try withScan(keys) { keys in
-            bind(range, keys)
-            while try keys.step() {
-                if try !lend(keys, &kept, body) { return }
+            try withScan(Self.valueByID) { values in
+                bind(range, keys)
+                while try keys.step() {
+                    if kept.isVain {
+                        rest = Bytes(keys.bytes(0))
+                        return
+                    }
+                    if try !lend(keys, values, &kept, body) { return }
+                }
             }
         }
+        return rest
     }
 
-    /// Lends the row that a statement is at with its value, from memory where it is kept.
-    func lend(_ keys: SQLiteStatement, _ kept: inout RowCacheScan, _ body: (RowView) throws -> Bool) throws -> Bool {
+    /// What reads the values of rows that are not kept.
+    static let valueByID = "SELECT value FROM drover_log WHERE id = ?1"
+
+    /// Lends the row that `keys` is at with its value, from memory where it is kept, and else by ``valueByID``.
+    func lend(
+        _ keys: SQLiteStatement,
+        _ values: SQLiteStatement,
+        _ kept: inout RowCacheScan,
+        _ body: (RowView) throws -> Bool
+    ) throws -> Bool {
         var row = current(keys)
         if let value = kept.value(of: row) { return try row.lending(value, to: body) }
-        var goesOn = true
-        let id = keys.integer(1)
-        try withScan("SELECT value FROM drover_log WHERE id = ?1") { values in
-            values.bind(1, id)
-            guard try values.step() else { return }
-            row.value = values.bytes(0)
-            kept.missed(row)
-            goesOn = try body(row)
-        }
-        return goesOn
+        values.bind(1, keys.integer(1))
+        defer { values.reset() }
+        guard try values.step() else { return true }
+        row.value = values.bytes(0)
+        kept.missed(row)
+        return try body(row)
     }
 
     func count(_ range: KeyRange, at revision: Int64?) throws -> Int64 {

@@ -189,8 +189,9 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
         // What the connection knows of its syncs goes with it.
         if let open { hasSynced(open) }
         open = nil
+        let isThere = try current().view.readMeta().batch >= batch
         driver.rows.removeAll()
-        return try current().view.readMeta().batch >= batch
+        return isThere
     }
 
     // MARK: - The sweep

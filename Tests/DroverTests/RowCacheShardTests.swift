@@ -6,13 +6,17 @@ import Testing
 @Suite("a part of the values that are kept", .timeLimit(.minutes(1)))
 struct RowCacheShardTests {
     /// Hashes that lead to few places, so that rows stand in one another's way and move up when others go.
-    @Test("every row is found at its place while others come and go", arguments: [1, 3, 64, 1 << 20])
-    func places(homes: Int) {
+    @Test("every row is found at its place while others come and go", arguments: [1, 3, 64, 1 << 20], [false, true])
+    func places(homes: Int, atTheEnd: Bool) {
         let seed = SeededGenerator.seed()
         var generator = SeededGenerator(seed: seed)
         var shard = RowCacheShard()
         let limit = 40_000
-        func hash(_ main: Int64) -> Int { Int(main % Int64(homes)) << 8 }
+        // From the first cell up, or from the last one down and over the end.
+        func hash(_ main: Int64) -> Int {
+            let home = Int(main % Int64(homes))
+            return (atTheEnd ? (1 << 30) - 1 - home : home) << 8
+        }
         func value(_ main: Int64) -> Bytes { Bytes("value of \(main)".utf8) }
         var newest: [Int64] = []
         var found = 0
@@ -30,7 +34,8 @@ struct RowCacheShardTests {
             )
             shard.keep(LogPosition(main: main, sub: 0), hash(main), event, size: 100 + Int(main % 90), limit: limit)
             if Bool.random(using: &generator), let old = newest.randomElement(using: &generator) {
-                shard.supersede(LogPosition(main: old, sub: 0), hash(old))
+                shard.remove(LogPosition(main: old, sub: 0), hash(old))
+                #expect(shard.value(at: LogPosition(main: old, sub: 0), hash(old), old % 5 + 1) == nil)
             }
             newest = (newest + [main]).suffix(200)
             #expect(shard.bytes <= limit)

@@ -117,7 +117,7 @@ struct RowCacheTests {
         #expect(none.bytes == 0)
     }
 
-    @Test("of what is committed the newest stays, and what it took the place of goes first")
+    @Test("of what is committed the newest stays, and what it took the place of goes")
     func superseded() {
         let limit = 1 << 20
         let cache = RowCache(bytes: limit)
@@ -131,12 +131,18 @@ struct RowCacheTests {
             let now = (0..<200).map { round * 1_000 + Int64($0) }
             let events = zip(now, last.isEmpty ? now.map { _ in 0 } : last).map { event($0, long, previous: $1) }
             cache.keep(events)
+            #expect(last.allSatisfy { value(cache, $0, length: 1_000) == nil })
             last = now
             for main in now + quiet { _ = value(cache, main, length: 1_000) }
-            #expect(cache.bytes <= limit)
         }
-        let kept = (last + quiet).count { value(cache, $0, length: 1_000) == long }
-        #expect(cache.isFull && kept >= 297, "\(kept) of 300")
+        #expect((last + quiet).allSatisfy { value(cache, $0, length: 1_000) == long })
+        // Nothing but these, and there is room still.
+        #expect(cache.bytes < 400_000 && !cache.isFull)
+        // A place that has come to be another event's: what was committed is right, and then what was read.
+        cache.keep([event(last[0], [1, 2], version: 7)])
+        #expect(value(cache, last[0], length: 1_000) == nil && value(cache, last[0], length: 2, version: 7) == [1, 2])
+        for _ in 0..<2 { #expect(!offer(cache, last[0], [3, 4, 5], version: 8)) }
+        #expect(value(cache, last[0], length: 3, version: 8) == [3, 4, 5])
         cache.keep([event(999_999, Bytes(repeating: 1, count: limit / 16))])
         #expect(value(cache, 999_999, length: limit / 16) == nil, "a value of a sixteenth of all is too long")
     }
@@ -163,6 +169,13 @@ struct RowCacheTests {
         }
         for _ in 0..<20 { #expect(!read(1...300)) }
         #expect(cache.bytes == 0)
+        // However much one list reads, no more is kept afterwards than that.
+        cache.note(rows: 1 << 30, looked: 0, kept: 0)
+        cache.keep((1_000_000..<1_100_000).map { event($0, []) })
+        cache.removeAll()
+        cache.keep([event(2_000_000, [1])])
+        #expect(cache.bytes == 0)
+        cache.note(rows: 300, looked: 0, kept: 0)
         // Once most of what is read was committed of late, the rest is kept as well.
         cache.keep((1...250).map { event($0, long) })
         for _ in 0..<20 { _ = read(1...300) }
@@ -183,10 +196,14 @@ struct RowCacheTests {
         #expect(cache.share < 500)
         for _ in 0..<3 { cache.note(rows: 100, looked: 100, kept: 100) }
         #expect(cache.share >= 500)
+        let before = cache.share
         cache.note(rows: 100, looked: 3, kept: 0)
-        #expect(cache.share >= 500, "few looks say nothing")
-        for _ in 0..<3 { cache.note(rows: 500, looked: 31, kept: 0) }
+        #expect(cache.share < before && cache.share > before - 20, "few looks say little")
+        for _ in 0..<6 { cache.note(rows: 500, looked: 31, kept: 0) }
         #expect(cache.share < 500)
+        // Short lists are known by many of them.
+        for _ in 0..<200 { cache.note(rows: 20, looked: 2, kept: 2) }
+        #expect(cache.share >= 500)
     }
 
     @Test(

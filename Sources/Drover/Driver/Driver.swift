@@ -10,7 +10,7 @@ public protocol Driver: AnyObject, Sendable {
     /// Whether other processes may serve the same database at the same time. A driver of an embedded database says no:
     /// its readers are then fast enough to be called on an event loop, and its leases' deadlines live in memory.
     var isShared: Bool { get }
-    /// Values that it keeps, where it does; nil by default.
+    /// Values that it keeps, where it does, to which the committer adds what it commits; nil by default.
     var rowCache: RowCache? { get }
     /// Opens the database, creating or migrating its tables, and returns the connection that writes.
     func openWriter() throws -> any DriverWriter

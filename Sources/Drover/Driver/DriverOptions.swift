@@ -37,7 +37,8 @@ public struct DriverOptions: Sendable {
     /// TLS to a database server.
     public var tls = TLS()
 
-    /// Bytes of values that were committed lately or read more than once and are kept; 0 keeps none. Default ``RowCache/defaultBytes``.
+    /// Bytes of values that were committed lately or read more than once and are kept; 0 keeps none. Default
+    /// ``RowCache/defaultBytes``.
     public var cachedRowBytes = RowCache.defaultBytes
 
     /// Options with a logger.

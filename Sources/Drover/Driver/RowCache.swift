@@ -4,7 +4,8 @@ import Synchronization
 ///
 /// A row of the log never changes, so that nothing here is ever out of date: a reader asks by the place that its snapshot
 /// names. What is read once leaves a mark alone, and is kept when it is read again: a list of the whole store drives
-/// nothing out. What is committed is kept at once where there are lists. Of what is kept, what was not asked for since the last look at it makes room. See ``RowCacheScan``.
+/// nothing out. What is committed is kept at once where there are lists. Of what is kept, what was not asked for since the
+/// last look at it makes room. See ``RowCacheScan``.
 public final class RowCache: Sendable {
     /// Bytes that a driver keeps by default.
     public static let defaultBytes = 16 << 20
@@ -18,8 +19,8 @@ public final class RowCache: Sendable {
     private static let parts = 128
     /// Rows that are kept as they are committed after the last one was read, at the most.
     private static let mostAllowance = 1 << 16
-    /// Looks that say nothing of how many rows are here.
-    private static let fewLooks = 4
+    /// Looks that say as much of how many rows are here as any more.
+    private static let manyLooks = 64
     /// Rows of a range that are few enough to be joined to their values whatever is kept.
     public static let fewRows = 32
 
@@ -28,6 +29,7 @@ public final class RowCache: Sendable {
     private let longest: Int
     private let shards: [Shard]
     private let marks: Marks
+    /// Millionths.
     private let recent = Atomic<Int>(0)
     private let hasBeenFull = Atomic<Bool>(false)
     private let rowsRead = Atomic<Int>(0)
@@ -48,7 +50,7 @@ public final class RowCache: Sendable {
     }
 
     /// Of a thousand rows that ranges have read lately, those that were here.
-    var share: Int { recent.load(ordering: .relaxed) }
+    var share: Int { recent.load(ordering: .relaxed) / 1_000 }
 
     /// Whether something was turned away or had to go for want of room.
     var isFull: Bool { hasBeenFull.load(ordering: .relaxed) }
@@ -56,12 +58,14 @@ public final class RowCache: Sendable {
     /// A range has read rows, some of which were looked for, and of those some were here.
     func note(rows: Int, looked: Int, kept: Int) {
         rowsRead.add(rows, ordering: .relaxed)
-        if allowance.load(ordering: .relaxed) < Self.mostAllowance { allowance.add(rows, ordering: .relaxed) }
+        let room = Self.mostAllowance - allowance.load(ordering: .relaxed)
+        if room > 0 { allowance.add(min(rows, room), ordering: .relaxed) }
         if looked == 0 { return }
         rowsKept.add(kept * rows / looked, ordering: .relaxed)
-        if looked < Self.fewLooks { return }
+        // Short ranges and those of which few rows are looked for say little each, and something together.
+        let weight = min(looked, Self.manyLooks)
         let known = recent.load(ordering: .relaxed)
-        recent.store(known + (kept * 1_000 / looked - known) / 4, ordering: .relaxed)
+        recent.store(known + (kept * 1_000_000 / looked - known) * weight / (4 * Self.manyLooks), ordering: .relaxed)
     }
 
     /// Where the next range begins with those of its rows that are looked at, each of its rows in turn.
@@ -92,15 +96,16 @@ public final class RowCache: Sendable {
     }
 
     /// Keeps what was committed, which lists are likely to read next, while they read at least as many rows as are committed:
-    /// where nobody lists, this costs nothing. What it takes the place of goes first when there is no room.
+    /// where nobody lists, this costs nothing. What it takes the place of goes: no list comes by it any more.
     func keep(_ events: [ChangeSet.LogEvent]) {
-        if limit == 0 || allowance.load(ordering: .relaxed) <= 0 { return }
-        allowance.subtract(events.count, ordering: .relaxed)
-        for event in events {
+        let count = min(events.count, allowance.load(ordering: .relaxed))
+        if limit == 0 || count <= 0 { return }
+        allowance.subtract(count, ordering: .relaxed)
+        for event in events.suffix(count) {
             if event.previousMain != 0 {
                 let previous = LogPosition(main: event.previousMain, sub: event.previousSub)
                 let hash = Self.hash(previous)
-                shards[hash & (Self.shardCount - 1)].state.withLock { $0.supersede(previous, hash) }
+                shards[hash & (Self.shardCount - 1)].state.withLock { $0.remove(previous, hash) }
             }
             let size = event.value.count + Self.overhead
             if size > longest || event.version == 0 { continue }

@@ -6,8 +6,12 @@
 public struct RowCacheScan {
     /// Of a thousand rows those that must be kept so that values are fetched apart.
     private static let most = 500
-    /// Of so many rows one is offered once there is no room left: where most are kept, and where they are not.
+    /// Of so many rows one is offered once there is no room left: where most are kept, and where they are not. Of an embedded
+    /// database's rows that come with their values one of as many is looked for, room or not.
     private static let (oneOfMost, oneOfFew) = (4, 16)
+
+    /// Rows after which it is known whether values are fetched apart in vain.
+    private static let vainRows = 512
 
     private let cache: RowCache
     /// Whether so many of the rows that ranges read are kept that values are better fetched apart from the rows.
@@ -30,6 +34,9 @@ public struct RowCacheScan {
             }
         turn = cache.turn % stride
     }
+
+    /// Whether hardly any row is kept after all, of so many that it was better to have them come with their values.
+    public var isVain: Bool { looked >= Self.vainRows && kept * 4 < looked }
 
     /// The value of a row that came without it, if it is kept.
     public mutating func value(of row: RowView) -> Bytes? {

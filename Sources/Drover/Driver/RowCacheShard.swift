@@ -30,14 +30,18 @@ struct RowCacheShard {
         return slots[slot].value
     }
 
-    /// What took the row's place was committed: it goes when the hand comes by.
-    mutating func supersede(_ place: LogPosition, _ hash: Int) {
-        if let slot = slot(place, hash) { slots[slot].uses = 0 }
+    /// Forgets a row.
+    mutating func remove(_ place: LogPosition, _ hash: Int) {
+        if let slot = slot(place, hash) { remove(slot) }
     }
 
     /// Keeps a row that was committed, in place of others that are not in use much if need be.
     mutating func keep(_ place: LogPosition, _ hash: Int, _ event: ChangeSet.LogEvent, size: Int, limit: Int) {
-        if slot(place, hash) != nil { return }
+        if let slot = slot(place, hash) {
+            if slots[slot].version == event.version && slots[slot].value.count == event.value.count { return }
+            // What is there is of another history.
+            remove(slot)
+        }
         var steps = 0
         while bytes + size > limit && !slots.isEmpty && steps < Self.mostSteps {
             if !makeRoom() { steps += 1 }
@@ -49,8 +53,11 @@ struct RowCacheShard {
     /// Keeps a row that was read. Returns whether it was there.
     mutating func offer(_ place: LogPosition, _ hash: Int, _ row: RowView, size: Int, limit: Int) -> Bool {
         if let slot = slot(place, hash) {
-            use(slot)
-            return true
+            if slots[slot].version == row.version && slots[slot].value.count == row.value.count {
+                use(slot)
+                return true
+            }
+            remove(slot)
         }
         // Where all of it is in use it stays as it is: one that is turned away comes again, and many that come in
         // turn would else drive each other out.
@@ -82,17 +89,21 @@ struct RowCacheShard {
             hand += 1
             return false
         }
-        bytes -= slots[hand].size
-        vacate(cell(of: hand))
         // The last takes its place, and is looked at when the hand comes round again.
+        remove(hand)
+        hand += 1
+        return true
+    }
+
+    private mutating func remove(_ slot: Int) {
+        bytes -= slots[slot].size
+        vacate(cell(of: slot))
         let last = slots.count - 1
-        if hand < last {
-            cells[cell(of: last)] = Int32(hand)
-            slots.swapAt(hand, last)
-            hand += 1
+        if slot < last {
+            cells[cell(of: last)] = Int32(slot)
+            slots.swapAt(slot, last)
         }
         slots.removeLast()
-        return true
     }
 
     // MARK: - Cells

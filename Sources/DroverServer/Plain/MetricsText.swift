@@ -100,13 +100,13 @@ enum MetricsText {
         page.one(
             "drover_range_rows_total",
             "counter",
-            "Rows of ranges that were read with their values.",
+            "Rows of ranges of many rows that were read with their values.",
             figures.cachedRows.rows
         )
         page.one(
             "drover_range_rows_cached_total",
             "counter",
-            "Those of them whose values were kept in memory.",
+            "Those of them whose values were kept in memory, about.",
             figures.cachedRows.kept
         )
         page.one("drover_row_cache_bytes", "gauge", "Bytes of values kept in memory.", figures.cachedRows.bytes)
