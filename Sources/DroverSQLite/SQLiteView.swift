@@ -311,6 +311,7 @@ final class SQLiteView: DriverView {
         if kept?.isApart == true {
             guard let next = try scan(range, &kept!, body) else { return }
             range.lower = next
+            kept!.leave()
         }
         let join = values ? "CROSS JOIN drover_log l ON l.id = c.id" : ""
         let sql = """

@@ -189,9 +189,8 @@ final class SQLiteWriter: DriverWriter, ForwardingView {
         // What the connection knows of its syncs goes with it.
         if let open { hasSynced(open) }
         open = nil
-        let isThere = try current().view.readMeta().batch >= batch
-        driver.rows.removeAll()
-        return isThere
+        defer { driver.rows.removeAll() }
+        return try current().view.readMeta().batch >= batch
     }
 
     // MARK: - The sweep

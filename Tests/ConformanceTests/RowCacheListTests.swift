@@ -1,4 +1,4 @@
-import Drover
+@testable import Drover
 import TestSupport
 import Testing
 
@@ -33,9 +33,13 @@ struct RowCacheListTests {
                 live[key(number)] = value(number, 0)
                 try await store.put(key(number), live[key(number)]!)
             }
+            // Committed while they are listed, so that all are kept.
+            for _ in 0..<2 { try await check(0, live) }
+            for number in 0..<count { try await store.put(key(number), live[key(number)]!) }
             for round in 1...6 {
                 // Often enough that most values are kept and the list is read apart.
                 for _ in 0..<8 { try await check(0, live) }
+                #expect(store.driver.rowCache!.share >= 500, "\(store.driver.rowCache!.share) in round \(round)")
                 let before = (revision: try await store.revision(), state: live)
                 known.append(before)
                 for number in stride(from: round, to: count, by: 7) {
@@ -133,14 +137,18 @@ struct RowCacheListTests {
             }
             try await put("cold/", 0..<3_000, 0)
             for round in 0..<8 {
-                try await put("hot/", 0..<100, round)
+                try await put("hot/", 0..<1_000, round)
                 let hot = try await store.list(prefix: "hot/")
-                #expect(hot.kvs.map(\.valueString) == (0..<100).map { "\($0) in \(round)" })
+                #expect(hot.kvs.map(\.valueString) == (0..<1_000).map { "\($0) in \(round)" })
             }
             let revision = try await store.revision()
             try await put("cold/", 500..<600, 1)
+            #expect(store.driver.rowCache!.share >= 500)
             let then = (0..<3_000).map { "\($0) in 0" }
             let now = (0..<3_000).map { "\($0) in \((500..<600).contains($0) ? 1 : 0)" }
+            let page = try await store.list(prefix: "cold/", limit: 700)
+            #expect(page.kvs.map(\.valueString) == Array(now.prefix(700)) && page.count == 3_000)
+            #expect(store.driver.rowCache!.share >= 500)
             #expect(try await store.list(prefix: "cold/").kvs.map(\.valueString) == now)
             #expect(try await store.list(prefix: "cold/", revision: revision).kvs.map(\.valueString) == then)
         }

@@ -103,6 +103,7 @@ struct RowCacheTests {
         cache.keep([event(3, [1, 2, 3]), event(4, [], version: 0), event(5, [4])])
         #expect(value(cache, 3, length: 3) == [1, 2, 3] && value(cache, 5, length: 1) == [4])
         #expect(value(cache, 4, length: 0) == nil, "a deletion has no value")
+        #expect(offer(cache, 3, [1, 2, 3]), "it is there when it is read for the first time")
         cache.keep([event(6, [6])])
         #expect(value(cache, 6, length: 1) == nil, "as many were committed as were read")
         // However much was read, it is not for ever.

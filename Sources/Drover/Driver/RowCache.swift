@@ -20,8 +20,8 @@ public final class RowCache: Sendable {
     /// Rows that are kept as they are committed after the last one was read, at the most.
     private static let mostAllowance = 1 << 16
     /// Looks that say as much of how many rows are here as any more.
-    private static let manyLooks = 64
-    /// Rows of a range that are few enough to be joined to their values whatever is kept.
+    private static let manyLooks = 32
+    /// Ranges of fewer rows are joined to their values whatever is kept.
     public static let fewRows = 32
 
     let isEmbedded: Bool
@@ -88,7 +88,8 @@ public final class RowCache: Sendable {
         if limit == 0 || size > longest || row.version == 0 || row.value.count != row.valueLength { return false }
         let place = LogPosition(main: row.main, sub: row.sub)
         let hash = Self.hash(place)
-        guard marks.sees(hash) else { return false }
+        // What was committed is there without having been read.
+        guard marks.sees(hash) else { return value(of: row) != nil }
         return shards[hash & (Self.shardCount - 1)].state.withLock { state in
             if !isFull && state.bytes + size > limit { hasBeenFull.store(true, ordering: .relaxed) }
             return state.offer(place, hash, row, size: size, limit: limit)
@@ -96,7 +97,7 @@ public final class RowCache: Sendable {
     }
 
     /// Keeps what was committed, which lists are likely to read next, while they read at least as many rows as are committed:
-    /// where nobody lists, this costs nothing. What it takes the place of goes: no list comes by it any more.
+    /// where nobody lists, this costs nothing. What a kept row takes the place of goes: no list comes by it any more.
     func keep(_ events: [ChangeSet.LogEvent]) {
         let count = min(events.count, allowance.load(ordering: .relaxed))
         if limit == 0 || count <= 0 { return }
@@ -112,7 +113,11 @@ public final class RowCache: Sendable {
             let place = LogPosition(main: event.main, sub: event.sub)
             let hash = Self.hash(place)
             shards[hash & (Self.shardCount - 1)].state.withLock { state in
-                if !isFull && state.bytes + size > limit { hasBeenFull.store(true, ordering: .relaxed) }
+                if state.bytes + size > limit {
+                    if !isFull { hasBeenFull.store(true, ordering: .relaxed) }
+                } else if isFull && state.bytes < limit / 2 {
+                    hasBeenFull.store(false, ordering: .relaxed)
+                }
                 state.keep(place, hash, event, size: size, limit: limit)
             }
         }

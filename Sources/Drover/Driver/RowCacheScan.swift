@@ -7,7 +7,7 @@ public struct RowCacheScan {
     /// Of a thousand rows those that must be kept so that values are fetched apart.
     private static let most = 500
     /// Of so many rows one is offered once there is no room left: where most are kept, and where they are not. Of an embedded
-    /// database's rows that come with their values one of as many is looked for, room or not.
+    /// database's rows that come with their values one of `oneOfFew` is looked for, room or not.
     private static let (oneOfMost, oneOfFew) = (4, 16)
 
     /// Rows after which it is known whether values are fetched apart in vain.
@@ -16,7 +16,7 @@ public struct RowCacheScan {
     private let cache: RowCache
     /// Whether so many of the rows that ranges read are kept that values are better fetched apart from the rows.
     public let isApart: Bool
-    private let stride: Int
+    private var stride: Int
     private var turn: Int
     private var rows = 0
     private var looked = 0
@@ -37,6 +37,9 @@ public struct RowCacheScan {
 
     /// Whether hardly any row is kept after all, of so many that it was better to have them come with their values.
     public var isVain: Bool { looked >= Self.vainRows && kept * 4 < looked }
+
+    /// From here on rows come with their values.
+    public mutating func leave() { stride = Self.oneOfFew }
 
     /// The value of a row that came without it, if it is kept.
     public mutating func value(of row: RowView) -> Bytes? {

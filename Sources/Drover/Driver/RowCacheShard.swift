@@ -37,11 +37,8 @@ struct RowCacheShard {
 
     /// Keeps a row that was committed, in place of others that are not in use much if need be.
     mutating func keep(_ place: LogPosition, _ hash: Int, _ event: ChangeSet.LogEvent, size: Int, limit: Int) {
-        if let slot = slot(place, hash) {
-            if slots[slot].version == event.version && slots[slot].value.count == event.value.count { return }
-            // What is there is of another history.
-            remove(slot)
-        }
+        // A reader was here first; or what is there is of another history, and what was committed is right.
+        if let slot = slot(place, hash) { remove(slot) }
         var steps = 0
         while bytes + size > limit && !slots.isEmpty && steps < Self.mostSteps {
             if !makeRoom() { steps += 1 }
