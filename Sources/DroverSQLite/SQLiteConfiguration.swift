@@ -16,7 +16,7 @@ public struct SQLiteConfiguration: Sendable {
     public var writerCacheKiB = 16 << 10
     /// The page cache of each reading connection in KiB. Default 4 MiB.
     public var readerCacheKiB = 4 << 10
-    /// Bytes of values that were committed lately, or read more than once, and are kept for lists, for all connections
+    /// Bytes of values that were committed lately, and of those that lists miss beside them, that are kept for all connections
     /// together; 0 keeps none. A commit empties the page caches of all connections that read, and this not. Default 16 MiB.
     public var cachedRowBytes = RowCache.defaultBytes
     /// Bytes of the write-ahead log above which it is checkpointed. Default 40 MiB.

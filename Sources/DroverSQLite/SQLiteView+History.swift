@@ -15,7 +15,7 @@ extension SQLiteView {
     ) throws {
         let newest = revisions.id(revision + 1, 0) - 1
         // Values come with their rows, unless most are kept: a statement that is run for each costs a third of the row.
-        var kept = values && !range.isSingle && expecting >= RowCache.fewRows ? RowCacheScan(driver.rows) : nil
+        var kept = driver.rows.scan(range, values: values, expecting: expecting)
         defer { kept?.end() }
         let isApart = kept?.isApart == true
         let joined = values && !isApart
@@ -30,51 +30,51 @@ extension SQLiteView {
             """
         var waiting = HistoryWindow(expecting: range.isSingle ? 1 : expecting)
         var goesOn = true
+        let valueByID = try borrow(Self.valueByID)
+        defer { giveBack(valueByID, Self.valueByID) }
         try withScan(live) { live in
             try withScan(dead) { dead in
-                try withScan(Self.valueByID) { valueByID in
-                    bind(range, live)
-                    if joined { live.bind(3, newest) }
-                    bind(range, dead)
-                    dead.bind(3, newest)
-                    var hasLive = try live.step()
-                    var hasDead = try dead.step()
-                    while goesOn && (hasLive || hasDead) {
-                        let takesLive: Bool
-                        if hasLive && hasDead {
-                            takesLive = Bytes.precedes(live.bytes(0), dead.bytes(0))
-                        } else {
-                            takesLive = hasLive
-                        }
-                        let row = takesLive ? live : dead
-                        var id = row.integer(1)
-                        if id > newest {
-                            let hops = waiting.isEmpty ? ChainSearch.firstHops : Self.hopsBesideOthers
-                            id = try follow(id, of: row.bytes(0), downTo: revision, hops: hops)
-                        }
-                        if id > newest {
-                            waiting.add(id, tooNewFor: row.bytes(0))
-                        } else if !waiting.isEmpty {
-                            waiting.add(id)
-                        } else if takesLive && id == row.integer(1) {
-                            // Nothing has changed since: of the log no more is read than the value.
-                            if isApart {
-                                goesOn = try lend(row, valueByID, &kept!, body)
-                            } else {
-                                goesOn = try lendCurrent(row, values: values) { row in
-                                    kept?.came(row)
-                                    return try body(row)
-                                }
-                            }
-                        } else {
-                            goesOn = try lend(id, values: values, body)
-                        }
-                        if waiting.isFull {
-                            goesOn = try lend(waiting, at: revision, values: values, body)
-                            waiting.clear()
-                        }
-                        if takesLive { hasLive = try live.step() } else { hasDead = try dead.step() }
+                bind(range, live)
+                if joined { live.bind(3, newest) }
+                bind(range, dead)
+                dead.bind(3, newest)
+                var hasLive = try live.step()
+                var hasDead = try dead.step()
+                while goesOn && (hasLive || hasDead) {
+                    let takesLive: Bool
+                    if hasLive && hasDead {
+                        takesLive = Bytes.precedes(live.bytes(0), dead.bytes(0))
+                    } else {
+                        takesLive = hasLive
                     }
+                    let row = takesLive ? live : dead
+                    var id = row.integer(1)
+                    if id > newest {
+                        let hops = waiting.isEmpty ? ChainSearch.firstHops : Self.hopsBesideOthers
+                        id = try follow(id, of: row.bytes(0), downTo: revision, hops: hops)
+                    }
+                    if id > newest {
+                        waiting.add(id, tooNewFor: row.bytes(0))
+                    } else if !waiting.isEmpty {
+                        waiting.add(id)
+                    } else if takesLive && id == row.integer(1) {
+                        // Nothing has changed since: of the log no more is read than the value.
+                        if isApart {
+                            goesOn = try lend(row, valueByID, &kept!, body)
+                        } else {
+                            goesOn = try lendCurrent(row, values: values) { row in
+                                kept?.came(row)
+                                return try body(row)
+                            }
+                        }
+                    } else {
+                        goesOn = try lend(id, values: values, body)
+                    }
+                    if waiting.isFull {
+                        goesOn = try lend(waiting, at: revision, values: values, body)
+                        waiting.clear()
+                    }
+                    if takesLive { hasLive = try live.step() } else { hasDead = try dead.step() }
                 }
             }
         }

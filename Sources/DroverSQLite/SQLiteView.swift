@@ -282,12 +282,17 @@ final class SQLiteView: DriverView {
     }
 
     func withScan(_ sql: String, _ body: (SQLiteStatement) throws -> Void) throws {
-        let statement = try scans[sql]?.popLast() ?? connection.prepare(sql)
-        defer {
-            statement.reset()
-            scans[sql, default: []].append(statement)
-        }
+        let statement = try borrow(sql)
+        defer { giveBack(statement, sql) }
         try body(statement)
+    }
+
+    /// A statement that nobody uses until it is given back.
+    func borrow(_ sql: String) throws -> SQLiteStatement { try scans[sql]?.popLast() ?? connection.prepare(sql) }
+
+    func giveBack(_ statement: SQLiteStatement, _ sql: String) {
+        statement.reset()
+        scans[sql, default: []].append(statement)
     }
 
     func bind(_ range: KeyRange, _ statement: SQLiteStatement) {
@@ -305,7 +310,7 @@ final class SQLiteView: DriverView {
         if let revision {
             return try scanHistory(range, at: revision, values: values, expecting: expecting, body)
         }
-        var kept = values && !range.isSingle && expecting >= RowCache.fewRows ? RowCacheScan(driver.rows) : nil
+        var kept = driver.rows.scan(range, values: values, expecting: expecting)
         defer { kept?.end() }
         var range = range
         if kept?.isApart == true {
@@ -336,16 +341,16 @@ final class SQLiteView: DriverView {
         let keys =
             "SELECT \(Self.currentColumns) FROM drover_current c WHERE \(Self.condition(range, "c")) ORDER BY c.key"
         var rest: Bytes?
+        let values = try borrow(Self.valueByID)
+        defer { giveBack(values, Self.valueByID) }
         try withScan(keys) { keys in
-            try withScan(Self.valueByID) { values in
-                bind(range, keys)
-                while try keys.step() {
-                    if kept.isVain {
-                        rest = Bytes(keys.bytes(0))
-                        return
-                    }
-                    if try !lend(keys, values, &kept, body) { return }
+            bind(range, keys)
+            while try keys.step() {
+                if kept.isVain {
+                    rest = Bytes(keys.bytes(0))
+                    return
                 }
+                if try !lend(keys, values, &kept, body) { return }
             }
         }
         return rest

@@ -22,7 +22,7 @@ public final class RowCache: Sendable {
     /// Looks that say as much of how many rows are here as any more.
     private static let manyLooks = 32
     /// Ranges of fewer rows are joined to their values whatever is kept.
-    public static let fewRows = 32
+    private static let fewRows = 32
 
     let isEmbedded: Bool
     private let limit: Int
@@ -68,6 +68,13 @@ public final class RowCache: Sendable {
         recent.store(known + (kept * 1_000_000 / looked - known) * weight / (4 * Self.manyLooks), ordering: .relaxed)
     }
 
+    /// How a range is read whose values may be kept; nil of one that is read without values, or has too few rows to gain by it.
+    ///
+    /// - Parameter expecting: rows that are wanted at the most.
+    public func scan(_ range: KeyRange, values: Bool, expecting: Int) -> RowCacheScan? {
+        values && !range.isSingle && expecting >= Self.fewRows ? RowCacheScan(self) : nil
+    }
+
     /// Where the next range begins with those of its rows that are looked at, each of its rows in turn.
     var turn: Int { rowsRead.load(ordering: .relaxed) }
 
@@ -89,8 +96,9 @@ public final class RowCache: Sendable {
         let place = LogPosition(main: row.main, sub: row.sub)
         let hash = Self.hash(place)
         // What was committed is there without having been read.
-        guard marks.sees(hash) else { return value(of: row) != nil }
+        let isMarked = marks.sees(hash)
         return shards[hash & (Self.shardCount - 1)].state.withLock { state in
+            if !isMarked { return state.value(at: place, hash, row.version)?.count == row.valueLength }
             if !isFull && state.bytes + size > limit { hasBeenFull.store(true, ordering: .relaxed) }
             return state.offer(place, hash, row, size: size, limit: limit)
         }

@@ -1,15 +1,14 @@
 /// A range that is read with its values, some of which may be kept in a ``RowCache``.
 ///
 /// While there is room every row of a database server is offered to it, and of an embedded database those that are missing
-/// where most are kept. Once it is full only a few are, so that where the rows that are read are
-/// many more than it holds, it costs them next to nothing; those that are read over and over come to be offered all the same.
+/// where most are kept. Once it is full only a few are, so that where the rows that are read are many more than it holds, it
+/// costs them next to nothing; those that are read over and over come to be offered all the same.
 public struct RowCacheScan {
     /// Of a thousand rows those that must be kept so that values are fetched apart.
     private static let most = 500
     /// Of so many rows one is offered once there is no room left: where most are kept, and where they are not. Of an embedded
     /// database's rows that come with their values one of `oneOfFew` is looked for, room or not.
     private static let (oneOfMost, oneOfFew) = (4, 16)
-
     /// Rows after which it is known whether values are fetched apart in vain.
     private static let vainRows = 512
 
@@ -23,7 +22,7 @@ public struct RowCacheScan {
     private var kept = 0
 
     /// A range that is about to be read.
-    public init(_ cache: RowCache) {
+    init(_ cache: RowCache) {
         self.cache = cache
         isApart = cache.share >= Self.most
         stride =

@@ -23,7 +23,7 @@ extension ServerView {
         while true {
             let limit = window.next()
             // Where most values are kept, the others are fetched by themselves.
-            var kept = values && !range.isSingle && limit >= RowCache.fewRows ? RowCacheScan(cache) : nil
+            var kept = cache.scan(range, values: values, expecting: limit)
             defer { kept?.end() }
             let isApart = kept?.isApart == true
             let longest = values && !isApart ? window.longest : nil
