@@ -11,26 +11,26 @@ import Drover
 /// The connection for what goes on beside batches.
 final class MySQLLink: DriverLink {
     private let driver: MySQLDriver
-    private var connection: MySQLConnection
     private var view: MySQLView
+    private var connection: MySQLConnection { view.connection }
     private var beats = 0
 
     init(_ driver: MySQLDriver) throws {
         self.driver = driver
-        connection = try Self.connect(driver)
-        view = MySQLView(driver, connection)
+        view = try Self.connect(driver)
     }
 
     /// Of few rows, whose locks are waited for for two seconds.
-    private static func connect(_ driver: MySQLDriver) throws -> MySQLConnection {
-        try driver.connect(isolation: MySQLDriver.writing, answerSeconds: 10)
+    private static func connect(_ driver: MySQLDriver) throws -> MySQLView {
+        let view = MySQLView(driver, try driver.connect(isolation: MySQLDriver.writing, answerSeconds: 10))
+        try view.checkWitness()
+        return view
     }
 
     func reconnect() throws {
         // What others are connected to may be the server that has hung, or gone: they need not find out for themselves.
         driver.availability.makeTurn()
-        connection = try Self.connect(driver)
-        view = MySQLView(driver, connection)
+        view = try Self.connect(driver)
     }
 
     /// These engines notify nobody.

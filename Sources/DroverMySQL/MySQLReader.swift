@@ -11,7 +11,9 @@ final class MySQLReader: ServerReader {
     init(_ driver: MySQLDriver) throws {
         self.driver = driver
         held = try ReaderConnection(to: "MySQL", driver.availability) {
-            MySQLView(driver, try driver.connect(isolation: "REPEATABLE READ"))
+            let view = MySQLView(driver, try driver.connect(isolation: "REPEATABLE READ"))
+            try view.checkWitness()
+            return view
         }
     }
 

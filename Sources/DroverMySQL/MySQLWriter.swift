@@ -21,6 +21,7 @@ final class MySQLWriter: DriverWriter, ForwardingView {
 
     private func adopt(_ connection: MySQLConnection) throws {
         let adopted = MySQLView(driver, connection)
+        try adopted.checkWitness()
         try checkGeneration(adopted)
         // Each time: it may be another server than before.
         driver.warnOfDurability(connection)
@@ -220,13 +221,14 @@ final class MySQLWriter: DriverWriter, ForwardingView {
         let settled = try driver.connect(isolation: MySQLDriver.writing, answerSeconds: 10)
         // What was seen while it was connected may be on another server: then it is tried again.
         let floor = try driver.history.floor()
+        let view = MySQLView(driver, settled)
+        try view.checkWitness()
         // The lock waits for the old session's end on this node; moving the counter makes it fail on any other.
         var lock = SQLText()
         lock.add("SET SESSION autocommit = 0, wait_timeout = 4")
         lock.add("START TRANSACTION")
         lock.add(Self.lockMeta)
         // A server that has lost batches must not be moved to where it seems to have them.
-        let view = MySQLView(driver, settled)
         try view.check(view.meta(settled.land(lock)[2]), since: floor)
         var text = SQLText()
         // Fenced as a batch is, by a token that nobody else has written.

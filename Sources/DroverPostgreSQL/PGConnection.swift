@@ -330,8 +330,24 @@ final class PGConnection: DatabaseConnection {
         }
     }
 
+    /// Runs one statement that is not kept, without waiting for its answer.
+    func leave(_ sql: String) throws {
+        if isBroken { throw lost() }
+        try sendUnprepared(PGStatement("", sql), PGParameters())
+        try leave()
+    }
+
+    /// Whether what was left has come to an answer, or the connection to its end.
+    func hasAnswered() -> Bool {
+        if PQconsumeInput(handle) == 0 {
+            isBroken = true
+            return true
+        }
+        return PQisBusy(handle) == 0
+    }
+
     /// Reads the answers of flights that were sent without waiting.
-    private func drain() throws {
+    func drain() throws {
         while !unread.isEmpty {
             let parts = unread.removeFirst()
             let kept = sent

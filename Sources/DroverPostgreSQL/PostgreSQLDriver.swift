@@ -30,6 +30,7 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
     let configuration: PostgreSQLConfiguration
     let logger: Logger
     let history = HistoryGuard()
+    let deletions = PostgreSQLCleaner.Deletions()
     let rows: RowCache
     public var rowCache: RowCache? { rows }
     let availability = Availability()
@@ -82,10 +83,11 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
         "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)",
     ]
 
-    func connect(database: String? = nil) throws -> PGConnection {
+    /// - Parameter reads: whether rows are read on it.
+    func connect(database: String? = nil, reads: Bool = true) throws -> PGConnection {
         let known = try history.floor()
         // It may be another server by now, and not every one says whose history it has.
-        rows.removeAll()
+        if reads { rows.removeAll() }
         let turn = availability.turn
         let connection = try PGConnection(configuration, database: database, settings: Self.settings)
         connection.connectedAt = known

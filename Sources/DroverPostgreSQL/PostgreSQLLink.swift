@@ -5,6 +5,7 @@ final class PostgreSQLLink: DriverLink {
     private let driver: PostgreSQLDriver
     private var view: PostgreSQLView
     private var beats = 0
+    private var cleaner = PostgreSQLCleaner()
 
     init(_ driver: PostgreSQLDriver) throws {
         self.driver = driver
@@ -16,7 +17,9 @@ final class PostgreSQLLink: DriverLink {
         try driver.checkPrimary(connection)
         // Where the engine knows no notifications, looking often enough does.
         _ = try? connection.query("LISTEN drover")
-        return PostgreSQLView(driver, connection)
+        let view = PostgreSQLView(driver, connection)
+        try view.checkWitness()
+        return view
     }
 
     func reconnect() throws {
@@ -52,6 +55,10 @@ final class PostgreSQLLink: DriverLink {
             try view.connection.send(PGStatements.forgetInstances, old)
         }
         try view.connection.land()
+        do { try cleaner.step(driver) } catch {
+            // What it would have done the server does by itself, later.
+            driver.logger.debug("deleted rows could not be cleaned up", metadata: ["reason": "\(error)"])
+        }
         return try PostgreSQLDriver.instances(view.connection)
     }
 

@@ -13,7 +13,9 @@ final class PostgreSQLReader: ServerReader {
             try connection.prepare(PGStatements.ofReader)
             try connection.widenInput()
             connection.answerMilliseconds = PGConnection.longAnswerMilliseconds
-            return PostgreSQLView(driver, connection)
+            let view = PostgreSQLView(driver, connection)
+            try view.checkWitness()
+            return view
         }
     }
 

@@ -22,6 +22,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         try driver.checkPrimary(connection)
         try connection.prepare(PGStatements.ofWriter)
         let adopted = PostgreSQLView(driver, connection)
+        try adopted.checkWitness()
         try checkGeneration(adopted)
         // Each time: it may be another server than before.
         driver.warnOfDurability(connection)
@@ -186,6 +187,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
             throw DriverFailure(.unknownOutcome, "PostgreSQL warned at COMMIT")
         }
         driver.history.didCommit(changes)
+        driver.deletions.add(changes.keys.count { !$0.after.isLive })
     }
 
     func rollback() {
@@ -211,6 +213,8 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         let settled = try driver.connect()
         // What was seen while it was connected may be on another server: then it is tried again.
         let floor = try driver.history.floor()
+        let view = PostgreSQLView(driver, settled)
+        try view.checkWitness()
         var own = PGParameters()
         own.add(Int64(bitPattern: driver.instanceID))
         // The lock waits for the old session's end; moving the counter makes sure that it has one.
@@ -219,7 +223,6 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         try settled.send(PGStatements.ownBatch, own)
         let found = try settled.land()
         // A server that has lost batches must not be moved to where it seems to have them.
-        let view = PostgreSQLView(driver, settled)
         try view.check(view.meta(found[1]), since: floor)
         try settled.send(PGStatements.moveBatch)
         try settled.send(PGStatements.commit)
@@ -318,6 +321,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         inBatch = true
         try connection.land()
         inBatch = false
+        driver.deletions.add(tombstones.keys.count)
     }
 
     // MARK: - Upkeep

@@ -1,5 +1,5 @@
 /// The place of an event in the log.
-public struct LogPosition: Hashable, Sendable {
+public struct LogPosition: Hashable, Comparable, Sendable {
     /// The revision.
     public var main: Int64
     /// The place within the revision.
@@ -10,4 +10,6 @@ public struct LogPosition: Hashable, Sendable {
         self.main = main
         self.sub = sub
     }
+
+    public static func < (one: LogPosition, other: LogPosition) -> Bool { (one.main, one.sub) < (other.main, other.sub) }
 }

@@ -14,6 +14,8 @@ public final class HistoryGuard: Sendable {
         public var batch: Int64 = 0
         /// The start of the newest generation of the history, if any was seen.
         public var generationStart: Int64?
+        /// The newest event that was seen, or committed here.
+        public var witness: HistoryWitness?
 
         /// Nothing seen.
         public init() {}
@@ -79,13 +81,55 @@ public final class HistoryGuard: Sendable {
         state.withLock { state in
             state.floor.revision = max(state.floor.revision, changes.revision)
             state.floor.batch = max(state.floor.batch, changes.base.batch + 1)
+            if let event = changes.events.last { Self.keep(HistoryWitness(event), &state) }
         }
     }
 
+    /// A row of the log was read.
+    public func didSee(_ row: RowView) {
+        state.withLock { state in
+            if let known = state.floor.witness?.place, known >= LogPosition(main: row.main, sub: row.sub) { return }
+            Self.keep(HistoryWitness(row), &state)
+        }
+    }
+
+    /// Checks what a connection that was just made shows where the newest event known before lay: others may have written
+    /// past a copy that was put back, so that no number shows it.
+    ///
+    /// - Parameters:
+    ///   - witness: the event.
+    ///   - found: the row at its place; nil when there is none.
+    ///   - meta: read after the row.
+    /// - Throws: ``DriverFailure`` of kind `forked`.
+    public func check(_ witness: HistoryWitness, found: HistoryWitness?, meta: StoreMeta) throws {
+        if let found {
+            if found.isSame(as: witness) { return }
+        } else if witness.place.main <= meta.compacted {
+            // Something newer may have taken its place.
+            return
+        }
+        try state.withLock { state in
+            if let fault = state.fault { throw fault }
+            throw Self.fork(
+                &state,
+                "revision \(witness.place.main) is \(found == nil ? "not there" : "another one") now, its history stands at \(meta.revision)"
+            )
+        }
+    }
+
+    private static func keep(_ witness: HistoryWitness, _ state: inout State) {
+        if let known = state.floor.witness?.place, known > witness.place { return }
+        state.floor.witness = witness
+    }
+
     private static func fork(_ state: inout State, now: Int64, seen: Int64) -> DriverFailure {
+        fork(&state, "its history stands at \(now), this instance has seen \(seen)")
+    }
+
+    private static func fork(_ state: inout State, _ reason: String) -> DriverFailure {
         let fault = DriverFailure(
             .forked,
-            "drover: the database has lost revisions that were acknowledged: its history stands at \(now), this instance has seen \(seen). Restore the newest copy, or restart all instances to accept the loss"
+            "drover: the database has lost revisions that were acknowledged: \(reason). Restore the newest copy, or restart all instances to accept the loss"
         )
         state.fault = fault
         return fault

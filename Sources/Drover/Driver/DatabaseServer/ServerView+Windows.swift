@@ -189,9 +189,12 @@ extension ServerView {
             let limit = window.next()
             let rows = try fetchLog(after: last, longest: values ? window.longest : nil, limit: limit)
             var bytes = 0
+            var newest: RowView?
+            defer { if let newest { withExtendedLifetime(rows) { history.didSee(newest) } } }
             while let row = rows.next() {
                 bytes += row.valueLength
                 last = LogPosition(main: row.main, sub: row.sub)
+                newest = row
                 if try !(isWhole(row, values) ? body(row) : lendWhole(row, body)) { return }
             }
             if rows.count < limit { return }

@@ -64,4 +64,17 @@ extension ServerView {
             throw failure
         }
     }
+
+    /// Checks that a connection that was just made shows the newest event that was known before it was made: whatever the
+    /// connection is for, before it is used.
+    ///
+    /// - Throws: ``DriverFailure`` of kind `forked`, or what reading throws.
+    public func checkWitness() throws {
+        guard let witness = connection.connectedAt.witness else { return }
+        var found: HistoryWitness?
+        for rows in try fetchEvents([witness.place], longest: HistoryWitness.longestValue) {
+            if let row = rows.next() { withExtendedLifetime(rows) { found = HistoryWitness(row) } }
+        }
+        try history.check(witness, found: found, meta: fetchMeta())
+    }
 }

@@ -1,0 +1,50 @@
+import Drover
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("what deleted keys leave behind on PostgreSQL", .timeLimit(.minutes(2)))
+struct PostgreSQLCleaningTests {
+    private func cleanings(_ directory: String, _ table: String) throws -> Int {
+        let sql = "SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = '\(table)'"
+        let text = try #require(try Backend.postgres.server()).sql(sql, database: Engine.database(directory))
+        return Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? -1
+    }
+
+    private func wait(_ isTrue: () throws -> Bool) async throws -> Bool {
+        for _ in 0..<300 {
+            if try isTrue() { return true }
+            try await Task.sleep(nanoseconds: 100_000_000)
+        }
+        return false
+    }
+
+    @Test(
+        "is taken away once many were deleted, and once many deletions were compacted, without waiting for autovacuum",
+        .enabled(if: Backend.selected.contains(.postgres))
+    )
+    func cleaned() async throws {
+        try await withTemporaryDirectory { directory in
+            try SnapshotTests().fill(.postgres, directory, count: 60_000, lease: 0)
+            let store = try Backend.postgres.open(directory)
+            for i in 0..<10 { try await store.put("few/\(i)", "v") }
+            _ = try await store.delete(prefix: "few/")
+            // Few are left to the server.
+            try await Task.sleep(nanoseconds: 2_500_000_000)
+            #expect(try cleanings(directory, "drover_current") == 0)
+            let deleted = try await store.delete(prefix: "wide/")
+            #expect(deleted == 60_000)
+            #expect(try await wait { try cleanings(directory, "drover_current") == 1 })
+            #expect(try cleanings(directory, "drover_tombstone") == 1)
+            // A deletion at the revision of compaction itself stays.
+            try await store.put("after", "v")
+            try await store.compact(to: try await store.revision(), physical: true)
+            #expect(try await wait { try cleanings(directory, "drover_tombstone") == 2 })
+            // Nothing is left over to clean.
+            try await Task.sleep(nanoseconds: 2_500_000_000)
+            #expect(try cleanings(directory, "drover_current") == 2)
+            #expect(try await store.list(prefix: "").count == 1)
+            await store.close()
+        }
+    }
+}
