@@ -178,7 +178,14 @@ extension Store {
         }
         let parts = counts.parts(of: range, at: meta.revision)
         if parts == nil { counts.willWalk() }
-        let count = try (parts?.walks ?? [range]).reduce(parts?.counted ?? 0) { try $0 + reader.count($1, at: nil) }
+        let count = try (parts?.walks ?? [range]).reduce(parts?.counted ?? 0) { count, walk in
+            // Pages begin anywhere and end where their prefix does: what is walked at the end is counted once.
+            if walk.lower == range.lower { return try count + reader.count(walk, at: nil) }
+            if let known = counts.count(walk, at: meta.revision) { return count + known }
+            let walked = try reader.count(walk, at: nil)
+            counts.learn(walk, at: meta.revision, count: walked)
+            return count + walked
+        }
         counts.learn(range, at: meta.revision, count: count)
         surveyor.start()
         return count
