@@ -152,6 +152,17 @@ final class ServerStream {
         }
     }
 
+    /// Sends one message of a streaming reply whose rest may be others', too, without copying that. The prefix in `head` is of
+    /// both.
+    func send(_ head: ByteBuffer, _ rest: ByteBuffer, promise: EventLoopPromise<Void>) {
+        if !ended, headSent, encoding == .identity, form == .wire, case .http2(let connection, let stream) = transport {
+            return connection.sendData(stream, head, rest, promise: promise)
+        }
+        var message = head
+        message.writeImmutableBuffer(rest)
+        send(message, promise: promise)
+    }
+
     /// Sends a piece of one long message, whose length its first piece carries.
     func sendRaw(_ piece: ByteBuffer, promise: EventLoopPromise<Void>?) {
         if ended {

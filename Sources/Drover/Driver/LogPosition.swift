@@ -11,5 +11,7 @@ public struct LogPosition: Hashable, Comparable, Sendable {
         self.sub = sub
     }
 
-    public static func < (one: LogPosition, other: LogPosition) -> Bool { (one.main, one.sub) < (other.main, other.sub) }
+    public static func < (one: LogPosition, other: LogPosition) -> Bool {
+        (one.main, one.sub) < (other.main, other.sub)
+    }
 }

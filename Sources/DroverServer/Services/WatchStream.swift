@@ -12,6 +12,8 @@ final class WatchStream: StreamSession {
     // Creates in flight, in order: their answers come in that order.
     private var creating: [Bool] = []
 
+    /// Bytes of events that several watches are told, from which on none has a copy of its own before they are sent.
+    private static let apartBytes = 8 << 10
     /// What one message can be, with room for its head.
     private static let longestResponse = Int(Int32.max) - 1_024
     private static let tooLong = CallStatus(
@@ -111,10 +113,14 @@ final class WatchStream: StreamSession {
 
     private func send(_ buffer: inout ByteBuffer, footprint: Int) {
         MessageBuffer.seal(&buffer)
+        stream.send(buffer, promise: promise(toGiveBack: footprint))
+    }
+
+    private func promise(toGiveBack footprint: Int) -> EventLoopPromise<Void> {
         let promise = context.loop.makePromise(of: Void.self)
         let consumer = consumer!
         promise.futureResult.whenComplete { _ in consumer.consumed(footprint) }
-        stream.send(buffer, promise: promise)
+        return promise
     }
 
     private func send(_ list: EventList, _ withPrevious: Bool, _ delivery: WatchDelivery) {
@@ -128,13 +134,21 @@ final class WatchStream: StreamSession {
             }
         }
         let allocator = stream.allocator
-        var buffer = MessageBuffer.make(allocator, capacity: list.footprint + 64)
+        let goesApart = list.isShared && list.footprint >= Self.apartBytes
+        var buffer = MessageBuffer.make(allocator, capacity: goesApart ? 64 : list.footprint + 64)
         ResponseEncoder.appendWatch(context.header, revision: delivery.revision, id: delivery.id, to: &buffer)
         if list.isShared {
             var encoded = list.encoded(withPrevious: withPrevious) { events in
                 var encoded = allocator.buffer(capacity: list.footprint)
                 append(events, to: &encoded)
                 return encoded
+            }
+            if goesApart {
+                MessageBuffer.seal(
+                    &buffer,
+                    length: buffer.readableBytes - MessageBuffer.prefixBytes + encoded.readableBytes
+                )
+                return stream.send(buffer, encoded, promise: promise(toGiveBack: delivery.footprint))
             }
             buffer.writeBuffer(&encoded)
         } else {
