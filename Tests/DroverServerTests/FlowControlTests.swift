@@ -328,4 +328,81 @@ struct FlowControlTests {
             await connection.close()
         }
     }
+
+    /// The messages of a stream, each with a length before it.
+    private func messages(_ stream: UInt32, _ bytes: [UInt8]) -> [[UInt8]] {
+        var rest = Frames.parse(bytes).filter { $0.kind == 0 && $0.stream == stream }.flatMap(\.payload)[...]
+        var found: [[UInt8]] = []
+        while rest.count >= 5 {
+            let length = rest.prefix(5).dropFirst().reduce(0) { $0 << 8 | Int($1) }
+            guard rest.count >= 5 + length else { break }
+            found.append(Array(rest.dropFirst(5).prefix(length)))
+            rest = rest.dropFirst(5 + length)
+        }
+        return found
+    }
+
+    @Test(
+        "what several watches are told together comes whole to each, however small the pieces their windows let through"
+    )
+    func sharedEvents() async throws {
+        try await withServer { _, port in
+            let raw = try RawConnection(port: port)
+            let create =
+                try PBWatchRequest.with {
+                    $0.createRequest.key = Data("w/".utf8)
+                    $0.createRequest.rangeEnd = Data("w0".utf8)
+                }.serializedBytes() as [UInt8]
+            let watches: [UInt32] = [1, 3, 5]
+            var seen: [UInt8] = []
+            raw.send(Frames.hello + initialWindow(700))
+            for stream in watches {
+                raw.send(Frames.frame(1, 4, stream, Frames.request("/etcdserverpb.Watch/Watch")))
+                raw.send(Frames.frame(0, 0, stream, message(create)))
+            }
+            raw.send(Frames.frame(1, 4, 7, json("/v3/watch")))
+            raw.send(Frames.frame(0, 0, 7, Array(#"{"create_request":{"key":"dy8=","range_end":"dzA="}}"#.utf8)))
+            seen += raw.receive { bytes in
+                watches.allSatisfy { !messages($0, bytes).isEmpty } && has(bytes) { $0.kind == 0 && $0.stream == 7 }
+            }
+            let connection = try await EtcdConnection.connect(host: "127.0.0.1", port: port)
+            let values = (0..<12).map { Data(repeating: UInt8(65 + $0), count: 2_000 + $0) }
+            var txn = PBTxnRequest()
+            for (i, value) in values.enumerated() {
+                txn.success.append(
+                    PBRequestOp.with {
+                        $0.requestPut.key = Data("w/\(i)".utf8)
+                        $0.requestPut.value = value
+                    }
+                )
+            }
+            let written: PBTxnResponse = try await connection.unary("/etcdserverpb.KV/Txn", txn)
+            try await put(connection, "w/last", 10)
+            // The first pieces have come as far as the windows let them; each of these lets some more through.
+            for round in 0..<60 {
+                for stream in watches + [7] { raw.send(windowUpdate(stream, UInt32(601 + 7 * round))) }
+                raw.send(windowUpdate(0, UInt32(2_900)))
+            }
+            func events(_ stream: UInt32, _ bytes: [UInt8]) -> [PBEvent] {
+                messages(stream, bytes).flatMap { (try? PBWatchResponse(serializedBytes: $0))?.events ?? [] }
+            }
+            func text(_ bytes: [UInt8]) -> String {
+                let data = Frames.parse(bytes).filter { $0.kind == 0 && $0.stream == 7 }.flatMap(\.payload)
+                return String(decoding: data, as: UTF8.self)
+            }
+            let last = Data("w/last".utf8).base64EncodedString()
+            let before = seen
+            seen += raw.receive { bytes in
+                watches.allSatisfy { events($0, before + bytes).count == 13 } && text(before + bytes).contains(last)
+            }
+            for stream in watches {
+                let told = events(stream, seen)
+                #expect(told.prefix(12).map(\.kv.value) == values)
+                #expect(told.prefix(12).allSatisfy { $0.kv.modRevision == written.header.revision })
+                #expect(told.last?.kv.key == Data("w/last".utf8))
+            }
+            for value in values { #expect(text(seen).contains(value.base64EncodedString())) }
+            await connection.close()
+        }
+    }
 }
