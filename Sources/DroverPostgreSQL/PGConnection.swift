@@ -337,12 +337,9 @@ final class PGConnection: DatabaseConnection {
         try leave()
     }
 
-    /// Whether what was left has come to an answer, or the connection to its end.
-    func hasAnswered() -> Bool {
-        if PQconsumeInput(handle) == 0 {
-            isBroken = true
-            return true
-        }
+    /// Whether what was left has come to an answer.
+    func hasAnswered() throws -> Bool {
+        if PQconsumeInput(handle) == 0 || PQstatus(handle) != CONNECTION_OK { throw lost() }
         return PQisBusy(handle) == 0
     }
 

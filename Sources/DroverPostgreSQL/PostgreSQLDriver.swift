@@ -30,7 +30,7 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
     let configuration: PostgreSQLConfiguration
     let logger: Logger
     let history = HistoryGuard()
-    let deletions = PostgreSQLCleaner.Deletions()
+    let cleaner = PostgreSQLCleaner()
     let rows: RowCache
     public var rowCache: RowCache? { rows }
     let availability = Availability()
@@ -132,7 +132,7 @@ public final class PostgreSQLDriver: Driver, DriverProvider {
         }
     }
 
-    public func close() {}
+    public func close() { cleaner.close() }
 
     /// Connects, and creates the database first where it is missing and this user may.
     private func connectCreatingDatabase() throws -> PGConnection {

@@ -5,7 +5,6 @@ final class PostgreSQLLink: DriverLink {
     private let driver: PostgreSQLDriver
     private var view: PostgreSQLView
     private var beats = 0
-    private var cleaner = PostgreSQLCleaner()
 
     init(_ driver: PostgreSQLDriver) throws {
         self.driver = driver
@@ -55,10 +54,6 @@ final class PostgreSQLLink: DriverLink {
             try view.connection.send(PGStatements.forgetInstances, old)
         }
         try view.connection.land()
-        do { try cleaner.step(driver) } catch {
-            // What it would have done the server does by itself, later.
-            driver.logger.debug("deleted rows could not be cleaned up", metadata: ["reason": "\(error)"])
-        }
         return try PostgreSQLDriver.instances(view.connection)
     }
 

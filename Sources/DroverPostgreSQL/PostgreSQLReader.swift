@@ -77,6 +77,8 @@ final class PostgreSQLReader: ServerReader {
     func defragment() throws {
         let connection = try driver.connect()
         connection.answerMilliseconds = 3_600_000
+        // What is being cleaned already is waited for.
+        _ = try connection.query("SET lock_timeout = 0")
         for table in ["drover_log", "drover_current", "drover_tombstone", "drover_lease", "drover_meta"] {
             _ = try connection.query("VACUUM \(table)")
         }

@@ -187,7 +187,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
             throw DriverFailure(.unknownOutcome, "PostgreSQL warned at COMMIT")
         }
         driver.history.didCommit(changes)
-        driver.deletions.add(changes.keys.count { !$0.after.isLive })
+        driver.cleaner.didDelete(changes.keys.count { !$0.after.isLive }, driver)
     }
 
     func rollback() {
@@ -321,7 +321,7 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         inBatch = true
         try connection.land()
         inBatch = false
-        driver.deletions.add(tombstones.keys.count)
+        driver.cleaner.didDelete(tombstones.keys.count, driver)
     }
 
     // MARK: - Upkeep

@@ -196,6 +196,8 @@ final class ServerStream {
     func finish() {
         if ended { return }
         if let list = jsonList { sendJSONPart(list.end(), promise: nil) }
+        // The client may be found to have gone.
+        if ended { return }
         markEnded(0)
         switch (form, transport) {
         case (.wire, .http2(let connection, let stream)): connection.sendEnd(stream, headSent: headSent, .ok)

@@ -7,7 +7,7 @@
 #endif
 
 /// A thread of our own, for calls that block: they must never run on an event loop or on Swift's cooperative pool.
-final class WorkerThread: @unchecked Sendable {
+package final class WorkerThread: @unchecked Sendable {
     // Written once by `init` before anything else can see the object, and read by `join` alone.
     private var handle = pthread_t()
 
@@ -21,7 +21,7 @@ final class WorkerThread: @unchecked Sendable {
     }
 
     /// Starts a thread. Linux shows at most 15 bytes of the name.
-    init(name: String, body: @escaping @Sendable () -> Void) {
+    package init(name: String, body: @escaping @Sendable () -> Void) {
         let box = Unmanaged.passRetained(Box(name: name, body: body))
         let status = pthread_create(
             &handle,
@@ -43,12 +43,12 @@ final class WorkerThread: @unchecked Sendable {
     }
 
     /// Nobody will wait for the thread's end: what it takes is given back then.
-    func detach() {
+    package func detach() {
         pthread_detach(handle)
     }
 
     /// Waits for the thread's end.
-    func join() {
+    package func join() {
         pthread_join(handle, nil)
     }
 }

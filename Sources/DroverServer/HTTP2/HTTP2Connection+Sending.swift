@@ -9,8 +9,9 @@ import NIOCore
 /// up behind a slow client but what its queue holds, and that is counted.
 extension HTTP2Connection {
     /// Bytes that may wait for the socket before data frames do.
-    private static let roundBytes = 256 << 10
-    /// Bytes in queues from which on they are taken for those of a round.
+    private static let roundBytes = outBytes - HTTP2Frame.maximumPayload - 64
+    private static let outBytes = 256 << 10
+    /// Bytes that wait and have room, from which on they are taken for those of a round.
     private static let manyBytes = 64 << 10
     /// Bytes of frames for a client that does not read, above which its connection is closed.
     private static let unreadBytes = 4 << 20
@@ -55,8 +56,8 @@ extension HTTP2Connection {
         let bytes = out
         loopContext.metrics.sentBytes.add(bytes.readableBytes, ordering: .relaxed)
         // One that grew to a round's bytes would be copied five times over.
-        let next = queuedBytes < Self.manyBytes ? 16 << 10 : min(queuedBytes, Self.roundBytes) + (20 << 10)
-        out = allocator.buffer(capacity: next)
+        let comesMore = min(queuedBytes, sendWindow) >= Self.manyBytes
+        out = allocator.buffer(capacity: comesMore ? Self.outBytes : 16 << 10)
         context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
         if hasTurns { pump() }
     }
@@ -214,9 +215,10 @@ extension HTTP2Connection {
         if isPumping { return }
         isPumping = true
         while true {
-            // What is whole goes at once, so that the next round finds its memory in the processor's cache: rounds of many
-            // connections that waited for each other came to tens of megabytes.
-            if out.readableBytes >= Self.roundBytes { flush() }
+            // A round that is whole goes at once, so that the next round finds its memory in the processor's cache: rounds of many
+            // connections that waited for each other came to tens of megabytes. Not while frames are read: a write that fails would have
+            // what came after them read first.
+            if out.readableBytes >= Self.roundBytes && !isReading { flush() }
             guard mayWriteData, let stream = nextInTurn() else { break }
             stream.isInPumpList = false
             // A stream without room is given its turn again when its window opens.

@@ -64,6 +64,8 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection, ListConnec
         didSet { loopContext.listGate.queuedBytesChanged(by: queuedBytes - oldValue) }
     }
     var isPumping = false
+    /// Whether frames are being read.
+    private(set) var isReading = false
 
     // Lists; see ListGate.
     var waitingLists: Deque<RangeStreamer> = []
@@ -167,6 +169,8 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection, ListConnec
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         // What comes now is for a connection that only sends its last bytes.
         if isEnding { return }
+        isReading = true
+        defer { isReading = false }
         loopContext.revisionOfRead = nil
         var bytes = unwrapInboundIn(data)
         loopContext.metrics.receivedBytes.add(bytes.readableBytes, ordering: .relaxed)

@@ -13,7 +13,7 @@ public struct HistoryWitness: Sendable, Hashable {
     private let version: Int64
     private let lease: Int64
     private let valueLength: Int
-    /// nil where it was too long, or not read.
+    /// nil where it was too long.
     private let value: Bytes?
 
     /// An event that was committed here.
@@ -27,7 +27,7 @@ public struct HistoryWitness: Sendable, Hashable {
         value = event.value.count <= Self.longestValue ? event.value : nil
     }
 
-    /// A row of the log.
+    /// A row of the log that was asked for with its value.
     public init(_ row: RowView) {
         place = LogPosition(main: row.main, sub: row.sub)
         key = Bytes(row.key)

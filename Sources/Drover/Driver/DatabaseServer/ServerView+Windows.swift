@@ -189,8 +189,9 @@ extension ServerView {
             let limit = window.next()
             let rows = try fetchLog(after: last, longest: values ? window.longest : nil, limit: limit)
             var bytes = 0
+            // Without values the length may not be known either.
             var newest: RowView?
-            defer { if let newest { withExtendedLifetime(rows) { history.didSee(newest) } } }
+            defer { if values, let newest { withExtendedLifetime(rows) { history.didSee(newest) } } }
             while let row = rows.next() {
                 bytes += row.valueLength
                 last = LogPosition(main: row.main, sub: row.sub)
