@@ -41,8 +41,10 @@ final class PostgreSQLCleaner: Sendable {
     /// ends are not given back, which would lock readers out.
     private static let settings = [
         "SET vacuum_cost_delay = '1ms'", "SET vacuum_cost_limit = 1000",
-        "SELECT set_config(name, '1s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'",
     ]
+    /// Not every platform's server can.
+    private static let endsWithClient =
+        "SELECT set_config(name, '1s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
     private static let clean =
         "VACUUM (SKIP_LOCKED, INDEX_CLEANUP TRUE, TRUNCATE FALSE) drover_current, drover_tombstone"
     private static let rows =
@@ -65,11 +67,17 @@ final class PostgreSQLCleaner: Sendable {
             state.isRunning = true
             return true
         }
-        if begins { WorkerThread(name: "drover-clean") { self.run(driver) }.detach() }
+        // Where there is no thread to be had the next deletion tries again.
+        if begins && !WorkerThread.detached(name: "drover-clean", body: { self.run(driver) }) {
+            state.withLock { $0.isRunning = false }
+        }
     }
 
     /// Lets what runs end soon, and begins no more.
     func close() { state.withLock { $0.isClosed = true } }
+
+    /// Whether it has the tables, or will have them soon.
+    var isRunning: Bool { state.withLock { $0.isRunning } }
 
     private var isClosed: Bool { state.withLock { $0.isClosed } }
 
@@ -79,6 +87,7 @@ final class PostgreSQLCleaner: Sendable {
             do {
                 if try cleanOnce(driver) {
                     if ends() { return }
+                    pause = Self.firstPause
                     continue
                 }
             } catch {
@@ -116,6 +125,7 @@ final class PostgreSQLCleaner: Sendable {
     private func cleanOnce(_ driver: PostgreSQLDriver) throws -> Bool {
         let connection = try driver.connect(reads: false)
         for setting in Self.settings { _ = try connection.query(setting) }
+        do { _ = try connection.query(Self.endsWithClient) } catch  where !connection.isBroken {}
         let least = max(Self.fewest, Int(try connection.query(Self.rows)[0].integer(0, 0)) / Self.share)
         let taken = state.withLock { state in
             state.least = least
@@ -127,7 +137,10 @@ final class PostgreSQLCleaner: Sendable {
         var isDone = false
         defer { if !isDone { state.withLock { $0.deletions += taken } } }
         try connection.leave(Self.clean)
-        while try !connection.hasAnswered() { if !rest(100_000_000) { return false } }
+        while try !connection.hasAnswered() {
+            // One to a server that has been left since will not answer.
+            if !rest(100_000_000) || !connection.isUsable(driver.availability) { return false }
+        }
         try connection.drain()
         // Somebody had the lock, or reads of before still need what was deleted.
         if connection.hasWarning { return false }

@@ -1,5 +1,13 @@
 import Drover
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// A connection for reading, made anew when it is lost.
 final class PostgreSQLReader: ServerReader {
     private let driver: PostgreSQLDriver
@@ -77,10 +85,22 @@ final class PostgreSQLReader: ServerReader {
     func defragment() throws {
         let connection = try driver.connect()
         connection.answerMilliseconds = 3_600_000
-        // What is being cleaned already is waited for.
-        _ = try connection.query("SET lock_timeout = 0")
         for table in ["drover_log", "drover_current", "drover_tombstone", "drover_lease", "drover_meta"] {
-            _ = try connection.query("VACUUM \(table)")
+            try vacuum(table, connection)
+        }
+    }
+
+    /// What the cleaner has is waited for, for as long as it is likely to take.
+    private func vacuum(_ table: String, _ connection: PGConnection) throws {
+        let deadline = MonotonicClock.nanoseconds() + 60_000_000_000
+        while true {
+            do {
+                _ = try connection.query("VACUUM \(table)")
+                return
+            } catch let failure as DriverFailure where failure.engineCode == PGFailure.code("55P03") {
+                guard driver.cleaner.isRunning, MonotonicClock.nanoseconds() < deadline else { throw failure }
+                usleep(200_000)
+            }
         }
     }
 }

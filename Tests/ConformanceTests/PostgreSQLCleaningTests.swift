@@ -27,6 +27,11 @@ struct PostgreSQLCleaningTests {
         try await withTemporaryDirectory { directory in
             try SnapshotTests().fill(.postgres, directory, count: 60_000, lease: 0)
             let store = try Backend.postgres.open(directory)
+            // The server's own comes by every few seconds here.
+            for table in ["drover_current", "drover_tombstone"] {
+                let sql = "ALTER TABLE \(table) SET (autovacuum_enabled = off)"
+                try #require(try Backend.postgres.server()).sql(sql, database: Engine.database(directory))
+            }
             for i in 0..<10 { try await store.put("few/\(i)", "v") }
             _ = try await store.delete(prefix: "few/")
             // Few are left to the server.
@@ -34,9 +39,9 @@ struct PostgreSQLCleaningTests {
             #expect(try cleanings(directory, "drover_current") == 0)
             let deleted = try await store.delete(prefix: "wide/")
             #expect(deleted == 60_000)
-            #expect(try await wait { try cleanings(directory, "drover_tombstone") > 0 })
+            let tables = ["drover_current", "drover_tombstone"]
+            #expect(try await wait { try tables.allSatisfy { try cleanings(directory, $0) > 0 } })
             let before = try cleanings(directory, "drover_tombstone")
-            #expect(try cleanings(directory, "drover_current") > 0)
             // A deletion at the revision of compaction itself stays.
             try await store.put("after", "v")
             try await store.compact(to: try await store.revision(), physical: true)

@@ -378,7 +378,13 @@ struct FlowControlTests {
             }
             let written: PBTxnResponse = try await connection.unary("/etcdserverpb.KV/Txn", txn)
             try await put(connection, "w/last", 10)
-            // The first pieces have come as far as the windows let them; each of these lets some more through.
+            // The first pieces come as far as the windows let them; each of these then lets some more through.
+            func bytes(_ stream: UInt32, _ bytes: [UInt8]) -> Int {
+                Frames.parse(bytes).reduce(0) { $0 + ($1.kind == 0 && $1.stream == stream ? $1.payload.count : 0) }
+            }
+            let created = seen
+            seen += raw.receive { more in (watches + [7]).allSatisfy { bytes($0, created + more) == 700 } }
+            for stream in watches + [7] { #expect(bytes(stream, seen) == 700) }
             for round in 0..<60 {
                 for stream in watches + [7] { raw.send(windowUpdate(stream, UInt32(601 + 7 * round))) }
                 raw.send(windowUpdate(0, UInt32(2_900)))

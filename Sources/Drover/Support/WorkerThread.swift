@@ -21,7 +21,22 @@ package final class WorkerThread: @unchecked Sendable {
     }
 
     /// Starts a thread. Linux shows at most 15 bytes of the name.
-    package init(name: String, body: @escaping @Sendable () -> Void) {
+    init(name: String, body: @escaping @Sendable () -> Void) {
+        let status = Self.start(&handle, name, body)
+        precondition(status == 0, "a thread could not be started: the process is out of threads or memory")
+    }
+
+    /// Starts a thread whose end nobody will wait for; false where the process has none left.
+    package static func detached(name: String, body: @escaping @Sendable () -> Void) -> Bool {
+        var handle = pthread_t()
+        guard start(&handle, name, body) == 0 else { return false }
+        pthread_detach(handle)
+        return true
+    }
+
+    private static func start(_ handle: inout pthread_t, _ name: String, _ body: @escaping @Sendable () -> Void)
+        -> Int32
+    {
         let box = Unmanaged.passRetained(Box(name: name, body: body))
         let status = pthread_create(
             &handle,
@@ -39,16 +54,17 @@ package final class WorkerThread: @unchecked Sendable {
             },
             box.toOpaque()
         )
-        precondition(status == 0, "a thread could not be started: the process is out of threads or memory")
+        if status != 0 { box.release() }
+        return status
     }
 
     /// Nobody will wait for the thread's end: what it takes is given back then.
-    package func detach() {
+    func detach() {
         pthread_detach(handle)
     }
 
     /// Waits for the thread's end.
-    package func join() {
+    func join() {
         pthread_join(handle, nil)
     }
 }

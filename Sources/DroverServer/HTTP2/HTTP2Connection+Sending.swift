@@ -47,6 +47,8 @@ extension HTTP2Connection {
 
     func flush() {
         guard let context, out.readableBytes > 0 else { return }
+        // A write that fails would have what came after the frames that are being read read first.
+        if isReading && !isClosing { return loopContext.needsFlush(self) }
         if !context.channel.isWritable {
             // The client does not read. What is owed to it besides data, answers to its pings and resets, must not
             // pile up either.
@@ -216,9 +218,8 @@ extension HTTP2Connection {
         isPumping = true
         while true {
             // A round that is whole goes at once, so that the next round finds its memory in the processor's cache: rounds of many
-            // connections that waited for each other came to tens of megabytes. Not while frames are read: a write that fails would have
-            // what came after them read first.
-            if out.readableBytes >= Self.roundBytes && !isReading { flush() }
+            // connections that waited for each other came to tens of megabytes.
+            if out.readableBytes >= Self.roundBytes { flush() }
             guard mayWriteData, let stream = nextInTurn() else { break }
             stream.isInPumpList = false
             // A stream without room is given its turn again when its window opens.

@@ -154,9 +154,9 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection, ListConnec
             metadata: ["reason": "\(reason)"]
         )
         writeGoAway(code, lastStream: highestStream)
+        isClosing = true
         flush()
         context?.close(promise: nil)
-        isClosing = true
     }
 
     func writeGoAway(_ code: HTTP2Frame.ErrorCode, lastStream: UInt32) {
@@ -169,8 +169,10 @@ final class HTTP2Connection: ChannelInboundHandler, ServerConnection, ListConnec
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         // What comes now is for a connection that only sends its last bytes.
         if isEnding { return }
+        // A write that fails reads, too.
+        let wasReading = isReading
         isReading = true
-        defer { isReading = false }
+        defer { isReading = wasReading }
         loopContext.revisionOfRead = nil
         var bytes = unwrapInboundIn(data)
         loopContext.metrics.receivedBytes.add(bytes.readableBytes, ordering: .relaxed)

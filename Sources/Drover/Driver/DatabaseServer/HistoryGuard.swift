@@ -85,7 +85,7 @@ public final class HistoryGuard: Sendable {
         }
     }
 
-    /// A row of the log was read, with its value or only its length.
+    /// A row of the log was read, with its value or, where that was too long to come with others, its length.
     public func didSee(_ row: RowView) {
         state.withLock { state in
             if let known = state.floor.witness?.place, known >= LogPosition(main: row.main, sub: row.sub) { return }
