@@ -146,32 +146,15 @@ extension SystemTests {
         func demotion() async throws {
             try await withTemporaryDirectory { directory in
                 chmod(directory, 0o755)
-                func member(_ id: Int) throws -> MariaDBServer {
-                    try MariaDBServer(
-                        directory: "\(directory)/member\(id)",
-                        settings: ["server-id=\(id)", "log-bin=log", "log-slave-updates=1", "gtid-strict-mode=1"]
-                    )
-                }
-                let (old, new) = (try member(1), try member(2))
-                try old.start()
-                defer { old.kill() }
-                // Whoever may do everything may also write to a server that is read-only.
-                try old.sql(
-                    "CREATE USER app@'127.0.0.1' IDENTIFIED BY 'pw'; GRANT ALL ON ha.* TO app@'127.0.0.1'; CREATE DATABASE ha",
-                    database: nil
-                )
-                try new.start()
-                defer { new.kill() }
-                try new.sql(
-                    "SET GLOBAL read_only = 1; CHANGE MASTER TO master_host='127.0.0.1', master_port=\(old.port), master_user='root', master_use_gtid=slave_pos; START SLAVE",
-                    database: nil
-                )
-                let endpoint = "mysql://app:pw@127.0.0.1:\(old.port),127.0.0.1:\(new.port)/ha"
+                let pair = try MariaDBPair(directory, database: "ha")
+                defer { pair.kill() }
+                let (old, new) = (pair.primary, pair.replica)
+                let endpoint = pair.endpoint(database: "ha")
                 let server = try await TestServer.drover(directory: directory, endpoint: endpoint)
                 let alone = try run(
                     droverExecutable(),
                     [
-                        "serve", "--endpoint", "mysql://app:pw@127.0.0.1:\(new.port)/ha", "--listen-address",
+                        "serve", "--endpoint", pair.replicaEndpoint(database: "ha"), "--listen-address",
                         "127.0.0.1:\(freePort())",
                     ]
                 )
@@ -182,7 +165,7 @@ extension SystemTests {
                         .trimmingCharacters(in: .whitespacesAndNewlines)
                     let caught = try new.sql("SELECT MASTER_GTID_WAIT('\(position)', 20)", database: nil)
                     #expect(caught.hasPrefix("0"))
-                    try new.sql("STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = 0", database: nil)
+                    try pair.promote()
                 }
                 server.process.stop()
             }
