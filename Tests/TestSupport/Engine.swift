@@ -13,6 +13,15 @@ public enum Engine: String, CaseIterable, Sendable {
     /// Those that several instances may share.
     public static var shared: [Engine] { selected.filter { $0 != .sqlite } }
 
+    /// Runs a test on each of those that several instances may share, all at once: for one that waits most of its time, and
+    /// whose own calls do not block for long.
+    public static func allShared(_ body: @escaping @Sendable (Engine) async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for engine in shared { group.addTask { try await body(engine) } }
+            try await group.waitForAll()
+        }
+    }
+
     /// The server it needs; nil of an embedded one.
     public func server() throws -> (any DatabaseServer)? {
         switch self {
