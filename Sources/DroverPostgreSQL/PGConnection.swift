@@ -254,7 +254,8 @@ final class PGConnection: DatabaseConnection {
         return parts + 1
     }
 
-    private func flush() throws {
+    /// Hands over to the kernel what was added, without ending the flight's part.
+    func flush() throws {
         while true {
             let status = PQflush(handle)
             if status == 0 { return }

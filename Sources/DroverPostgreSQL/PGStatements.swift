@@ -174,6 +174,18 @@ enum PGStatements {
             compacted = $3::int8 WHERE id = 1
         """
     )
+    /// Ends other instances' sessions that hold the counter's row and have stood still for as long as one may that is idle in a
+    /// transaction. The server takes one for idle only from the end of a flight's part on (`Sync`): one whose client is stopped
+    /// after a whole statement and before that has no limit of its own. Source: PostgreSQL, `idle_in_transaction_session_timeout`
+    /// and the extended query protocol.
+    static let endStuckWriters = """
+        SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
+        WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
+            AND a.application_name = current_setting('application_name') AND a.backend_xid IS NOT NULL
+            AND a.wait_event = 'ClientRead' AND a.state_change < clock_timestamp() - interval '3.5 seconds'
+            AND EXISTS (SELECT 1 FROM pg_locks l
+                WHERE l.pid = a.pid AND l.granted AND l.relation = 'drover_meta'::regclass AND l.mode = 'RowShareLock')
+        """
     static let insertLog = PGStatement(
         "d_insert_log",
         """

@@ -8,6 +8,8 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
     private let driver: PostgreSQLDriver
     private var view: PostgreSQLView?
     private var inBatch = false
+    /// Waits for the lock in a row that have come to their end, each two seconds long.
+    private var lockWaits = 0
     /// Whether other instances live, which are told of commits.
     private var hasCompany = false
     private var sweepCursor = SweepCursor()
@@ -100,6 +102,8 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
         let view = try current()
         let floor = try driver.history.floor()
         let connection = view.connection
+        // The second wait has taken as long as a session that stands still may live.
+        if lockWaits >= 2 { _ = try? connection.query(PGStatements.endStuckWriters) }
         inBatch = true
         connection.dividesFlights = true
         connection.answerMilliseconds = PGConnection.shortAnswerMilliseconds
@@ -119,7 +123,14 @@ final class PostgreSQLWriter: DriverWriter, ForwardingView {
             parameters.add(leases)
             try connection.send(statement, parameters)
         }
-        var results = try connection.land()[...]
+        var results: ArraySlice<PGResult>
+        do {
+            results = try connection.land()[...]
+            lockWaits = 0
+        } catch let failure as DriverFailure where failure.engineCode == PGFailure.code("55P03") {
+            lockWaits += 1
+            throw failure
+        }
         results.removeFirst()
         let meta = try view.meta(results.removeFirst())
         try view.check(meta, since: floor)
