@@ -11,6 +11,7 @@ public struct LogPosition: Hashable, Comparable, Sendable {
         self.sub = sub
     }
 
+    /// The order of the log.
     public static func < (one: LogPosition, other: LogPosition) -> Bool {
         (one.main, one.sub) < (other.main, other.sub)
     }

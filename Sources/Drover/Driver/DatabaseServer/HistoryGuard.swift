@@ -19,6 +19,12 @@ public final class HistoryGuard: Sendable {
 
         /// Nothing seen.
         public init() {}
+
+        /// Takes an event as the witness where it is newer than the one that is known; it is copied only then.
+        fileprivate mutating func keep(_ place: LogPosition, _ event: @autoclosure () -> HistoryWitness) {
+            if let known = witness?.place, known >= place { return }
+            witness = event()
+        }
     }
 
     private struct State {
@@ -81,16 +87,15 @@ public final class HistoryGuard: Sendable {
         state.withLock { state in
             state.floor.revision = max(state.floor.revision, changes.revision)
             state.floor.batch = max(state.floor.batch, changes.base.batch + 1)
-            if let event = changes.events.last { Self.keep(HistoryWitness(event), &state) }
+            if let event = changes.events.last {
+                state.floor.keep(LogPosition(main: event.main, sub: event.sub), HistoryWitness(event))
+            }
         }
     }
 
     /// A row of the log was read, with its value or, where that was too long to come with others, its length.
     public func didSee(_ row: RowView) {
-        state.withLock { state in
-            if let known = state.floor.witness?.place, known >= LogPosition(main: row.main, sub: row.sub) { return }
-            Self.keep(HistoryWitness(row), &state)
-        }
+        state.withLock { $0.floor.keep(LogPosition(main: row.main, sub: row.sub), HistoryWitness(row)) }
     }
 
     /// Checks what a connection that was just made shows where the newest event known before lay: others may have written
@@ -115,11 +120,6 @@ public final class HistoryGuard: Sendable {
                 "revision \(witness.place.main) is \(found == nil ? "not there" : "another one") now, its history stands at \(meta.revision)"
             )
         }
-    }
-
-    private static func keep(_ witness: HistoryWitness, _ state: inout State) {
-        if let known = state.floor.witness?.place, known > witness.place { return }
-        state.floor.witness = witness
     }
 
     private static func fork(_ state: inout State, now: Int64, seen: Int64) -> DriverFailure {
